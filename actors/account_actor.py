@@ -1,0 +1,523 @@
+"""An account partition: reserves for commands, sends them to books, settles what the books committed.
+
+Admission is synchronous, in the frame callback. The account's own journal holds what no book knows (accounts opened,
+deposits, resets, pauses), each row with the book positions at which it applied, so that replay interleaves as live did.
+While such a row is being committed, batches wait.
+"""
+
+import asyncio
+import time
+from collections import deque
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+import structlog
+
+from actors.balance_writer import BalanceWriter
+from actors.config import Settings, account_name, book_name
+from actors.errors import JournalCorrupt, Refused
+from actors.follower import BookFollower
+from actors.history import ReportHistory
+from actors.journal import Journal, SnapshotStore
+from actors.metrics import AccountMetrics
+from actors.stream import Link, listen
+from actors.wire import (
+    Batch,
+    Call,
+    Hello,
+    Kind,
+    Records,
+    Reply,
+    Welcome,
+    call_decoder,
+    encoder,
+    hello_decoder,
+)
+from market.ledger import Ledger, UnknownAccount
+from market.reasons import Reason
+from market.records import COMMAND
+
+log = structlog.get_logger()
+
+IN_FLIGHT_LIMIT: Final = 131_072
+"""Commands sent to one book and not yet seen committed; beyond it new ones are refused with OVERLOADED."""
+SNAPSHOT_EVERY_S: Final = 60.0
+METRICS_EVERY_S: Final = 2.0
+SUBSCRIPTIONS_PER_LINK: Final = 1_000_000
+
+
+class Op(msgspec.Struct, array_like=True):
+    """One thing that only the account's own journal knows."""
+
+    kind: str
+    """open, post, forget, pause"""
+    account: int
+    asset: int = -1
+    units: int = 0
+    maker_fee_ppm: int = 0
+    taker_fee_ppm: int = 0
+    quiet: bool = False
+    """Simulated participants: no private history is kept for them."""
+
+
+class OwnRow(msgspec.Struct, array_like=True):
+    positions: list[int]
+    """Per book partition: newest batch settled before the ops apply."""
+    ops: list[Op]
+
+
+class _Snapshot(msgspec.Struct):
+    own_seq: int
+    positions: list[int]
+    quiet: list[int]
+    ledger: bytes
+    history: bytes
+
+
+class AccountService:
+    def __init__(self, settings: Settings, partition: int) -> None:
+        self.name = account_name(partition)
+        self.settings = settings
+        self.partition = partition
+        self.ledger = Ledger(settings.instruments(), partition, settings.account_actors)
+        self.journal = Journal(settings.pg_dsn, self.name)
+        self.own_seq = 0
+        self.metrics = AccountMetrics(self.name)
+        self.history = ReportHistory()
+        self.quiet: set[int] = set()
+        self.books = [self._follower(b) for b in range(settings.book_actors)]
+        self._sent: list[deque[Records]] = [deque() for _ in self.books]
+        self._in_flight = [0] * len(self.books)
+        self._command_id = [0] * len(self.books)
+        self._links: dict[int, Link] = {}
+        self._subscribed: dict[int, set[int]] = {}
+        self._link_ids: dict[Link, int] = {}
+        self._next_link = int(time.time()) % 30_000 + 1
+        self._batches: list[deque[Batch]] = [deque() for _ in self.books]
+        self._ops: deque[tuple[list[Op], asyncio.Future[None]]] = deque()
+        self._committing = False
+        self._recovering = True
+        self._wake = asyncio.Event()
+        self._snapshots = SnapshotStore(settings.pg_dsn, self.name)
+        self._balances = BalanceWriter(settings, self)
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    def _follower(self, book: int) -> BookFollower:
+        return BookFollower(
+            self.settings.pg_dsn,
+            book,
+            lambda: Hello("account", self.name, self.partition, self.journal.epoch),
+            self._on_batch,
+            lambda welcome: self._on_live(book, welcome),
+            lambda: self._on_down(book),
+        )
+
+    # -- recovery -------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        await self.journal.activate()
+        if found := await self.journal.newest_snapshot():
+            snapshot = msgspec.msgpack.decode(found[1], type=_Snapshot)
+            self.ledger = Ledger.restore(self.settings.instruments(), snapshot.ledger)
+            self.own_seq = snapshot.own_seq
+            self.quiet = set(snapshot.quiet)
+            self.history.load(snapshot.history)
+            for book, seq in zip(self.books, snapshot.positions, strict=True):
+                book.seq = seq
+        async for row in self.journal.read(self.own_seq):
+            if row.seq != self.own_seq + 1:
+                raise JournalCorrupt(f"{self.name}: after seq {self.own_seq} comes {row.seq}")
+            own = msgspec.msgpack.decode(row.payload, type=OwnRow)
+            for book, seq in zip(self.books, own.positions, strict=True):
+                await book.read(seq)
+            self._apply(own.ops, row.ts_ns, debits=True)
+            self._apply(own.ops, row.ts_ns, debits=False)
+            self.own_seq = row.seq
+        # An empty row of the new epoch: an older writer of this stream now collides.
+        await self._append([])
+        for k in range(len(self.ledger.instruments)):
+            self.ledger.set_available(k, False)
+        self._tasks = [asyncio.create_task(book.run()) for book in self.books]
+        await asyncio.gather(*(book.live.wait() for book in self.books))
+        dropped = self.ledger.drop_pending()
+        self._recovering = False
+        self._balances.mark_all()
+        log.info("accounts recovered", name=self.name, seq=self.own_seq, dropped=dropped, orders=self.ledger.live_orders)
+        self._server = await listen(self.settings.socket(self.name), self._on_frame, self._on_close)
+
+    async def run(self) -> None:
+        self._tasks += [
+            asyncio.create_task(self._balances.run()),
+            asyncio.create_task(self._housekeeping()),
+        ]
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._ops or any(self._batches):
+                await self._turn()
+
+    async def _turn(self) -> None:
+        """Settle what waits, then commit and apply what only this journal knows."""
+        reports = [self._settle(batch) for queue in self._batches for batch in _drain(queue)]
+        ops, waiting = self._take_ops()
+        if ops or len(self.books) > 1:
+            self._committing = True
+            ts_ns = time.time_ns()
+            reports += self._apply(ops, ts_ns, debits=True)
+            await self._append(ops, ts_ns)
+            reports += self._apply(ops, ts_ns, debits=False)
+            self._committing = False
+            self.metrics.batches.inc()
+        for made in reports:
+            self._tell(made)
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    def _take_ops(self) -> tuple[list[Op], list[asyncio.Future[None]]]:
+        """Ops that still hold against the present state; the others are refused."""
+        ops: list[Op] = []
+        waiting = []
+        while self._ops:
+            group, future = self._ops.popleft()
+            try:
+                self._check(group)
+            except (Refused, UnknownAccount) as error:
+                future.set_exception(error)
+                continue
+            ops += group
+            waiting.append(future)
+            if any(op.kind == "post" for op in group):
+                break  # the next group is checked against what this one leaves
+        return ops, waiting
+
+    def _check(self, group: list[Op]) -> None:
+        for op in group:
+            if op.kind in ("post", "forget", "pause") and not self.ledger.is_open(op.account):
+                if not any(o.kind == "open" and o.account == op.account for o in group):
+                    raise UnknownAccount(op.account)
+            elif op.kind == "post" and op.units < 0:
+                free = int(self.ledger.balances(op.account)[op.asset, 0])
+                if free + op.units < 0:
+                    name = self.ledger.assets[op.asset].name
+                    raise Refused("INSUFFICIENT_BALANCE", f"{name}: {-op.units} units asked for, {free} are free")
+
+    async def _append(self, ops: list[Op], ts_ns: int = 0) -> None:
+        row = OwnRow([book.seq - len(q) for book, q in zip(self.books, self._batches, strict=True)], ops)
+        self.own_seq += 1
+        await self.journal.append(self.own_seq, ts_ns or time.time_ns(), encoder.encode(row))
+
+    def _apply(self, ops: list[Op], ts_ns: int, debits: bool) -> list[Records]:
+        """Debits before the row is committed (funds are held), everything else after it."""
+        made = []
+        for op in ops:
+            if (op.kind == "post" and op.units < 0) != debits:
+                continue
+            if op.kind == "open":
+                self.ledger.open(op.account, op.maker_fee_ppm, op.taker_fee_ppm)
+                if op.quiet:
+                    self.quiet.add(op.account)
+            elif op.kind == "post":
+                made.append(self.ledger.post(op.account, op.asset, op.units, ts_ns))
+                self.history.add(self._audible(made[-1]))
+                self._balances.mark(made[-1])
+            elif op.kind == "forget":
+                self.ledger.forget_positions(op.account)
+            elif op.kind == "pause":
+                self.ledger.pause(op.account, bool(op.units))
+        return made
+
+    # -- books ----------------------------------------------------------------------------------------------------
+
+    def _on_batch(self, batch: Batch) -> None:
+        if self._recovering:
+            self._settle(batch)
+        elif self._committing or self._ops or len(self.books) > 1 or any(self._batches):
+            self._batches[batch.partition].append(batch)
+            self._wake.set()
+        else:
+            self._tell(self._settle(batch))
+
+    def _settle(self, batch: Batch) -> Records:
+        began = time.perf_counter()
+        reports = self.ledger.settle(batch.commands, batch.events, batch.ts_ns)
+        self._confirm(batch)
+        self.history.add(self._audible(reports))
+        self._balances.mark(reports)
+        self.metrics.reports.inc(len(reports))
+        self.metrics.settle_s.observe(time.perf_counter() - began)
+        return reports
+
+    def _confirm(self, batch: Batch) -> None:
+        """Forget sent commands that the batch holds."""
+        sent = self._sent[batch.partition]
+        if not sent:
+            return
+        own = batch.commands["command_id"][batch.commands["account"] % self.settings.account_actors == self.partition]
+        if not len(own):
+            return
+        newest = int(own[-1])
+        while sent and int(sent[0]["command_id"][-1]) <= newest:
+            self._in_flight[batch.partition] -= len(sent.popleft())
+
+    def _on_live(self, book: int, welcome: Welcome) -> None:
+        """Connected and caught up: resend what the book never journaled, then accept again."""
+        sent = self._sent[book]
+        link = self.books[book].link
+        assert link is not None
+        if self._recovering:
+            self._command_id[book] = welcome.last_command_id
+        for commands in sent:
+            fresh = commands[commands["command_id"] > welcome.last_command_id]
+            if len(fresh):
+                link.send(Kind.COMMANDS, fresh.tobytes())
+        for symbol in self.settings.symbols_of(book):
+            self.ledger.set_available(symbol, True)
+
+    def _on_down(self, book: int) -> None:
+        for symbol in self.settings.symbols_of(book):
+            self.ledger.set_available(symbol, False)
+
+    def _send(self, commands: Records) -> None:
+        """Number the commands per book and put them on its stream."""
+        n_b = len(self.books)
+        owners = commands["symbol"] % n_b if n_b > 1 else None
+        for book in range(n_b):
+            own = commands if owners is None else commands[owners == book]
+            if not len(own):
+                continue
+            first = self._command_id[book] + 1
+            self._command_id[book] += len(own)
+            own["command_id"] = np.arange(first, first + len(own))
+            self._sent[book].append(own)
+            self._in_flight[book] += len(own)
+            link = self.books[book].link
+            if link is not None:
+                link.send(Kind.COMMANDS, own.tobytes())
+
+    # -- gateways -------------------------------------------------------------------------------------------------
+
+    def _on_frame(self, link: Link, kind: int, body: bytes) -> None:
+        if kind == Kind.COMMANDS:
+            self._admit(link, np.frombuffer(body, COMMAND).copy())
+        elif kind == Kind.CALL:
+            call = call_decoder.decode(body)
+            task = asyncio.create_task(self._answer(link, call))
+            self._tasks.append(task)
+            task.add_done_callback(self._tasks.remove)
+        elif kind == Kind.HELLO:
+            hello_decoder.decode(body)
+            self._next_link = self._next_link % 65_535 + 1
+            self._links[self._next_link] = link
+            self._link_ids[link] = self._next_link
+            self._subscribed[self._next_link] = set()
+            link.send(Kind.WELCOME, encoder.encode(Welcome(self.journal.epoch, self.own_seq, link_id=self._next_link)))
+            self.metrics.links.set(len(self._links))
+        else:
+            raise ValueError(f"unexpected frame {kind}")
+
+    def _admit(self, link: Link, commands: Records) -> None:
+        began = time.perf_counter()
+        commands["gateway"] = self._link_ids[link]
+        if max(self._in_flight) + len(commands) > IN_FLIGHT_LIMIT:
+            refused = self.ledger.refuse(commands, Reason.OVERLOADED, time.time_ns())
+            link.send(Kind.REPORTS, refused.tobytes())
+            self.metrics.refused.inc(len(refused))
+            return
+        accepted, refused = self.ledger.admit(commands, time.time_ns())
+        if len(accepted):
+            self._send(accepted)
+        if len(refused):
+            link.send(Kind.REPORTS, refused.tobytes())
+        self.metrics.admitted.inc(len(accepted))
+        self.metrics.refused.inc(len(refused))
+        self.metrics.admit_s.observe(time.perf_counter() - began)
+
+    def _tell(self, reports: Records) -> None:
+        """Each gateway gets the answers to its commands and the reports of the accounts it listens to."""
+        if not len(reports):
+            return
+        accounts = reports["account"]
+        for link_id, link in self._links.items():
+            mine = (reports["gateway"] == link_id) & (reports["token"] != 0)
+            if subscribed := self._subscribed[link_id]:
+                mine |= np.fromiter((a in subscribed for a in accounts.tolist()), np.bool_, len(accounts))
+            if mine.all():
+                link.send(Kind.REPORTS, reports.tobytes())
+            elif mine.any():
+                link.send(Kind.REPORTS, reports[mine].tobytes())
+
+    def _audible(self, reports: Records) -> Records:
+        if not self.quiet or not len(reports):
+            return reports
+        loud = np.fromiter((a not in self.quiet for a in reports["account"].tolist()), np.bool_, len(reports))
+        return reports[loud]
+
+    def _on_close(self, link: Link) -> None:
+        link_id = self._link_ids.pop(link, None)
+        if link_id is not None:
+            del self._links[link_id]
+            del self._subscribed[link_id]
+        self.metrics.links.set(len(self._links))
+
+    # -- questions ------------------------------------------------------------------------------------------------
+
+    async def _answer(self, link: Link, call: Call) -> None:
+        error: tuple[str, str] | None = None
+        result: Any = None
+        try:
+            method = getattr(self, f"ask_{call.method}")
+            result = await method(link, *call.args)
+        except Refused as refused:
+            error = (refused.code, refused.text)
+        except UnknownAccount:
+            error = ("UNKNOWN_ACCOUNT", "the account does not exist")
+        except Exception as failure:
+            log.exception("call failed", method=call.method)
+            error = ("INTERNAL", type(failure).__name__)
+        link.send(Kind.REPLY, encoder.encode(Reply(call.id, error, result)))
+
+    async def submit(self, ops: list[Op]) -> None:
+        """Commit and apply ops as one step; `Refused` when they do not hold."""
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ops.append((ops, done))
+        self._wake.set()
+        await done
+
+    async def ask_open(
+        self, _: Link, account: int, fees: tuple[int, int], quiet: bool, deposits: list[tuple[int, int]]
+    ) -> bool:
+        """Open an account with first deposits, once; False when it was open already."""
+        if self.ledger.is_open(account):
+            return False
+        ops = [Op("open", account, maker_fee_ppm=fees[0], taker_fee_ppm=fees[1], quiet=quiet)]
+        await self.submit(ops + [Op("post", account, asset, units) for asset, units in deposits])
+        return True
+
+    async def ask_post(self, _: Link, account: int, asset: int, units: int) -> None:
+        await self.submit([Op("post", account, asset, units)])
+
+    async def ask_pause(self, _: Link, account: int, paused: bool) -> None:
+        await self.submit([Op("pause", account, units=int(paused))])
+
+    async def ask_reset(self, _: Link, account: int, asset: int, units: int) -> None:
+        """Balances back to `units` of one asset; refused while orders are open."""
+        if self.ledger.open_symbols(account):
+            raise Refused("OPEN_ORDERS", "cancel all open orders first")
+        held = self.ledger.balances(account)[:, 0]
+        target = np.zeros_like(held)
+        target[asset] = units
+        delta = target - held
+        ops = [Op("post", account, int(k), int(delta[k])) for k in np.flatnonzero(delta)]
+        await self.submit([*ops, Op("forget", account)])
+
+    async def ask_account(self, _: Link, account: int) -> dict[str, Any]:
+        """Balances and positions at one moment."""
+        ledger = self.ledger
+        balances = ledger.balances(account)
+        positions = ledger.positions(account)
+        held = np.flatnonzero(balances.any(axis=1))
+        traded = np.flatnonzero(positions.any(axis=1))
+        return {
+            "seq": ledger.seq(account),
+            "paused": ledger.is_paused(account),
+            "balances": [(int(k), int(balances[k, 0]), int(balances[k, 1])) for k in held],
+            "positions": [(int(k), *(int(v) for v in positions[k])) for k in traded],
+        }
+
+    async def ask_open_orders(self, _: Link, account: int, symbol: int) -> bytes:
+        return self.ledger.open_orders(account, symbol).tobytes()
+
+    async def ask_last_prices(self, _: Link) -> dict[int, int]:
+        return self.ledger.last_prices()
+
+    async def ask_open_symbols(self, _: Link, account: int) -> list[int]:
+        return self.ledger.open_symbols(account)
+
+    async def ask_order(self, _: Link, account: int, order_id: int, client_order_id: bytes) -> bytes:
+        return self.ledger.open_order(account, order_id, client_order_id).tobytes()
+
+    async def ask_subscribe(self, link: Link, account: int, from_seq: int) -> dict[str, Any]:
+        """Reports of an account from now on; those after `from_seq` (-1: none) come with the answer, in order."""
+        seq = self.ledger.seq(account)
+        link_id = self._link_ids[link]
+        missed = b""
+        if from_seq >= 0:
+            if from_seq > seq:
+                raise Refused("RESUME_AHEAD", f"the newest sequence number is {seq}")
+            found = self.history.after(account, from_seq)
+            if len(found) != seq - from_seq:
+                raise Refused("RESUME_TOO_OLD", f"only the newest reports are kept; the newest is {seq}")
+            missed = found.tobytes()
+        if len(self._subscribed[link_id]) >= SUBSCRIPTIONS_PER_LINK:
+            raise Refused("OVERLOADED", "too many private streams")
+        self._subscribed[link_id].add(account)
+        return {"seq": seq, "missed": missed}
+
+    async def ask_unsubscribe(self, link: Link, account: int) -> None:
+        self._subscribed[self._link_ids[link]].discard(account)
+
+    # -- housekeeping ---------------------------------------------------------------------------------------------
+
+    async def _housekeeping(self) -> None:
+        snapshot_at = time.monotonic()
+        saved = (-1, [-1])
+        while True:
+            await asyncio.sleep(METRICS_EVERY_S)
+            self.metrics.open_orders.set(self.ledger.live_orders)
+            self.metrics.accounts.set(len(self.ledger.accounts()))
+            self.metrics.drift.set(int(np.abs(self.ledger.drift()).max()))
+            here = (self.own_seq, [book.seq for book in self.books])
+            if time.monotonic() - snapshot_at > SNAPSHOT_EVERY_S and here != saved:
+                await self.snapshot()
+                snapshot_at = time.monotonic()
+                saved = here
+
+    async def snapshot(self) -> int:
+        while self._committing or any(self._batches):
+            await asyncio.sleep(0.001)
+        own_seq = self.own_seq
+        state = _Snapshot(
+            own_seq, [book.seq for book in self.books], sorted(self.quiet), self.ledger.snapshot(), self.history.save()
+        )  # fmt: skip
+        await self._snapshots.save(own_seq + sum(state.positions), encoder.encode(state))
+        return own_seq
+
+    async def digest(self) -> dict[str, Any]:
+        """Digest of the settled state and the journal positions it stands at; conservation beside it."""
+        while self._committing or any(self._batches):
+            await asyncio.sleep(0.001)
+        totals = self.ledger.settled().totals()
+        return {
+            "own_seq": self.own_seq,
+            "positions": [book.seq for book in self.books],
+            "digest": self.ledger.digest(),
+            "drift": self.ledger.drift().tolist(),
+            "faults": self.ledger.faults(),
+            "totals": {name: values.tolist() for name, values in totals.items()},
+        }
+
+    def status(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "epoch": self.journal.epoch,
+            "seq": self.own_seq,
+            "stalled": self.journal.stalled,
+            "books": {book_name(k): book.seq for k, book in enumerate(self.books)},
+            "books_live": all(book.live.is_set() for book in self.books),
+            "in_flight": sum(self._in_flight),
+            "live_orders": self.ledger.live_orders,
+            "accounts": len(self.ledger.accounts()),
+        }
+
+    async def stop(self) -> None:
+        await self.snapshot()
+        await self.journal.close()
+
+
+def _drain(queue: deque[Batch]) -> list[Batch]:
+    taken = list(queue)
+    queue.clear()
+    return taken
+

@@ -1,0 +1,100 @@
+"""Writes balances and equity of users' accounts to their read models, beside the hot path."""
+
+import asyncio
+import contextlib
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+import asyncpg
+import structlog
+
+from actors.config import REFERENCE_ASSET, Settings
+from actors.wire import Records
+from market.ledger.layout import I_BASE_PER_LOT, I_LAST, I_QUOTE, I_QUOTE_PER_TICK_LOT
+
+if TYPE_CHECKING:
+    from actors.account_actor import AccountService
+
+log = structlog.get_logger()
+
+FLUSH_EVERY_S: Final = 1.0
+EQUITY_EVERY_S: Final = 60.0
+
+
+class BalanceWriter:
+    def __init__(self, settings: Settings, service: "AccountService") -> None:
+        self._settings = settings
+        self._service = service
+        self._dirty: set[int] = set()
+        self._equity_at = 0.0
+
+    def mark(self, reports: Records) -> None:
+        if len(reports):
+            self._dirty.update(reports["account"].tolist())
+
+    def mark_all(self) -> None:
+        self._dirty.update(self._service.ledger.accounts())
+
+    async def run(self) -> None:
+        connection: asyncpg.Connection | None = None
+        while True:
+            await asyncio.sleep(FLUSH_EVERY_S)
+            try:
+                if connection is None or connection.is_closed():
+                    connection = await asyncpg.connect(self._settings.pg_dsn, timeout=5, command_timeout=30)
+                await self._flush(connection)
+                if time.time() // EQUITY_EVERY_S > self._equity_at // EQUITY_EVERY_S:
+                    self._equity_at = time.time()
+                    await self._write_equity(connection)
+            except Exception as error:
+                log.warning("balances not written, will be", error=repr(error))
+                if connection is not None:
+                    with contextlib.suppress(Exception):
+                        connection.terminate()
+                connection = None
+
+    async def _flush(self, connection: asyncpg.Connection) -> None:
+        ledger = self._service.ledger
+        taken = [a for a in self._dirty if a not in self._service.quiet]
+        self._dirty.clear()
+        rows = [
+            (account, ledger.assets[k].name, int(free), int(locked))
+            for account in taken
+            for k, (free, locked) in enumerate(ledger.balances(account))
+        ]
+        if not rows:
+            return
+        try:
+            await connection.execute(
+                "INSERT INTO balances (account, asset, free_units, locked_units) "
+                "SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[]) "
+                "ON CONFLICT (account, asset) DO UPDATE SET free_units = excluded.free_units, "
+                "locked_units = excluded.locked_units, updated_at = now()",
+                *(list(column) for column in zip(*rows, strict=True)),
+            )
+        except Exception:
+            self._dirty.update(taken)
+            raise
+
+    async def _write_equity(self, connection: asyncpg.Connection) -> None:
+        at = datetime.now(UTC).replace(second=0, microsecond=0)
+        accounts = [a for a in self._service.ledger.accounts() if a not in self._service.quiet]
+        await connection.executemany(
+            "INSERT INTO equity (account, at, quote_units) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            [(account, at, self._equity(account)) for account in accounts],
+        )
+
+    def _equity(self, account: int) -> int:
+        """All assets at their last price, in units of the reference asset."""
+        ledger = self._service.ledger
+        total = ledger.balances(account).sum(axis=1)
+        reference = ledger.asset_ids[REFERENCE_ASSET]
+        worth = int(total[reference])
+        for k, one in enumerate(ledger.instruments):
+            row = ledger._table[k]
+            if row[I_QUOTE] == reference:
+                lots = int(total[ledger.asset_ids[one.base.name]]) // int(row[I_BASE_PER_LOT])
+                worth += lots * int(row[I_LAST]) * int(row[I_QUOTE_PER_TICK_LOT])
+        return worth
+

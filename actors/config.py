@@ -1,0 +1,73 @@
+"""What every actor is told at its start. Plain data: it crosses process borders."""
+
+import hashlib
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from market.instrument import Instrument
+from market.ledger.layout import SYSTEM_ROWS
+from market.universe import instruments
+
+NAMESPACE: Final = "raypit"
+"""Ray namespace of the exchange's named actors."""
+
+MAKER_FEE_PPM: Final = 1000
+TAKER_FEE_PPM: Final = 1000
+"""The venue's base tier: 0.1 %."""
+
+INITIAL_QUOTE: Final = 100_000
+"""Virtual money of a new account, in whole units of the reference asset."""
+
+REFERENCE_ASSET: Final = "USDT"
+"""Equity and profit are told in it."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    data_dir: str
+    run_dir: str
+    """Short path, mode 0700, for Unix sockets."""
+    pg_dsn: str
+    redis_url: str
+    symbols: int = 8
+    rate: float = 100.0
+    """Commands per second of all simulated participants together; 0: no simulated market."""
+    seed: int = 1
+    book_actors: int = 1
+    account_actors: int = 1
+    metrics_port: int = 0
+    """0: a free port, told by `raypit status`."""
+
+    def instruments(self) -> list[Instrument]:
+        return instruments(self.symbols)
+
+    def socket(self, name: str) -> str:
+        return str(Path(self.run_dir) / f"{name}.sock")
+
+    @property
+    def prefix(self) -> str:
+        """Of keys and channels in Redis, which several exchanges may share."""
+        return "raypit:" + hashlib.blake2b(self.data_dir.encode(), digest_size=6).hexdigest()
+
+    def account_of(self, user_id: int) -> int:
+        """The trading account of a user: rows below SYSTEM_ROWS are the house's."""
+        return SYSTEM_ROWS * self.account_actors + user_id
+
+    def user_of(self, account: int) -> int:
+        return account - SYSTEM_ROWS * self.account_actors
+
+    def book_of(self, symbol: int) -> int:
+        """Book partition that owns a symbol."""
+        return symbol % self.book_actors
+
+    def symbols_of(self, partition: int) -> list[int]:
+        return list(range(partition, self.symbols, self.book_actors))
+
+
+def book_name(partition: int) -> str:
+    return f"book-{partition}"
+
+
+def account_name(partition: int) -> str:
+    return f"account-{partition}"

@@ -1,0 +1,137 @@
+"""The hot cache and the public market-data bus on the Redis protocol.
+
+Each message is encoded once, as the JSON that `/ws/prices` sends on; gateways forward the bytes. A cache: when it is away,
+trading goes on, and what was missed is simply replaced by what is newer.
+"""
+
+import contextlib
+from typing import Any, Final
+
+import msgspec
+import redis.asyncio as aioredis
+import structlog
+
+from actors.config import Settings
+from actors.metrics import ProjectorMetrics
+from market.book import Book
+from market.candles import DayWindow
+from market.enums import Side
+from market.instrument import Instrument, from_steps, from_units
+
+log = structlog.get_logger()
+
+DEPTH_PUBLISHED: Final = 20
+"""Levels per side on the bus."""
+DEPTH_CACHED: Final = 1000
+"""Levels per side in the cache, for `GET depth`."""
+TICKS_KEPT_MS: Final = 24 * 3600 * 1000
+
+_encode = msgspec.json.Encoder().encode
+
+
+class MarketBus:
+    def __init__(self, settings: Settings, instruments: list[Instrument], metrics: ProjectorMetrics) -> None:
+        self._prefix = settings.prefix
+        self._instruments = instruments
+        self._metrics = metrics
+        self._redis = aioredis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
+        self._trades: dict[int, list[dict[str, Any]]] = {}
+        self._ticks: list[tuple[int, dict[str, Any], int]] = []
+        self._messages: list[tuple[str, str, bytes, bytes]] = []
+        self._prices: dict[str, str] = {}
+        self.healthy = False
+
+    async def start(self) -> None:
+        with contextlib.suppress(Exception):
+            self.healthy = bool(await self._redis.ping())
+
+    def add_trade(self, symbol: int, trade_id: int, price: int, qty: int, side: int, ts_ns: int) -> None:
+        one = self._instruments[symbol]
+        row = {
+            "trade_id": trade_id,
+            "price": from_steps(price, one.tick),
+            "quantity": from_steps(qty, one.lot),
+            "taker_side": Side(side).name,
+            "ts_ns": ts_ns,
+        }
+        self._trades.setdefault(symbol, []).append(row)
+
+    async def flush_trades(self) -> None:
+        """One message per symbol and batch; nothing is conflated."""
+        if not self._trades:
+            return
+        taken, self._trades = self._trades, {}
+        pipe = self._redis.pipeline(transaction=False)
+        for symbol, rows in taken.items():
+            name = self._instruments[symbol].symbol
+            message = _encode({"channel": "trades", "symbol": name, "trades": rows})
+            pipe.publish(f"{self._prefix}:bus:trades:{name}", message)
+            key = f"{self._prefix}:ticks:{name}"
+            for row in rows:
+                pipe.xadd(key, {"i": row["trade_id"], "p": row["price"], "q": row["quantity"], "s": row["taker_side"][0]})
+            pipe.xtrim(key, minid=rows[-1]["ts_ns"] // 1_000_000 - TICKS_KEPT_MS, approximate=True)
+        await self._execute(pipe)
+
+    def add_depth(self, symbol: int, book: Book, ts_ns: int) -> None:
+        one = self._instruments[symbol]
+        sides = []
+        for side in (Side.BUY, Side.SELL):
+            levels = book.depth(side, DEPTH_CACHED)
+            prices = levels["price_ticks"].tolist()
+            lots = levels["qty_lots"].tolist()
+            sides.append(
+                [[from_steps(p, one.tick), from_steps(q, one.lot)] for p, q in zip(prices, lots, strict=True)]
+            )
+        head = {"channel": "depth", "symbol": one.symbol, "last_update_id": book.exec_id, "ts_ns": ts_ns}
+        published = _encode(head | {"bids": sides[0][:DEPTH_PUBLISHED], "asks": sides[1][:DEPTH_PUBLISHED]})
+        cached = _encode(head | {"bids": sides[0], "asks": sides[1]})
+        self._messages.append(("depth", one.symbol, published, cached))
+
+    def add_ticker(self, symbol: int, book: Book, window: DayWindow, ts_ns: int) -> None:
+        one = self._instruments[symbol]
+        last = book.last_price_ticks or window.close
+        change = (last - window.open) / window.open * 100 if window.open else 0.0
+        ticker = {
+            "channel": "ticker",
+            "symbol": one.symbol,
+            "last_price": from_steps(last, one.tick),
+            "bid": None if book.best_bid is None else from_steps(book.best_bid, one.tick),
+            "ask": None if book.best_ask is None else from_steps(book.best_ask, one.tick),
+            "open": from_steps(window.open, one.tick),
+            "high": from_steps(window.high, one.tick),
+            "low": from_steps(window.low, one.tick),
+            "volume": from_steps(window.volume, one.lot),
+            "quote_volume": from_units(window.quote, one.quote.scale),
+            "change_percent": round(change, 3),
+            "trades": window.trades,
+            "ts_ns": ts_ns,
+        }
+        encoded = _encode(ticker)
+        self._messages.append(("ticker", one.symbol, encoded, encoded))
+        self._prices[one.symbol] = str(ticker["last_price"])
+
+    async def flush(self) -> None:
+        if not self._messages:
+            return
+        taken, self._messages = self._messages, []
+        prices, self._prices = self._prices, {}
+        pipe = self._redis.pipeline(transaction=False)
+        for channel, name, published, cached in taken:
+            pipe.publish(f"{self._prefix}:bus:{channel}:{name}", published)
+            pipe.set(f"{self._prefix}:{channel}:{name}", cached)
+        if prices:
+            pipe.hset(f"{self._prefix}:prices", mapping=prices)
+        await self._execute(pipe)
+
+    async def _execute(self, pipe: Any) -> None:
+        try:
+            await pipe.execute()
+            self.healthy = True
+        except Exception as error:
+            self._metrics.cache_errors.inc()
+            if self.healthy:
+                log.warning("hot cache away; trading goes on", error=repr(error))
+            self.healthy = False
+
+    async def close(self) -> None:
+        await self._redis.aclose()

@@ -1,0 +1,92 @@
+"""Metrics of each actor, by prometheus-client in the actor's own registry; the gateway merges them for a scrape."""
+
+import time
+from typing import Final
+
+import numpy as np
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics_core import Metric
+
+from actors.wire import Records
+from market.enums import EventKind
+
+SECONDS: Final = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0, 10.0)
+
+
+class ActorMetrics:
+    def __init__(self, actor: str) -> None:
+        self.registry = CollectorRegistry()
+        self.actor = actor
+        self._labels = {"actor": actor}
+
+    def counter(self, name: str, text: str) -> Counter:
+        made = Counter(name, text, ["actor"], registry=self.registry).labels(self.actor)
+        assert isinstance(made, Counter)
+        return made
+
+    def gauge(self, name: str, text: str) -> Gauge:
+        made = Gauge(name, text, ["actor"], registry=self.registry).labels(self.actor)
+        assert isinstance(made, Gauge)
+        return made
+
+    def histogram(self, name: str, text: str) -> Histogram:
+        made = Histogram(name, text, ["actor"], registry=self.registry, buckets=SECONDS).labels(self.actor)
+        assert isinstance(made, Histogram)
+        return made
+
+    def collect(self) -> list[Metric]:
+        """Plain data that crosses process borders."""
+        return list(self.registry.collect())
+
+
+class BookMetrics(ActorMetrics):
+    def __init__(self, actor: str) -> None:
+        super().__init__(actor)
+        self._orders = self.counter("raypit_commands", "Commands matched")
+        self._fills = self.counter("raypit_fills", "Trades")
+        self._refused = self.counter("raypit_refusals", "Commands refused by the book")
+        self._batches = self.counter("raypit_journal_batches", "Journal rows committed")
+        self._match = self.histogram("raypit_match_seconds", "Matching one batch")
+        self._commit = self.histogram("raypit_commit_seconds", "Committing one batch to the journal")
+        self._wait = self.histogram("raypit_book_seconds", "From arrival of a batch's oldest command to its commit")
+
+    def batch(self, commands: int, events: Records, match_s: float, commit_s: float, oldest: float) -> None:
+        kinds = np.bincount(events["kind"], minlength=len(EventKind))
+        self._orders.inc(commands)
+        self._fills.inc(int(kinds[EventKind.TRADE]))
+        self._refused.inc(int(kinds[EventKind.REJECTED]))
+        self._batches.inc()
+        self._match.observe(match_s)
+        self._commit.observe(commit_s)
+        self._wait.observe(time.perf_counter() - oldest)
+
+
+class AccountMetrics(ActorMetrics):
+    def __init__(self, actor: str) -> None:
+        super().__init__(actor)
+        self.admitted = self.counter("raypit_orders_admitted", "Commands sent on to a book")
+        self.refused = self.counter("raypit_orders_refused", "Commands refused by the account")
+        self.reports = self.counter("raypit_reports", "Execution reports")
+        self.batches = self.counter("raypit_account_journal_batches", "Journal rows of the account stream")
+        self.open_orders = self.gauge("raypit_open_orders", "Open orders")
+        self.accounts = self.gauge("raypit_accounts", "Open accounts")
+        self.drift = self.gauge("raypit_conservation_drift_units", "Largest sum of postings over assets; must be 0")
+        self.links = self.gauge("raypit_gateway_links", "Connected gateways and feeds")
+        self.admit_s = self.histogram("raypit_admit_seconds", "Admitting one frame of commands")
+        self.settle_s = self.histogram("raypit_settle_seconds", "Settling one batch")
+
+
+class ProjectorMetrics(ActorMetrics):
+    def __init__(self, actor: str) -> None:
+        super().__init__(actor)
+        self.ticks = self.counter("raypit_ticks", "Public trades put on the tape")
+        self.rows = self.counter("raypit_projected_rows", "Rows written to read models")
+        self.lag_s = self.gauge("raypit_projection_lag_seconds", "Age of the newest batch when it was projected")
+        self.cache_errors = self.counter("raypit_cache_errors", "Failed writes to the hot cache")
+
+
+class FeedMetrics(ActorMetrics):
+    def __init__(self, actor: str) -> None:
+        super().__init__(actor)
+        self.commands = self.counter("raypit_feed_commands", "Commands of simulated participants")
+        self.step_s = self.histogram("raypit_feed_step_seconds", "One step of the simulated market")

@@ -1,0 +1,170 @@
+"""Frames between actors: what the bytes on a stream mean. Pure encoding; no sockets.
+
+A frame is `u32 length | u8 kind | body`. Commands, batches and reports are the raw records of `market.records`; the rare
+rest is MessagePack. A BATCH body is exactly the journal row's payload.
+"""
+
+import struct
+from enum import IntEnum
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from market.records import COMMAND, EVENT, REPORT
+
+Records = npt.NDArray[np.void]
+
+FRAME: Final = struct.Struct("<IB")
+MAX_FRAME: Final = 256 * 1024 * 1024
+"""Bytes; larger than any batch can be. A longer length means a broken peer."""
+
+_BATCH: Final = struct.Struct("<HHIQQII")
+BATCH_VERSION: Final = 1
+
+
+class Kind(IntEnum):
+    HELLO = 1
+    WELCOME = 2
+    COMMANDS = 3
+    BATCH = 4
+    REPORTS = 5
+    CALL = 6
+    REPLY = 7
+
+
+class Hello(msgspec.Struct):
+    """First frame of a client."""
+
+    role: str
+    """account, follower (to a book); gateway (to an account actor)."""
+    name: str
+    partition: int = 0
+    epoch: int = 0
+    after_seq: int = 0
+    """Followers: the last batch they have."""
+
+
+class Welcome(msgspec.Struct):
+    epoch: int
+    seq: int
+    """Newest committed sequence number when the hello was read."""
+    behind: bool = False
+    """The batches after `after_seq` are no longer at hand: read the journal and come again."""
+    last_command_id: int = 0
+    """To an account actor: the newest of its commands that is in the journal."""
+    link_id: int = 0
+
+
+class Call(msgspec.Struct, array_like=True):
+    id: int
+    method: str
+    args: list[Any]
+
+
+class Reply(msgspec.Struct, array_like=True):
+    id: int
+    error: tuple[str, str] | None
+    result: Any
+
+
+encoder = msgspec.msgpack.Encoder()
+hello_decoder = msgspec.msgpack.Decoder(Hello)
+welcome_decoder = msgspec.msgpack.Decoder(Welcome)
+call_decoder = msgspec.msgpack.Decoder(Call)
+reply_decoder = msgspec.msgpack.Decoder(Reply)
+
+
+class Batch(msgspec.Struct):
+    """One committed step of a book partition."""
+
+    partition: int
+    epoch: int
+    seq: int
+    ts_ns: int
+    commands: Records
+    """COMMAND[n]"""
+    events: Records
+    """EVENT[m]; `command_index` points into `commands`."""
+
+
+def encode_batch(batch: Batch) -> bytes:
+    head = _BATCH.pack(
+        BATCH_VERSION, batch.partition, batch.epoch, batch.seq, batch.ts_ns, len(batch.commands), len(batch.events)
+    )  # fmt: skip
+    return b"".join((head, batch.commands.tobytes(), batch.events.tobytes()))
+
+
+def decode_batch(payload: bytes) -> Batch:
+    """Inverse of `encode_batch`; the arrays are writable copies. ValueError when the bytes are not a batch."""
+    version, partition, epoch, seq, ts_ns, n, m = _BATCH.unpack_from(payload)
+    if version != BATCH_VERSION or len(payload) != _BATCH.size + n * COMMAND.itemsize + m * EVENT.itemsize:
+        raise ValueError(f"not a batch of version {BATCH_VERSION}: {len(payload)} bytes")
+    commands = np.frombuffer(payload, COMMAND, n, _BATCH.size).copy()
+    events = np.frombuffer(payload, EVENT, m, _BATCH.size + n * COMMAND.itemsize).copy()
+    return Batch(partition, epoch, seq, ts_ns, commands, events)
+
+
+class ReportRow(NamedTuple):
+    """One REPORT as Python values: the fields of `market.records.REPORT`, in order."""
+
+    exec_type: int
+    ord_status: int
+    side: int
+    ord_type: int
+    time_in_force: int
+    reason: int
+    stp_mode: int
+    flags: int
+    symbol: int
+    account: int
+    order_id: int
+    price_ticks: int
+    qty_lots: int
+    cum_qty_lots: int
+    leaves_lots: int
+    cum_quote_units: int
+    last_qty_lots: int
+    last_price_ticks: int
+    last_quote_units: int
+    commission_units: int
+    commission_asset: int
+    asset: int
+    trade_id: int
+    exec_id: int
+    seq: int
+    ts_ns: int
+    created_ns: int
+    token: int
+    gateway: int
+    last: int
+    command_kind: int
+    partition: int
+    orig_order_id: int
+    base_free: int
+    base_locked: int
+    quote_free: int
+    quote_locked: int
+    client_order_id: bytes
+    """Zero-padded."""
+
+
+_REPORT: Final = struct.Struct("<8B2i10q2i5qQH2Bi5q40s")
+assert _REPORT.size == REPORT.itemsize
+assert ReportRow._fields == REPORT.names
+
+
+def decode_reports(body: bytes) -> list[ReportRow]:
+    return list(map(ReportRow._make, _REPORT.iter_unpack(body)))
+
+
+_COMMAND: Final = struct.Struct("<6BH2i6q2iQq40s")
+assert _COMMAND.size == COMMAND.itemsize
+pack_command: Final = _COMMAND.pack
+"""The fields of `market.records.COMMAND`, in order -> bytes."""
+
+
+def commands_of(packed: list[bytes]) -> Records:
+    """COMMAND[n], writable, from packed commands."""
+    return np.frombuffer(bytearray().join(packed), COMMAND)

@@ -1,0 +1,48 @@
+"""`raypit.json` in the data folder: where a running exchange is. Readable by its owner only."""
+
+import os
+from pathlib import Path
+
+import msgspec
+import orjson
+
+NAME = "raypit.json"
+
+
+class RunningState(msgspec.Struct):
+    pid: int
+    url: str
+    dashboard: str | None
+    control: str
+    """Unix socket of the supervisor."""
+    pg_dsn: str
+    redis_url: str
+    started_at: float
+
+
+def write(data: Path, state: RunningState) -> None:
+    path = data / NAME
+    fresh = path.with_suffix(".new")
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(orjson.dumps(msgspec.to_builtins(state), option=orjson.OPT_INDENT_2))
+    fresh.replace(path)
+
+
+def read(data: Path) -> RunningState | None:
+    """None when nothing was started there, or it did not end in good order and is gone."""
+    try:
+        state = msgspec.json.decode((data / NAME).read_bytes(), type=RunningState)
+    except (OSError, msgspec.DecodeError):
+        return None
+    try:
+        os.kill(state.pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return state
+
+
+def remove(data: Path) -> None:
+    (data / NAME).unlink(missing_ok=True)

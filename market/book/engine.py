@@ -1,0 +1,218 @@
+"""`Book`: one symbol's order book behind arrays; Python touches it once per batch, never per order.
+
+Not safe for two threads at once. Must not know: accounts' balances, journals, time, other symbols.
+"""
+
+import struct
+from decimal import Decimal
+from hashlib import blake2b
+
+import numpy as np
+
+from market.book import arena as arenas
+from market.book import layout as L
+from market.book import snapshot
+from market.book.kernel import match
+from market.book.layout import Records, WordArray
+from market.book.views import write_depth, write_orders
+from market.enums import Side
+from market.instrument import PPM, Asset, Instrument
+from market.records import COMMAND, EVENT
+
+MAX_LIVE_ORDERS = 1_000_000
+"""Resting orders of one symbol; 128 bytes each and up to 2 KB for a level alone in its page."""
+
+BATCH_COMMANDS = 8_192
+"""Longer batches run in pieces of this, which bounds the room prepared for the worst case."""
+
+_FIRST_EVENT_ROWS = 8_192
+
+_EVENTS_PER_COMMAND = 4
+"""REPLACE at most: CANCELED, ACCEPTED, a trade that leaves the maker in the book, EXPIRED."""
+_EVENTS_PER_ORDER_GONE = 2
+"""DECREMENTED and EXPIRED of a maker."""
+
+
+class Book:
+    def __init__(
+        self, instrument: Instrument, symbol_id: int, max_live_orders: int = MAX_LIVE_ORDERS
+    ) -> None:
+        """Empty, trading. Raises ValueError for numbers outside their domain."""
+        if not 0 <= symbol_id < 1 << 31 or not 0 < max_live_orders < 1 << 30:
+            raise ValueError(f"symbol {symbol_id}, max_live_orders {max_live_orders}")
+        self._take_over(arenas.fresh(symbol_id, max_live_orders), instrument)
+
+    def _take_over(self, arena: WordArray, instrument: Instrument) -> None:
+        self.instrument = instrument
+        self._arena = arena
+        self._events: WordArray = np.zeros(0, np.int64)
+        self._event_bytes = memoryview(b"")
+        self._room = 0
+        """So many commands can be applied before room has to be looked at."""
+        leaves = self.orders()["leaves_lots"]
+        arenas.set_filters(arena, instrument, int(leaves.max(initial=0)))
+
+    # --- commands ---------------------------------------------------------------------------------------
+    def apply(self, commands: Records) -> Records:
+        """COMMAND[n], all of this symbol, in order -> the EVENT[m] they cause, which the caller owns."""
+        if commands.dtype != COMMAND or commands.ndim != 1:
+            raise TypeError(f"expected COMMAND[n], got {commands.dtype} of {commands.ndim} dimensions")
+        flags = commands.flags
+        if flags.writeable or not flags.c_contiguous:
+            commands = _read_only(commands)
+        count = len(commands)
+        if count <= BATCH_COMMANDS:
+            return np.frombuffer(self._apply_piece(commands, 0, count), EVENT)
+        pieces = (
+            self._apply_piece(commands, start, min(start + BATCH_COMMANDS, count))
+            for start in range(0, count, BATCH_COMMANDS)
+        )
+        return np.frombuffer(bytearray().join(pieces), EVENT)
+
+    def _apply_piece(self, commands: Records, start: int, stop: int) -> bytearray:
+        self._room -= stop - start
+        if self._room < 0:
+            self._make_room(stop - start)
+        told = match(commands, start, stop, self._events, self._arena)
+        return bytearray(self._event_bytes[: told * EVENT.itemsize])
+
+    def _make_room(self, count: int) -> None:
+        """For `count` commands now, and note how many more would fit."""
+        arena = self._arena
+        capacity = arenas.capacity_for(arena, count)
+        if capacity != arenas.capacity_of(arena):
+            self._arena = arena = arenas.assembled(arenas.content_of(arena), capacity)
+        live = int(arena[L.LIVE])
+        # Commands of this room may rest before they go: each counts as an order too.
+        per_command = _EVENTS_PER_COMMAND + _EVENTS_PER_ORDER_GONE
+        rows = per_command * count + _EVENTS_PER_ORDER_GONE * live
+        if rows * L.EVENT_WORDS > len(self._events):
+            rows = max(_FIRST_EVENT_ROWS, 1 << rows.bit_length())
+            self._events = np.zeros(rows * L.EVENT_WORDS, np.int64)
+            self._event_bytes = self._events.data.cast("B")
+        rows = len(self._events) // L.EVENT_WORDS
+        limits = [(rows - _EVENTS_PER_ORDER_GONE * live) // per_command]
+        if capacity.orders < max(live, int(arena[L.MAX_LIVE])):
+            limits += [capacity.orders - live]
+        if capacity.pages < max(live, int(arena[L.MAX_LIVE])):
+            limits += [capacity.pages - arenas.pages_in_use(arena)]
+        self._room = min(limits) - count
+        assert self._room >= 0
+
+    # --- state ------------------------------------------------------------------------------------------
+    @property
+    def halted(self) -> bool:
+        return bool(self._arena[L.HALTED])
+
+    @halted.setter
+    def halted(self, halted: bool) -> None:
+        self._arena[L.HALTED] = halted
+
+    @property
+    def best_bid(self) -> int | None:
+        return self._best(L.BIDS, Side.BUY)
+
+    @property
+    def best_ask(self) -> int | None:
+        return self._best(L.ASKS, Side.SELL)
+
+    def _best(self, side_words: int, side: Side) -> int | None:
+        key = int(self._arena[side_words + L.BEST_KEY])
+        return None if key == L.NO_KEY else key ^ -int(side)
+
+    @property
+    def last_price_ticks(self) -> int:
+        """0 before the first trade."""
+        return int(self._arena[L.LAST_PRICE])
+
+    @property
+    def live_orders(self) -> int:
+        return int(self._arena[L.LIVE])
+
+    @property
+    def exec_id(self) -> int:
+        """Of the newest event; 0 before the first."""
+        return int(self._arena[L.EXEC_ID])
+
+    @property
+    def trade_id(self) -> int:
+        """Of the newest trade; 0 before the first."""
+        return int(self._arena[L.TRADE_ID])
+
+    def depth(self, side: Side, limit: int = 0) -> Records:
+        """DEPTH[levels], best first; at most `limit` levels, 0 for all.
+
+        A level's `qty_lots` wraps past 2^63 - 1, which only filters without bounds allow.
+        """
+        levels = int(self._arena[(L.ASKS if side else L.BIDS) + L.LEVELS])
+        count = min(limit, levels) if limit > 0 else levels
+        rows = np.empty(count * L.DEPTH_WORDS, np.int64)
+        write_depth(self._arena, int(side), count, rows)
+        return rows.view(L.DEPTH)
+
+    def orders(self) -> Records:
+        """RESTING[live_orders] in priority order: bids from the best down, then asks from the best up."""
+        rows = np.empty(self.live_orders * L.RESTING_WORDS, np.int64)
+        write_orders(self._arena, rows)
+        return rows.view(L.RESTING)
+
+    def digest(self) -> str:
+        """Of what the book holds, whatever way it came there: equal books give equal digests."""
+        scalars = (self.last_price_ticks, self.exec_id, self.trade_id, self.halted)
+        state = blake2b(self.orders().tobytes(), digest_size=16)
+        state.update(struct.pack("<4q", *scalars))
+        return state.hexdigest()
+
+    # --- snapshots --------------------------------------------------------------------------------------
+    def snapshot(self) -> bytes:
+        return snapshot.encode(arenas.content_of(self._arena), self.instrument, int(self._arena[L.SYMBOL]))
+
+    @classmethod
+    def restore(cls, instrument: Instrument, symbol_id: int, data: bytes) -> "Book":
+        """The book of a snapshot under the filters of `instrument`.
+
+        Raises ValueError for a snapshot that is damaged, of another version, symbol, tick or lot.
+        """
+        content = snapshot.decode(data, instrument, symbol_id)
+        book = cls.__new__(cls)
+        book._take_over(arenas.restored(content), instrument)
+        return book
+
+
+def _read_only(commands: Records) -> Records:
+    """The kernel is compiled once, for commands as they come out of frames: contiguous and read-only."""
+    view = np.ascontiguousarray(commands).view()
+    view.flags.writeable = False
+    return view
+
+
+def warm() -> None:
+    """Compile (or load from numba's cache) everything a book runs, so that no order waits for a compiler."""
+    wide = 1 << 20
+    book = Book(
+        Instrument(
+            symbol="WARM",
+            base=Asset("A", 0),
+            quote=Asset("B", 0),
+            tick=Decimal(1),
+            lot=Decimal(1),
+            min_price_ticks=1,
+            max_price_ticks=wide,
+            min_qty_lots=1,
+            max_qty_lots=wide,
+            market_min_qty_lots=1,
+            market_max_qty_lots=wide,
+            min_notional_units=1,
+            max_notional_units=wide * wide,
+            bid_multiplier_up_ppm=2 * PPM,
+            bid_multiplier_down_ppm=0,
+            ask_multiplier_up_ppm=2 * PPM,
+            ask_multiplier_down_ppm=0,
+            max_num_orders=1,
+            start_price_ticks=1,
+        ),
+        symbol_id=0,
+    )
+    book.apply(np.zeros(1, COMMAND))
+    book.depth(Side.BUY)
+    Book.restore(book.instrument, 0, book.snapshot())

@@ -1,0 +1,236 @@
+"""Where every word of a book lies: one 1-D int64 array, the arena, holds the whole state of one symbol.
+
+    header | ids | directory of bids | directory of asks | orders | pages
+
+- ids: open addressing, order_id -> order slot; an entry is one word, 31 bits of hash over 32 bits of slot.
+- orders: records of ORDER_WORDS; what matching touches is in the first 64 bytes.
+- pages: 64 neighbouring price levels each, with one word telling which of them hold orders.
+- directory: per side, the pages in use as (page number, page slot), ascending, the best LAST.
+
+Slots count from 1; 0 is "none". Levels are ordered by *key*: the price for bids, ~price for asks. So the best
+level has the highest key on either side, and one code serves both.
+
+Must not know: numba, the rules of matching.
+"""
+
+from typing import Final, Protocol, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from market.records import COMMAND, EVENT
+
+WordArray: TypeAlias = NDArray[np.int64]
+"""int64[n]."""
+
+Records: TypeAlias = np.ndarray[tuple[int], np.dtype[np.void]]
+"""A structured array of one dimension."""
+
+
+class CommandRecord(Protocol):
+    """One element of COMMAND[n] as compiled code sees it: fields are attributes, each of its own width."""
+
+    kind: int
+    side: int
+    ord_type: int
+    time_in_force: int
+    stp_mode: int
+    flags: int
+    account: int
+    order_id: int
+    target_id: int
+    price_ticks: int
+    qty_lots: int
+    quote_units: int
+    expected_leaves: int
+    maker_fee_ppm: int
+    taker_fee_ppm: int
+
+
+WORD_BYTES: Final = 8
+CACHE_LINE_WORDS: Final = 16
+"""Two 64-byte lines: sections start on their boundary, so an order never straddles."""
+
+# --- header ---------------------------------------------------------------------------------------------
+SYMBOL: Final = 0
+LIVE: Final = 1
+MAX_LIVE: Final = 2
+EXEC_ID: Final = 3
+TRADE_ID: Final = 4
+LAST_PRICE: Final = 5
+HALTED: Final = 6
+
+IDS_AT: Final = 8
+IDS_MASK: Final = 9
+IDS_SHIFT: Final = 10
+"""Right shift that turns a 31-bit hash into its home place."""
+ORDERS_AT: Final = 11
+ORDERS_CAPACITY: Final = 12
+ORDERS_USED: Final = 13
+"""Highest slot ever taken; slots below it that are free hang on FREE_ORDER."""
+FREE_ORDER: Final = 14
+PAGES_AT: Final = 15
+PAGES_CAPACITY: Final = 16
+PAGES_USED: Final = 17
+FREE_PAGE: Final = 18
+
+MIN_PRICE: Final = 20
+MAX_PRICE: Final = 21
+MIN_QTY: Final = 22
+MAX_QTY: Final = 23
+MARKET_MIN_QTY: Final = 24
+MARKET_MAX_QTY: Final = 25
+MIN_NOTIONAL: Final = 26
+MAX_NOTIONAL: Final = 27
+MIN_TICK_LOTS: Final = 28
+"""MIN_NOTIONAL and MAX_NOTIONAL as price x qty, exact: rounded inwards."""
+MAX_TICK_LOTS: Final = 29
+UNITS: Final = 30
+"""Quote units per tick and lot."""
+TOTALS_FIT: Final = 31
+"""1: no level's total quantity can pass 64 bits under these filters."""
+MULTIPLIERS: Final = 32
+"""4 words, in ppm: bid up, bid down, ask up, ask down."""
+BANDS: Final = 36
+"""4 words: the prices R7 allows: lowest bid, highest bid, lowest ask, highest ask."""
+BAND_PRICE: Final = 40
+"""The last price BANDS were computed for."""
+
+BIDS: Final = 44
+ASKS: Final = 48
+BEST_KEY: Final = 0
+DIRECTORY_AT: Final = 1
+DIRECTORY_COUNT: Final = 2
+LEVELS: Final = 3
+SIDE_WORDS: Final = ASKS - BIDS
+
+HEADER_WORDS: Final = 64
+
+# --- order record ---------------------------------------------------------------------------------------
+ID: Final = 0
+PRICE: Final = 1
+LEAVES: Final = 2
+QTY: Final = 3
+LINKS: Final = 4
+"""Next slot in the level << 32 | previous slot. Of a free record: the next free slot."""
+META: Final = 5
+"""Side, type, time in force, STP mode and flags, placed as in the first 8 bytes of EVENT."""
+OWNER: Final = 6
+"""Account << 32 | maker_fee_ppm."""
+LEVEL: Final = 7
+"""Place of its level, in words from PAGES_AT."""
+# The second cache line, zero today: what conditional orders will need beside the hot words.
+STOP_PRICE: Final = 8
+HIDDEN_QTY: Final = 9
+ORDER_LIST: Final = 10
+ARRIVAL: Final = 11
+ORDER_WORDS: Final = 16
+
+# --- page -----------------------------------------------------------------------------------------------
+PAGE_BITS: Final = 6
+PAGE_LEVELS: Final = 1 << PAGE_BITS
+OCCUPIED: Final = 0
+"""Bit t: level t holds orders."""
+NEXT_FREE_PAGE: Final = 1
+FIRST_LEVEL: Final = 8
+HEAD: Final = 0
+TAIL: Final = 1
+TOTAL: Final = 2
+COUNT: Final = 3
+LEVEL_WORDS: Final = 4
+PAGE_WORDS: Final = FIRST_LEVEL + PAGE_LEVELS * LEVEL_WORDS
+
+DIRECTORY_ENTRY_WORDS: Final = 2
+
+# --- keys -----------------------------------------------------------------------------------------------
+NO_KEY: Final = -(1 << 63)
+"""Best key of an empty side: below every key."""
+ANY_KEY: Final = NO_KEY + 1
+"""The limit of a MARKET order: every key is at or above it."""
+
+LOW_HALF: Final = 0xFFFF_FFFF
+
+# --- EVENT as words -------------------------------------------------------------------------------------
+EVENT_WORDS: Final = EVENT.itemsize // WORD_BYTES
+E_SYMBOL_ACCOUNT: Final = 1
+E_ORDER_ID: Final = 2
+E_PRICE: Final = 3
+E_QTY: Final = 4
+E_LEAVES: Final = 5
+E_QUOTE: Final = 6
+E_MAKER_ORDER_ID: Final = 7
+E_MAKER_ACCOUNT_INDEX: Final = 8
+E_MAKER_LEAVES: Final = 9
+E_EXEC_ID: Final = 10
+E_TRADE_ID: Final = 11
+E_FEES: Final = 12
+
+SIDE_BIT: Final = 8
+ORD_TYPE_BIT: Final = 16
+TIME_IN_FORCE_BIT: Final = 24
+REASON_BIT: Final = 32
+STP_MODE_BIT: Final = 40
+FLAGS_BIT: Final = 48
+COMMAND_KIND_BIT: Final = 56
+
+# --- what the book tells beside events ------------------------------------------------------------------
+DEPTH = np.dtype([("price_ticks", "<i8"), ("qty_lots", "<i8"), ("orders", "<i8")])
+DEPTH_WORDS: Final = 3
+
+RESTING = np.dtype(
+    [
+        ("side", "u1"),
+        ("ord_type", "u1"),
+        ("time_in_force", "u1"),
+        ("stp_mode", "u1"),
+        ("flags", "<u4"),
+        ("order_id", "<i8"),
+        ("account", "<i4"),
+        ("maker_fee_ppm", "<i4"),
+        ("price_ticks", "<i8"),
+        ("qty_lots", "<i8"),
+        ("leaves_lots", "<i8"),
+    ]
+)
+"""One resting order; `qty_lots` is its total."""
+RESTING_WORDS: Final = 6
+
+
+def _offsets(record: "np.dtype[np.void]") -> dict[str, int]:
+    assert record.fields is not None
+    return {name: field[1] for name, field in record.fields.items()}
+
+
+def _check() -> None:
+    """The word constants above restate `market.records`; a change there must fail here, not in a market."""
+    event = _offsets(EVENT)
+    words = {
+        "account": E_SYMBOL_ACCOUNT * WORD_BYTES + 4,
+        "order_id": E_ORDER_ID * WORD_BYTES,
+        "price_ticks": E_PRICE * WORD_BYTES,
+        "qty_lots": E_QTY * WORD_BYTES,
+        "leaves_lots": E_LEAVES * WORD_BYTES,
+        "quote_units": E_QUOTE * WORD_BYTES,
+        "maker_order_id": E_MAKER_ORDER_ID * WORD_BYTES,
+        "command_index": E_MAKER_ACCOUNT_INDEX * WORD_BYTES + 4,
+        "maker_leaves_lots": E_MAKER_LEAVES * WORD_BYTES,
+        "exec_id": E_EXEC_ID * WORD_BYTES,
+        "trade_id": E_TRADE_ID * WORD_BYTES,
+        "taker_fee_ppm": E_FEES * WORD_BYTES + 4,
+        "kind": 0,
+        "side": SIDE_BIT // 8,
+        "ord_type": ORD_TYPE_BIT // 8,
+        "time_in_force": TIME_IN_FORCE_BIT // 8,
+        "reason": REASON_BIT // 8,
+        "stp_mode": STP_MODE_BIT // 8,
+        "flags": FLAGS_BIT // 8,
+        "command_kind": COMMAND_KIND_BIT // 8,
+    }
+    assert all(event[name] == at for name, at in words.items())
+    assert EVENT_WORDS == E_FEES + 1
+    assert COMMAND.itemsize % WORD_BYTES == 0
+    assert RESTING.itemsize == RESTING_WORDS * WORD_BYTES
+    assert DEPTH.itemsize == DEPTH_WORDS * WORD_BYTES
+
+
+_check()

@@ -1,0 +1,77 @@
+"""How kernels are compiled, and the two things they need from below numba: bare words, the highest bit.
+
+Inside a kernel an arena is a bare pointer. An array handed from one function to the next is seven machine
+words and often an atomic count of references, up and down; a pointer is one word.
+
+Must not know: what the words mean.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+import numpy as np
+from numba import njit, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+_Function = TypeVar("_Function", bound=Callable[..., object])
+
+
+class Words(Protocol):
+    """A pointer to int64 words. No bounds, no owner: the array it came from has to outlive it."""
+
+    def __getitem__(self, at: int, /) -> int: ...
+
+    def __setitem__(self, at: int, word: int, /) -> None: ...
+
+
+def entry(function: _Function) -> _Function:
+    """A kernel that Python calls: out of numba's cache, without the GIL."""
+    compiled: _Function = njit(cache=True, nogil=True, no_cfunc_wrapper=True)(function)
+    return compiled
+
+
+def routine(function: _Function) -> _Function:
+    """A part of kernels; LLVM decides whether to inline it."""
+    compiled: _Function = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return compiled
+
+
+def inlined(function: _Function) -> _Function:
+    """A part of kernels so small, or so hot, that it stands in every caller."""
+    compiled: _Function = njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return compiled
+
+
+@intrinsic
+def _words_of(_context: Any, _array: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.make_array(signature.args[0])(context, builder, arguments[0]).data
+
+    return types.CPointer(types.int64)(_array), generate
+
+
+@inlined
+def words_of(array: NDArray[np.int64]) -> Words:
+    words: Words = _words_of(array)
+    return words
+
+
+@inlined
+def signed(number: int) -> int:
+    """A record's field of any width as the int64 that everything is computed in."""
+    return np.int64(number)  # type: ignore[return-value]
+
+
+@intrinsic
+def _leading_zeros(_context: Any, _word: Any) -> Any:
+    def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        return builder.ctlz(arguments[0], context.get_constant(types.boolean, 0))
+
+    return types.int64(types.int64), generate
+
+
+@inlined
+def highest_bit(word: int) -> int:
+    zeros: int = _leading_zeros(word)
+    return 63 - zeros

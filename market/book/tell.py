@@ -1,0 +1,196 @@
+"""Writing events: every EVENT of the book is made here, 13 words at a time.
+
+`told` is the number of events written so far in this batch; each function returns the new one. EXEC_ID of the
+header stays that of before the batch until `match` ends: an event's own is EXEC_ID + told + 1.
+
+Must not know: levels, rules.
+"""
+
+from typing import NamedTuple
+
+from market.book import layout as L
+from market.book.layout import CommandRecord
+from market.book.machine import Words, inlined, routine, signed
+from market.enums import EventKind, OrdType
+
+ACCEPTED = int(EventKind.ACCEPTED)
+REJECTED = int(EventKind.REJECTED)
+TRADE = int(EventKind.TRADE)
+CANCELED = int(EventKind.CANCELED)
+EXPIRED = int(EventKind.EXPIRED)
+AMENDED = int(EventKind.AMENDED)
+DECREMENTED = int(EventKind.DECREMENTED)
+
+_MARKET = int(OrdType.MARKET)
+_LIMIT_MAKER = int(OrdType.LIMIT_MAKER)
+
+
+class Cause(NamedTuple):
+    """The command that causes the events now being written."""
+
+    place: int
+    """In the batch, << 32: the upper half of an event word."""
+    kind: int
+    """Its kind, << COMMAND_KIND_BIT."""
+
+
+class Taker(NamedTuple):
+    """An incoming order as its events and its matching need it; only its leaves, apart from this, change."""
+
+    order_id: int
+    account: int
+    meta: int
+    side: int
+    price: int
+    """As its events tell it: 0 for MARKET."""
+    qty: int
+    stp: int
+    fee_ppm: int
+
+
+@inlined
+def meta_of(command: CommandRecord) -> int:
+    """The order's own bytes of an event's first word, as the command names them."""
+    return (
+        signed(command.side) << L.SIDE_BIT
+        | signed(command.ord_type) << L.ORD_TYPE_BIT
+        | signed(command.time_in_force) << L.TIME_IN_FORCE_BIT
+        | signed(command.stp_mode) << L.STP_MODE_BIT
+        | signed(command.flags) << L.FLAGS_BIT
+    )
+
+
+@inlined
+def taker_of(command: CommandRecord) -> Taker:
+    """A command that was not refused, as an order: MARKET and LIMIT_MAKER are always GTC (N4, N10)."""
+    meta = meta_of(command)
+    price = signed(command.price_ticks)
+    if command.ord_type == _MARKET or command.ord_type == _LIMIT_MAKER:
+        meta &= ~(0xFF << L.TIME_IN_FORCE_BIT)
+    if command.ord_type == _MARKET:
+        price = signed(0)
+    return Taker(
+        signed(command.order_id),
+        signed(command.account),
+        meta,
+        signed(command.side),
+        price,
+        signed(command.qty_lots),
+        signed(command.stp_mode),
+        signed(command.taker_fee_ppm),
+    )
+
+
+@inlined
+def tell(
+    events: Words,
+    told: int,
+    arena: Words,
+    cause: Cause,
+    word: int,
+    account: int,
+    order_id: int,
+    price: int,
+    qty: int,
+    leaves: int,
+    quote: int,
+) -> int:
+    """An event of one order; `word` is its meta with kind and reason."""
+    at = told * L.EVENT_WORDS
+    events[at] = word | cause.kind
+    events[at + L.E_SYMBOL_ACCOUNT] = account << 32 | arena[L.SYMBOL]
+    events[at + L.E_ORDER_ID] = order_id
+    events[at + L.E_PRICE] = price
+    events[at + L.E_QTY] = qty
+    events[at + L.E_LEAVES] = leaves
+    events[at + L.E_QUOTE] = quote
+    events[at + L.E_MAKER_ORDER_ID] = 0
+    events[at + L.E_MAKER_ACCOUNT_INDEX] = cause.place
+    events[at + L.E_MAKER_LEAVES] = 0
+    told += 1
+    events[at + L.E_EXEC_ID] = arena[L.EXEC_ID] + told
+    events[at + L.E_TRADE_ID] = 0
+    events[at + L.E_FEES] = 0
+    return told
+
+
+@inlined
+def tell_resting(
+    events: Words, told: int, arena: Words, cause: Cause, order: int, kind: int, reason: int
+) -> int:
+    """CANCELED, EXPIRED or AMENDED of the order whose record starts at `order`."""
+    word = arena[order + L.META] | kind | reason << L.REASON_BIT
+    account = arena[order + L.OWNER] >> 32
+    price, qty, leaves = arena[order + L.PRICE], arena[order + L.QTY], arena[order + L.LEAVES]
+    return tell(events, told, arena, cause, word, account, arena[order + L.ID], price, qty, leaves, 0)
+
+
+@routine
+def tell_taker_expired(
+    events: Words, told: int, arena: Words, cause: Cause, taker: Taker, leaves: int, reason: int
+) -> int:
+    word = taker.meta | EXPIRED | reason << L.REASON_BIT
+    return tell(
+        events, told, arena, cause, word, taker.account, taker.order_id, taker.price, taker.qty, leaves, 0
+    )
+
+
+@inlined
+def tell_pair(
+    events: Words,
+    told: int,
+    arena: Words,
+    cause: Cause,
+    kind: int,
+    taker: Taker,
+    leaves: int,
+    maker: int,
+    maker_leaves: int,
+    quantity: int,
+) -> int:
+    """TRADE or DECREMENTED; to be told before the maker's record (at `maker`) is freed.
+
+    `leaves` and `maker_leaves` are those after the event.
+    """
+    at = told * L.EVENT_WORDS
+    price, owner = arena[maker + L.PRICE], arena[maker + L.OWNER]
+    quote, trade_id, fees = 0, 0, 0
+    if kind == TRADE:
+        quote = price * quantity * arena[L.UNITS]
+        arena[L.TRADE_ID] += 1
+        trade_id = arena[L.TRADE_ID]
+        fees = taker.fee_ppm << 32 | owner & L.LOW_HALF
+    events[at] = taker.meta | kind | cause.kind
+    events[at + L.E_SYMBOL_ACCOUNT] = taker.account << 32 | arena[L.SYMBOL]
+    events[at + L.E_ORDER_ID] = taker.order_id
+    events[at + L.E_PRICE] = price
+    events[at + L.E_QTY] = quantity
+    events[at + L.E_LEAVES] = leaves
+    events[at + L.E_QUOTE] = quote
+    events[at + L.E_MAKER_ORDER_ID] = arena[maker + L.ID]
+    events[at + L.E_MAKER_ACCOUNT_INDEX] = cause.place | (owner >> 32) & L.LOW_HALF
+    events[at + L.E_MAKER_LEAVES] = maker_leaves
+    told += 1
+    events[at + L.E_EXEC_ID] = arena[L.EXEC_ID] + told
+    events[at + L.E_TRADE_ID] = trade_id
+    events[at + L.E_FEES] = fees
+    return told
+
+
+@routine
+def tell_refused(
+    events: Words,
+    told: int,
+    arena: Words,
+    cause: Cause,
+    command: CommandRecord,
+    reason: int,
+    is_new_order: bool,
+) -> int:
+    """REJECTED; of a NEW or REPLACE with the order's fields as the command names them."""
+    word, price, qty = signed(REJECTED | reason << L.REASON_BIT), signed(0), signed(0)
+    if is_new_order:
+        word |= meta_of(command)
+        price, qty = signed(command.price_ticks), signed(command.qty_lots)
+    account, order_id = signed(command.account), signed(command.order_id)
+    return tell(events, told, arena, cause, word, account, order_id, price, qty, 0, 0)

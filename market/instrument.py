@@ -1,0 +1,124 @@
+"""Assets, instruments and their filters, and the exact conversion between decimal strings and integers.
+
+An amount of an asset is an integer number of units of 10^-scale. A price is an integer number of ticks, a quantity
+an integer number of lots. `quote_units_per_tick_lot` makes notionals exact integers: price_ticks x qty_lots x that.
+"""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import msgspec
+
+INT_LIMIT = 1 << 62
+"""No price, quantity, notional or balance may reach it: sums of two stay inside 64 bits."""
+
+PPM = 1_000_000
+
+
+class Asset(msgspec.Struct, frozen=True):
+    name: str
+    scale: int
+    """Decimal places; immutable once a balance exists."""
+
+
+class Instrument(msgspec.Struct, frozen=True):
+    """A trading pair. Filter names and meanings are the venue's (Binance Spot API, filters)."""
+
+    symbol: str
+    base: Asset
+    quote: Asset
+    tick: Decimal
+    """PRICE_FILTER tickSize."""
+    lot: Decimal
+    """LOT_SIZE stepSize."""
+    min_price_ticks: int
+    max_price_ticks: int
+    min_qty_lots: int
+    max_qty_lots: int
+    market_min_qty_lots: int
+    market_max_qty_lots: int
+    min_notional_units: int
+    max_notional_units: int
+    bid_multiplier_up_ppm: int
+    bid_multiplier_down_ppm: int
+    ask_multiplier_up_ppm: int
+    ask_multiplier_down_ppm: int
+    max_num_orders: int
+    """Open orders per account in this symbol."""
+    start_price_ticks: int
+    """Where the simulated market opens when the symbol never traded."""
+
+    @property
+    def quote_units_per_tick_lot(self) -> int:
+        return _exact(self.tick * self.lot * 10**self.quote.scale, f"{self.symbol}: tick x lot in quote units")
+
+    @property
+    def base_units_per_lot(self) -> int:
+        return _exact(self.lot * 10**self.base.scale, f"{self.symbol}: lot in base units")
+
+    def __post_init__(self) -> None:
+        if self.max_price_ticks * self.max_qty_lots <= 0:
+            raise ValueError(f"{self.symbol}: filters must be positive")
+        if self.max_notional_units >= INT_LIMIT or self.max_qty_lots * self.base_units_per_lot >= INT_LIMIT:
+            raise ValueError(f"{self.symbol}: the largest order does not fit 62 bits; lower the filter maxima")
+        _ = self.quote_units_per_tick_lot
+
+
+class NotAMultiple(ValueError):
+    """A decimal is not a whole number of ticks, lots or units."""
+
+
+class OutOfRange(ValueError):
+    """A decimal is negative, not finite or beyond INT_LIMIT."""
+
+
+def _exact(value: Decimal, what: str) -> int:
+    whole = int(value)
+    if whole != value or whole < 1:
+        raise ValueError(f"{what} must be a whole number, got {value}")
+    return whole
+
+
+def to_steps(value: Decimal, step: Decimal) -> int:
+    """`value / step` as an exact integer >= 0; raises `OutOfRange` or `NotAMultiple`."""
+    if not value.is_finite() or value.is_signed() and value != 0 or value.adjusted() > 30:
+        raise OutOfRange(str(value))
+    if value.adjusted() < -30 and value != 0:
+        raise NotAMultiple(str(value))
+    steps, rest = divmod(value, step)
+    if rest:
+        raise NotAMultiple(str(value))
+    if steps >= INT_LIMIT:
+        raise OutOfRange(str(value))
+    return int(steps)
+
+
+def places(step: Decimal) -> int:
+    """Decimal places that a multiple of `step` needs."""
+    exponent = step.normalize().as_tuple().exponent
+    assert isinstance(exponent, int)
+    return max(0, -exponent)
+
+
+def from_steps(steps: int, step: Decimal) -> str:
+    """The decimal string of `steps * step` with the fixed places of the step; exact, never scientific."""
+    return format(steps * step, f".{places(step)}f")
+
+
+def from_units(units: int, scale: int) -> str:
+    """The decimal string of `units * 10^-scale`, exact."""
+    if scale == 0:
+        return str(units)
+    sign, units = ("-", -units) if units < 0 else ("", units)
+    whole, part = divmod(units, 10**scale)
+    return f"{sign}{whole}.{part:0{scale}d}"
+
+
+def assets_of(instruments: Sequence[Instrument]) -> list[Asset]:
+    """Every asset of the instruments, each once, in order of first appearance (quote before base)."""
+    found: dict[str, Asset] = {}
+    for one in instruments:
+        for asset in (one.quote, one.base):
+            if found.setdefault(asset.name, asset) != asset:
+                raise ValueError(f"asset {asset.name} appears with two scales")
+    return list(found.values())

@@ -1,0 +1,5 @@
+"""The ledger: balances, open orders and positions of one partition of accounts, as a fold over journals."""
+
+from market.ledger.accounts import Ledger, UnknownAccount, warm
+
+__all__ = ["Ledger", "UnknownAccount", "warm"]

@@ -1,0 +1,114 @@
+"""The fixed-size records that cross every boundary: frames, journal rows and kernels share these bytes.
+
+All integers are little-endian. Prices are in ticks, quantities in lots, amounts in units of 10^-scale of the
+asset; times in nanoseconds since the Unix epoch travel once per batch, not per record. A record is never
+partly valid: fields a kind does not use are zero.
+"""
+
+import numpy as np
+
+CLIENT_ORDER_ID_BYTES = 40
+"""ASCII, zero-padded; the API allows 36 characters."""
+
+COMMAND = np.dtype(
+    [
+        ("kind", "u1"),  # CommandKind
+        ("side", "u1"),  # Side
+        ("ord_type", "u1"),  # OrdType
+        ("time_in_force", "u1"),  # TimeInForce; MARKET: ignored
+        ("stp_mode", "u1"),  # StpMode
+        ("flags", "u1"),  # CommandFlag bits
+        ("gateway", "<u2"),  # connection that waits for the answer; not looked at by kernels
+        ("symbol", "<i4"),  # index of the instrument in the venue's list
+        ("account", "<i4"),
+        ("order_id", "<i8"),  # NEW, REPLACE: of the new order; CANCEL, AMEND: of the order named; CANCEL_ALL: 0
+        ("target_id", "<i8"),  # REPLACE: the order to cancel
+        ("price_ticks", "<i8"),  # LIMIT, LIMIT_MAKER
+        ("qty_lots", "<i8"),  # NEW, REPLACE: order quantity; AMEND: the new total; MARKET by quote: cap or 0
+        ("quote_units", "<i8"),  # MARKET: BY_QUOTE the amount; else the budget of a BUY (0: none)
+        ("expected_leaves", "<i8"),  # REPLACE: refuse unless the target's leaves equal this; -1: do not look
+        ("maker_fee_ppm", "<i4"),
+        ("taker_fee_ppm", "<i4"),
+        ("token", "<u8"),  # the gateway's own correlation id; not looked at by kernels
+        ("command_id", "<i8"),  # dense per (account partition, book partition): the second arrival is dropped
+        ("client_order_id", f"S{CLIENT_ORDER_ID_BYTES}"),
+    ]
+)
+
+EVENT = np.dtype(
+    [
+        ("kind", "u1"),  # EventKind
+        ("side", "u1"),  # of order_id (TRADE: the taker's side)
+        ("ord_type", "u1"),
+        ("time_in_force", "u1"),
+        ("reason", "u1"),  # Reason
+        ("stp_mode", "u1"),
+        ("flags", "u1"),  # CommandFlag bits of the order
+        ("command_kind", "u1"),  # CommandKind of the command that caused it
+        ("symbol", "<i4"),
+        ("account", "<i4"),  # owner of order_id
+        ("order_id", "<i8"),  # TRADE, DECREMENTED: the taker's
+        ("price_ticks", "<i8"),  # TRADE, DECREMENTED: the maker's price; others: the order's limit (MARKET: 0)
+        ("qty_lots", "<i8"),  # TRADE: last_qty; DECREMENTED: taken off both; others: total order quantity
+        ("leaves_lots", "<i8"),  # of order_id after the event (MARKET by quote without a cap: 0)
+        ("quote_units", "<i8"),  # TRADE: notional; ACCEPTED MARKET: budget or amount; others 0
+        ("maker_order_id", "<i8"),  # TRADE, DECREMENTED
+        ("maker_account", "<i4"),  # TRADE, DECREMENTED
+        ("command_index", "<i4"),  # place of the causing command in the batch
+        ("maker_leaves_lots", "<i8"),  # after the event
+        ("exec_id", "<i8"),  # dense per symbol from 1: numbers the symbol's events
+        ("trade_id", "<i8"),  # dense per symbol from 1: numbers the symbol's trades; others 0
+        ("maker_fee_ppm", "<i4"),  # TRADE
+        ("taker_fee_ppm", "<i4"),  # TRADE
+    ]
+)
+
+REPORT = np.dtype(
+    [
+        ("exec_type", "u1"),  # ExecType
+        ("ord_status", "u1"),  # OrdStatus
+        ("side", "u1"),
+        ("ord_type", "u1"),
+        ("time_in_force", "u1"),
+        ("reason", "u1"),
+        ("stp_mode", "u1"),
+        ("flags", "u1"),  # CommandFlag bits of the order | REPORT_MAKER
+        ("symbol", "<i4"),  # -1: none (BALANCE)
+        ("account", "<i4"),
+        ("order_id", "<i8"),
+        ("price_ticks", "<i8"),
+        ("qty_lots", "<i8"),  # order quantity
+        ("cum_qty_lots", "<i8"),
+        ("leaves_lots", "<i8"),
+        ("cum_quote_units", "<i8"),
+        ("last_qty_lots", "<i8"),
+        ("last_price_ticks", "<i8"),
+        ("last_quote_units", "<i8"),
+        ("commission_units", "<i8"),
+        ("commission_asset", "<i4"),  # -1: none
+        ("asset", "<i4"),  # BALANCE: the asset posted to; else -1
+        ("trade_id", "<i8"),
+        ("exec_id", "<i8"),
+        ("seq", "<i8"),  # dense per account from 1; 0: not part of the private stream (refused by the account)
+        ("ts_ns", "<i8"),
+        ("created_ns", "<i8"),  # when the order was accepted
+        ("token", "<u8"),  # of the command this answers; 0: answers none
+        ("gateway", "<u2"),
+        ("last", "u1"),  # 1: the last report that this command causes for the commander: answer now
+        ("command_kind", "u1"),
+        ("partition", "<i4"),  # account partition
+        ("orig_order_id", "<i8"),  # REPLACE: of the order replaced
+        # Balances after the report: of the symbol's base and quote asset (BALANCE: base_* are the asset's).
+        ("base_free", "<i8"),
+        ("base_locked", "<i8"),
+        ("quote_free", "<i8"),
+        ("quote_locked", "<i8"),
+        ("client_order_id", f"S{CLIENT_ORDER_ID_BYTES}"),
+    ]
+)
+
+REPORT_MAKER = 128
+"""Bit of `REPORT.flags`: this execution was on the maker's side."""
+
+assert COMMAND.itemsize == 128
+assert EVENT.itemsize == 104

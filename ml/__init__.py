@@ -1,0 +1,1 @@
+"""Models and what they need: learns from the market. Imports `market` only."""

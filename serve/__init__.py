@@ -1,0 +1,1 @@
+"""Speaks: HTTP and WebSocket towards the clients. Nobody but deploy, bench and tests imports it."""

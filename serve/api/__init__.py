@@ -1,0 +1,1 @@
+"""The native REST API, one module per topic; each offers `endpoints(gateway) -> list[Endpoint]`."""

@@ -1,0 +1,143 @@
+"""`/api/market`: symbols, prices, depth, trades, candles. Public; from the hot cache and the read models."""
+
+from collections.abc import Awaitable
+from typing import Any, cast
+
+import msgspec
+
+from market.candles import MINUTE_NS
+from market.enums import Side
+from market.instrument import from_steps, from_units
+from serve.errors import ApiError, Code
+from serve.gateway import Gateway
+from serve.http import Context, Endpoint
+from serve.orders import symbol_info
+from serve.schema import (
+    INTERVAL_MINUTES,
+    CandleList,
+    CandleQuery,
+    CandleView,
+    Depth,
+    DepthQuery,
+    SymbolList,
+    SymbolQuery,
+    Ticker,
+    TickerList,
+    Trade,
+    TradeList,
+    TradesQuery,
+)
+
+_ticker = msgspec.json.Decoder(Ticker)
+_depth = msgspec.json.Decoder(Depth)
+_DATA = (Code.UNKNOWN_SYMBOL, Code.MARKET_DATA_UNAVAILABLE)
+
+
+def endpoints(gateway: Gateway) -> list[Endpoint]:
+    api = MarketApi(gateway)
+    tags = ("market",)
+    return [
+        Endpoint("GET", "market/symbols", api.symbols, query=SymbolQuery, response=SymbolList, tags=tags,
+                 summary="Symbols and their filters", errors=(Code.UNKNOWN_SYMBOL,)),
+        Endpoint("GET", "market/prices", api.prices, query=SymbolQuery, response=TickerList, tags=tags,
+                 summary="Last prices and 24-hour statistics", errors=_DATA),
+        Endpoint("GET", "market/depth", api.depth, query=DepthQuery, response=Depth, tags=tags,
+                 summary="The order book by level", errors=_DATA),
+        Endpoint("GET", "market/trades", api.trades, query=TradesQuery, response=TradeList, tags=tags,
+                 summary="Public trades, newest last", errors=(Code.UNKNOWN_SYMBOL, Code.UNAVAILABLE)),
+        Endpoint("GET", "market/history", api.history, query=CandleQuery, response=CandleList, tags=tags,
+                 summary="Candles", errors=(Code.UNKNOWN_SYMBOL, Code.UNAVAILABLE)),
+    ]  # fmt: skip
+
+
+class MarketApi:
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+
+    async def symbols(self, ctx: Context) -> SymbolList:
+        wanted = self._wanted(ctx.query.symbol)
+        return SymbolList([symbol_info(terms.instrument) for terms in wanted])
+
+    async def prices(self, ctx: Context) -> TickerList:
+        names = [terms.instrument.symbol for terms in self._wanted(ctx.query.symbol)]
+        found = await self._cached([f"ticker:{name}" for name in names])
+        if ctx.query.symbol is not None and found[0] is None:
+            raise ApiError(Code.MARKET_DATA_UNAVAILABLE)
+        return TickerList([_ticker.decode(one) for one in found if one is not None])
+
+    async def depth(self, ctx: Context) -> Depth:
+        query: DepthQuery = ctx.query
+        self.gateway.desk.terms_of(query.symbol)
+        (found,) = await self._cached([f"depth:{query.symbol}"])
+        if found is None:
+            raise ApiError(Code.MARKET_DATA_UNAVAILABLE)
+        depth = _depth.decode(found)
+        depth.bids, depth.asks = depth.bids[: query.limit], depth.asks[: query.limit]
+        return depth
+
+    async def trades(self, ctx: Context) -> TradeList:
+        query: TradesQuery = ctx.query
+        terms = self.gateway.desk.terms_of(query.symbol)
+        if query.from_id is None:
+            rows = await self.gateway.pool.fetch(
+                "SELECT * FROM trades WHERE symbol = $1 ORDER BY trade_id DESC LIMIT $2", query.symbol, query.limit
+            )
+            rows.reverse()
+        else:
+            rows = await self.gateway.pool.fetch(
+                "SELECT * FROM trades WHERE symbol = $1 AND trade_id >= $2 ORDER BY trade_id LIMIT $3",
+                query.symbol, query.from_id, query.limit,
+            )  # fmt: skip
+        return TradeList(
+            query.symbol,
+            [
+                Trade(
+                    row["trade_id"], from_steps(row["price_ticks"], terms.tick), from_steps(row["qty_lots"], terms.lot),
+                    from_units(row["quote_units"], terms.quote.scale), Side(row["taker_side"]).name, row["ts_ns"],
+                )
+                for row in rows
+            ],
+        )  # fmt: skip
+
+    async def history(self, ctx: Context) -> CandleList:
+        query: CandleQuery = ctx.query
+        terms = self.gateway.desk.terms_of(query.symbol)
+        width = INTERVAL_MINUTES[query.interval] * MINUTE_NS
+        end = (1 << 62) if query.end_ms is None else query.end_ms * 1_000_000
+        start = 0 if query.start_ms is None else query.start_ms * 1_000_000 // width * width
+        newest_first = query.start_ms is None
+        rows = await self.gateway.pool.fetch(
+            "SELECT open_ns / $2 * $2 AS at, (array_agg(open_ticks ORDER BY open_ns))[1] AS open, "
+            "max(high_ticks) AS high, min(low_ticks) AS low, (array_agg(close_ticks ORDER BY open_ns DESC))[1] AS close, "
+            "sum(volume_lots) AS volume, sum(quote_units) AS quote, sum(trades) AS trades, "
+            "sum(taker_buy_lots) AS taker_buy FROM candles WHERE symbol = $1 AND open_ns >= $3 AND open_ns <= $4 "
+            f"GROUP BY at ORDER BY at {'DESC' if newest_first else 'ASC'} LIMIT $5",  # noqa: S608
+            query.symbol, width, start, end, query.limit,
+        )  # fmt: skip
+        if newest_first:
+            rows.reverse()
+        return CandleList(
+            query.symbol,
+            query.interval,
+            [
+                CandleView(
+                    row["at"] // 1_000_000, *(from_steps(row[name], terms.tick) for name in ("open", "high", "low", "close")),
+                    from_steps(int(row["volume"]), terms.lot), from_units(int(row["quote"]), terms.quote.scale),
+                    int(row["trades"]), from_steps(int(row["taker_buy"]), terms.lot),
+                )
+                for row in rows
+            ],
+        )  # fmt: skip
+
+    def _wanted(self, symbol: str | None) -> list[Any]:
+        desk = self.gateway.desk
+        return desk.terms if symbol is None else [desk.terms_of(symbol)]
+
+    async def _cached(self, keys: list[str]) -> list[bytes | None]:
+        prefix = self.gateway.settings.prefix
+        try:
+            return await cast(
+                Awaitable[list[bytes | None]], self.gateway.redis.mget([f"{prefix}:{key}" for key in keys])
+            )
+        except Exception as error:
+            raise ApiError(Code.MARKET_DATA_UNAVAILABLE, "The market-data cache does not answer now.") from error

@@ -1,0 +1,174 @@
+"""`/api/trading`: place, change and cancel orders; what became of them."""
+
+from serve.auth.principal import SIGNED_IN, TRADERS
+from serve.errors import ApiError, Code
+from serve.gateway import Gateway
+from serve.http import Context, Endpoint
+from serve.orders import execution_view, order_view
+from serve.schema import (
+    Amend,
+    BatchResult,
+    CanceledAll,
+    Control,
+    ControlAction,
+    ControlState,
+    ExecutionList,
+    HistoryQuery,
+    OrderBatch,
+    OrderList,
+    OrderPath,
+    OrderQuery,
+    OrderView,
+    Replace,
+    SideOrder,
+    SymbolQuery,
+)
+
+_PLACE = (
+    Code.UNKNOWN_SYMBOL, Code.ACCOUNT_PAUSED, Code.DUPLICATE_CLIENT_ORDER_ID, Code.MAX_NUM_ORDERS,
+    Code.INSUFFICIENT_BALANCE, Code.PRICE_FILTER, Code.LOT_SIZE, Code.MARKET_LOT_SIZE, Code.NOTIONAL,
+    Code.PERCENT_PRICE_BY_SIDE, Code.WOULD_TAKE, Code.BOOK_UNAVAILABLE, Code.BOOK_FULL, Code.OVERLOADED,
+    Code.STATUS_UNKNOWN, Code.UNKNOWN_ACCOUNT,
+)  # fmt: skip
+_CHANGE = (Code.UNKNOWN_ORDER, Code.ORDER_PENDING, Code.BOOK_UNAVAILABLE, Code.OVERLOADED, Code.STATUS_UNKNOWN,
+           Code.UNKNOWN_ACCOUNT)  # fmt: skip
+_READ = (Code.UNAVAILABLE, Code.UNKNOWN_ACCOUNT)
+
+
+def endpoints(gateway: Gateway) -> list[Endpoint]:
+    api = TradingApi(gateway)
+    tags = ("trading",)
+    return [
+        Endpoint("POST", "trading/buy", api.buy, request=SideOrder, response=OrderView, roles=TRADERS, tags=tags,
+                 summary="Buy", errors=_PLACE,
+                 description="Answers when the order is durable, with the fills it caused at once."),
+        Endpoint("POST", "trading/sell", api.sell, request=SideOrder, response=OrderView, roles=TRADERS, tags=tags,
+                 summary="Sell", errors=_PLACE,
+                 description="Answers when the order is durable, with the fills it caused at once."),
+        Endpoint("POST", "trading/orders", api.place_many, request=OrderBatch, response=BatchResult, roles=TRADERS,
+                 tags=tags, summary="Place up to 1,000 orders",
+                 description="Each order has its own result, in order; one that is refused does not touch the others.",
+                 errors=(Code.STATUS_UNKNOWN, Code.OVERLOADED, Code.BOOK_UNAVAILABLE)),
+        Endpoint("GET", "trading/orders", api.orders, query=OrderQuery, response=OrderList, roles=SIGNED_IN, tags=tags,
+                 summary="Own orders, newest first", errors=(Code.UNKNOWN_SYMBOL, *_READ),
+                 description="History lags the live account by milliseconds; `open=true` does not."),
+        Endpoint("DELETE", "trading/orders", api.cancel_all, query=SymbolQuery, response=CanceledAll, roles=TRADERS,
+                 tags=tags, summary="Cancel all open orders, or those of one symbol",
+                 errors=(Code.UNKNOWN_SYMBOL, *_CHANGE)),
+        Endpoint("GET", "trading/orders/{order_id}", api.order, params=OrderPath, response=OrderView, roles=SIGNED_IN,
+                 tags=tags, summary="One order", errors=(Code.UNKNOWN_ORDER, *_READ)),
+        Endpoint("DELETE", "trading/orders/{order_id}", api.cancel, params=OrderPath, response=OrderView,
+                 roles=TRADERS, tags=tags, summary="Cancel an order", errors=_CHANGE),
+        Endpoint("PATCH", "trading/orders/{order_id}", api.amend, params=OrderPath, request=Amend, response=OrderView,
+                 roles=TRADERS, tags=tags, summary="Reduce an order's quantity, keeping its priority",
+                 errors=(Code.AMEND_NOT_REDUCED, Code.LOT_SIZE, Code.NOTIONAL, Code.ACCOUNT_PAUSED, *_CHANGE)),
+        Endpoint("PUT", "trading/orders/{order_id}", api.replace, params=OrderPath, request=Replace,
+                 response=OrderView, roles=TRADERS, tags=tags, summary="Cancel an order and place another, atomically",
+                 errors=(Code.ORDER_CHANGED, Code.UNKNOWN_ORDER, Code.ORDER_PENDING, *_PLACE)),
+        Endpoint("GET", "trading/history", api.history, query=HistoryQuery, response=ExecutionList, roles=SIGNED_IN,
+                 tags=tags, summary="Own executions, newest first", errors=(Code.UNKNOWN_SYMBOL, *_READ)),
+        Endpoint("GET", "trading/control", api.state, response=ControlState, roles=SIGNED_IN, tags=tags, v1_only=True,
+                 summary="Whether own trading is paused", errors=_READ),
+        Endpoint("POST", "trading/control", api.control, request=Control, response=ControlState, roles=TRADERS,
+                 tags=tags, v1_only=True, summary="Pause or resume own trading, or cancel all own orders",
+                 description="While paused, new orders, amendments and replacements are refused; cancels are not.",
+                 errors=_CHANGE),
+    ]  # fmt: skip
+
+
+class TradingApi:
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+
+    def _account(self, ctx: Context) -> int:
+        return self.gateway.account_of(ctx.user.user_id)
+
+    async def buy(self, ctx: Context) -> OrderView:
+        return await self.gateway.place(self._account(ctx), ctx.body, "BUY")
+
+    async def sell(self, ctx: Context) -> OrderView:
+        return await self.gateway.place(self._account(ctx), ctx.body, "SELL")
+
+    async def place_many(self, ctx: Context) -> BatchResult:
+        return BatchResult(await self.gateway.place_many(self._account(ctx), ctx.body.orders))
+
+    async def orders(self, ctx: Context) -> OrderList:
+        query: OrderQuery = ctx.query
+        account = self._account(ctx)
+        symbol = -1 if query.symbol is None else self.gateway.desk.terms_of(query.symbol).symbol_id
+        if query.open:
+            found = await self.gateway.open_orders(account, symbol)
+            named = query.client_order_id
+            return OrderList([one for one in found if named is None or one.client_order_id == named][: query.limit])
+        rows = await self.gateway.pool.fetch(
+            "SELECT * FROM orders WHERE account = $1 AND ($2::text IS NULL OR symbol = $2) "
+            "AND ($3::text IS NULL OR client_order_id = $3) AND ($4::bigint IS NULL OR order_id < $4) "
+            "ORDER BY order_id DESC LIMIT $5",
+            account, query.symbol, query.client_order_id, query.before_id, query.limit,
+        )  # fmt: skip
+        return OrderList([self._stored(row) for row in rows])
+
+    async def order(self, ctx: Context) -> OrderView:
+        account, order_id = self._account(ctx), ctx.params.order_id
+        try:
+            return self.gateway.desk.view([await self.gateway.open_order(account, order_id)])
+        except ApiError as error:
+            if error.code is not Code.UNKNOWN_ORDER:
+                raise
+        row = await self.gateway.pool.fetchrow(
+            "SELECT * FROM orders WHERE account = $1 AND order_id = $2", account, order_id
+        )
+        if row is None:
+            raise ApiError(Code.UNKNOWN_ORDER, "There is no such order of yours.", "order_id")
+        return self._stored(row)
+
+    def _stored(self, row: object) -> OrderView:
+        r: dict[str, int] = dict(row)  # type: ignore[call-overload]
+        terms = self.gateway.desk.terms_of(str(r["symbol"]))
+        return order_view(
+            terms, r["order_id"], str(r["client_order_id"]), r["side"], r["ord_type"], r["time_in_force"],
+            r["ord_status"], r["price_ticks"], r["qty_lots"], r["leaves_lots"], r["cum_qty_lots"],
+            int(r["cum_quote_units"]), r["reason"], r["created_ns"], r["updated_ns"], [],
+        )  # fmt: skip
+
+    async def cancel(self, ctx: Context) -> OrderView:
+        return await self.gateway.cancel(self._account(ctx), ctx.params.order_id)
+
+    async def amend(self, ctx: Context) -> OrderView:
+        return await self.gateway.amend(self._account(ctx), ctx.params.order_id, ctx.body.quantity)
+
+    async def replace(self, ctx: Context) -> OrderView:
+        return await self.gateway.replace(self._account(ctx), ctx.params.order_id, ctx.body)
+
+    async def cancel_all(self, ctx: Context) -> CanceledAll:
+        query: SymbolQuery = ctx.query
+        symbol = None if query.symbol is None else self.gateway.desk.terms_of(query.symbol).symbol_id
+        return CanceledAll(await self.gateway.cancel_all(self._account(ctx), symbol))
+
+    async def history(self, ctx: Context) -> ExecutionList:
+        query: HistoryQuery = ctx.query
+        desk = self.gateway.desk
+        if query.symbol is not None:
+            desk.terms_of(query.symbol)
+        rows = await self.gateway.pool.fetch(
+            "SELECT * FROM executions WHERE account = $1 AND ($2::text IS NULL OR symbol = $2) "
+            "AND ($3::bigint IS NULL OR ts_ns < $3) ORDER BY ts_ns DESC, trade_id DESC LIMIT $4",
+            self._account(ctx), query.symbol, query.before_ns, query.limit,
+        )  # fmt: skip
+        return ExecutionList([execution_view(desk.terms_of(row["symbol"]), row) for row in rows])
+
+    async def state(self, ctx: Context) -> ControlState:
+        account = self._account(ctx)
+        found = await self.gateway.ask(account, "account", account)
+        return ControlState(found["paused"])
+
+    async def control(self, ctx: Context) -> ControlState:
+        account = self._account(ctx)
+        action = ctx.body.action
+        canceled = 0
+        if action is ControlAction.CANCEL_ALL:
+            canceled = len(await self.gateway.cancel_all(account))
+        else:
+            await self.gateway.ask(account, "pause", account, action is ControlAction.PAUSE)
+        found = await self.gateway.ask(account, "account", account)
+        return ControlState(found["paused"], canceled)

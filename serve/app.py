@@ -1,0 +1,133 @@
+"""The composition root of the HTTP and WebSocket side, and its Ray Serve deployment."""
+
+import asyncio
+import gc
+from typing import Any, Final
+
+import structlog
+from ray import serve as ray_serve
+from starlette.applications import Starlette
+from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
+
+from actors.config import Settings
+from actors.logs import configure
+from serve.api import market, portfolio, system, trading
+from serve.auth.endpoints import auth_endpoints
+from serve.auth.identity import Identity
+from serve.gateway import Gateway
+from serve.health import Readiness
+from serve.http import ClientAddresses, build_app
+from serve.metrics import GatewayMetrics
+from serve.sockets.orders import OrdersSession
+from serve.sockets.portfolio import PortfolioSession
+from serve.sockets.prices import PriceBus, PricesSession
+from serve.sockets.session import SocketCount
+
+log = structlog.get_logger()
+
+APP_NAME: Final = "raypit"
+DEPLOYMENT: Final = "gateway"
+REVOCATION_POLL_S: Final = 2.0
+EXPIRY_BEATS: Final = 1800
+"""Polls between two clean-ups: an hour."""
+MAX_ONGOING: Final = 8192
+"""Requests and sockets of one replica: a socket holds a place for life."""
+
+
+class GatewayReplica:
+    """One replica: `gateway`."""
+
+    def __init__(self, settings: Settings, secret: bytes) -> None:
+        self._settings = settings
+        self._secret = secret
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    async def __serve_build_asgi_app__(self) -> ASGIApp:
+        configure(self._settings.data_dir, "gateway")
+        self._gateway = gateway = Gateway(self._settings)
+        await gateway.start()
+        app, tasks = compose(gateway, self._secret)
+        self._tasks = tasks
+        gc.collect()
+        gc.freeze()
+        return app
+
+    def check_health(self) -> None:
+        for task in self._tasks:
+            if task.done() and not task.cancelled() and task.exception() is not None:
+                raise RuntimeError("a background task of the gateway died") from task.exception()
+
+
+def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Task[Any]]]:
+    """The application over a started gateway, and the tasks that keep it alive."""
+    identity = Identity(gateway.pool, secret)
+    sockets = SocketCount()
+    bus = PriceBus(gateway)
+    readiness = Readiness({"accounts": gateway.check_accounts, "database": gateway.check_database})
+    metrics = GatewayMetrics(gateway.settings, sockets, bus)
+
+    async def prices(socket: WebSocket) -> None:
+        await PricesSession(gateway, bus, socket, identity, sockets).run()
+
+    async def orders(socket: WebSocket) -> None:
+        await OrdersSession(gateway, socket, identity, sockets).run()
+
+    async def own_portfolio(socket: WebSocket) -> None:
+        await PortfolioSession(gateway, socket, identity, sockets).run()
+
+    routes: list[BaseRoute] = [
+        WebSocketRoute("/ws/prices", prices),
+        WebSocketRoute("/ws/orders", orders),
+        WebSocketRoute("/ws/portfolio", own_portfolio),
+        Route("/metrics", metrics.expose),
+    ]
+    app = build_app(
+        [
+            *auth_endpoints(identity, gateway.open_account),
+            *market.endpoints(gateway),
+            *trading.endpoints(gateway),
+            *portfolio.endpoints(gateway),
+            *system.endpoints(gateway),
+        ],
+        authenticator=identity,
+        extra_routes=routes,
+        readiness=readiness,
+        addresses=ClientAddresses(frozenset({"127.0.0.1", "::1"}), forwarded=False),
+        on_response=metrics.on_response,
+    )
+    tasks = [asyncio.create_task(work) for work in (bus.run(), readiness.run(), _tend(identity))]
+    return app, tasks
+
+
+async def _tend(identity: Identity) -> None:
+    """Sessions revoked elsewhere end here too; expired rows go."""
+    beats = 0
+    while True:
+        try:
+            await identity.poll_revocations()
+            if beats % EXPIRY_BEATS == 0:
+                await identity.delete_expired()
+        except Exception:
+            log.exception("identity upkeep failed, will be tried again")
+        beats += 1
+        await asyncio.sleep(REVOCATION_POLL_S)
+
+
+def deployment(settings: Settings, secret: bytes, replicas: int = 1) -> Any:
+    """The Serve application for `ray_serve.run`."""
+    made = ray_serve.deployment(
+        name=DEPLOYMENT,
+        num_replicas=replicas,
+        max_ongoing_requests=MAX_ONGOING,
+        max_queued_requests=1000,
+        ray_actor_options={"num_cpus": 0},
+        health_check_period_s=2,
+        health_check_timeout_s=10,
+        graceful_shutdown_timeout_s=5,
+        logging_config={"enable_access_log": False, "log_level": "WARNING"},
+    )(ray_serve.ingress()(GatewayReplica))
+    return made.bind(settings, secret)
+
+

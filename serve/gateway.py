@@ -1,0 +1,252 @@
+"""What a gateway replica knows and can do: its links to account actors, database, cache and private listeners.
+
+Stateless towards the exchange: everything here can be lost with the process. Knows no HTTP.
+"""
+
+import asyncio
+import itertools
+import secrets
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import asyncpg
+import redis.asyncio as aioredis
+import structlog
+
+from actors.account_client import AccountClient
+from actors.config import INITIAL_QUOTE, MAKER_FEE_PPM, REFERENCE_ASSET, TAKER_FEE_PPM, Settings
+from actors.errors import LinkDown, OutcomeUnknown, Refused
+from actors.wire import ReportRow, commands_of, decode_reports
+from market.enums import Side
+from market.instrument import Asset, assets_of
+from serve.errors import ApiError, Code
+from serve.orders import OrderDesk
+from serve.schema import Order, OrderResult, OrderView, Refusal, SideOrder
+
+log = structlog.get_logger()
+
+ORDER_TIMEOUT_S: Final = 10.0
+"""After that the answer is STATUS_UNKNOWN; the order may still be executed."""
+POOL_MAX: Final = 8
+"""Database connections of one gateway for queries."""
+QUERY_TIMEOUT_S: Final = 10.0
+
+Listener = Callable[[ReportRow], None]
+
+_SIDES: Final = {"BUY": int(Side.BUY), "SELL": int(Side.SELL)}
+
+
+class Gateway:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.instruments = settings.instruments()
+        self.assets: list[Asset] = assets_of(self.instruments)
+        self.desk = OrderDesk(self.instruments, self.assets)
+        self.started = time.time()
+        self._clients: list[AccountClient] = []
+        self._listeners: dict[int, list[Listener]] = {}
+        self._client_ids = itertools.count(1)
+        self._boot = secrets.token_hex(4)
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._ready_accounts: set[int] = set()
+
+    async def start(self) -> None:
+        s = self.settings
+        self.pool = await asyncpg.create_pool(
+            s.pg_dsn, min_size=1, max_size=POOL_MAX, command_timeout=QUERY_TIMEOUT_S, timeout=5
+        )
+        self.redis = aioredis.Redis.from_url(s.redis_url, socket_timeout=2, socket_connect_timeout=2)
+        self._clients = [
+            AccountClient(s, p, f"gateway-{self._boot}", on_rows=self._on_rows, on_up=self._resubscribe)
+            for p in range(s.account_actors)
+        ]
+        self._tasks = [asyncio.create_task(client.run()) for client in self._clients]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await self.pool.close()
+        await self.redis.aclose()
+
+    def client(self, account: int) -> AccountClient:
+        return self._clients[account % len(self._clients)]
+
+    async def check_accounts(self) -> str:
+        """For readiness."""
+        if not all(client.up for client in self._clients):
+            raise LinkDown("an account actor is away")
+        return f"{len(self._clients)} up"
+
+    async def check_database(self) -> str:
+        await self.pool.fetchval("SELECT 1")
+        return "answers"
+
+    # -- accounts -------------------------------------------------------------------------------------------------
+
+    def account_of(self, user_id: int) -> int:
+        return self.settings.account_of(user_id)
+
+    async def open_account(self, user_id: int) -> None:
+        """Open the user's trading account with the initial virtual money; again: nothing."""
+        account = self.account_of(user_id)
+        reference = self.desk.asset_ids[REFERENCE_ASSET]
+        units = INITIAL_QUOTE * 10 ** self.assets[reference].scale
+        await self.ask(account, "open", account, (MAKER_FEE_PPM, TAKER_FEE_PPM), False, [(reference, units)])
+        self._ready_accounts.add(account)
+
+    async def ask(self, account: int, method: str, *args: Any) -> Any:
+        """A question to the account's actor; ApiError when it cannot be answered."""
+        try:
+            return await self.client(account).call(method, *args)
+        except LinkDown as error:
+            raise ApiError(Code.UNAVAILABLE, "The account does not answer now; try again.") from error
+        except Refused as refused:
+            code = Code.__members__.get(refused.code, Code.ORDER_REJECTED)
+            raise ApiError(code, refused.text[:1].upper() + refused.text[1:] + ".") from refused
+
+    # -- orders ---------------------------------------------------------------------------------------------------
+
+    def new_client_order_id(self, given: str | None) -> bytes:
+        if given is not None:
+            return given.encode("ascii")
+        return b"rp-%s-%d" % (self._boot.encode("ascii"), next(self._client_ids))
+
+    async def submit(self, account: int, packed: list[bytes]) -> list[list[ReportRow]]:
+        """Send commands; the reports that answer each. ApiError when the outcome is not known or nothing was sent."""
+        try:
+            future = self.client(account).submit(commands_of(packed))
+            async with asyncio.timeout(ORDER_TIMEOUT_S):
+                return await future
+        except TimeoutError:
+            raise ApiError(Code.STATUS_UNKNOWN) from None
+        except OutcomeUnknown:
+            raise ApiError(Code.STATUS_UNKNOWN) from None
+        except LinkDown:
+            raise ApiError(
+                Code.BOOK_UNAVAILABLE, "The account does not answer now; nothing was done."
+            ) from None
+        except Refused as refused:
+            raise ApiError(Code.OVERLOADED, f"{refused.text}; nothing was done.") from None
+
+    async def place(self, account: int, order: SideOrder, side: str) -> OrderView:
+        packed = self.desk.place(
+            account, order, _SIDES[side], self.new_client_order_id(order.client_order_id)
+        )  # type: ignore[arg-type]
+        (rows,) = await self.submit(account, [packed])
+        return self._viewed(rows)
+
+    async def place_many(self, account: int, orders: list[Order]) -> list[OrderResult]:
+        """Each order's own result, in order; one that is refused does not touch the others."""
+        results: list[OrderResult | None] = []
+        packed: list[bytes] = []
+        place, new_id = self.desk.place, self.new_client_order_id
+        for order in orders:
+            try:
+                packed.append(place(account, order, _SIDES[order.side], new_id(order.client_order_id)))
+                results.append(None)
+            except ApiError as error:
+                results.append(refused(error))
+        answers = iter(await self.submit(account, packed)) if packed else iter(())
+        return [one or self.result(next(answers)) for one in results]
+
+    def result(self, rows: list[ReportRow]) -> OrderResult:
+        error = self.desk.refusal(rows[-1])
+        return OrderResult(order=self.desk.view(rows)) if error is None else refused(error)
+
+    def _viewed(self, rows: list[ReportRow], order_id: int = 0) -> OrderView:
+        error = self.desk.refusal(rows[-1])
+        if error is not None:
+            raise error
+        return self.desk.view(rows, order_id)
+
+    async def cancel(self, account: int, order_id: int, client_order_id: str | None = None) -> OrderView:
+        (rows,) = await self.submit(account, [self.desk.cancel(account, order_id, client_order_id)])
+        return self._viewed(rows)
+
+    async def amend(self, account: int, order_id: int, quantity: Any) -> OrderView:
+        target = await self.open_order(account, order_id)
+        (rows,) = await self.submit(account, [self.desk.amend(account, target, quantity)])
+        return self._viewed(rows)
+
+    async def replace(self, account: int, order_id: int, order: Any) -> OrderView:
+        target = await self.open_order(account, order_id)
+        named = self.new_client_order_id(order.client_order_id)
+        (rows,) = await self.submit(account, [self.desk.replace(account, target, order, named)])
+        return self._viewed(rows, rows[-1].order_id)
+
+    async def cancel_all(self, account: int, symbol: int | None = None) -> list[OrderView]:
+        symbols = await self.ask(account, "open_symbols", account) if symbol is None else [symbol]
+        if not symbols:
+            return []
+        answers = await self.submit(account, [self.desk.cancel_all(account, k) for k in symbols])
+        return [self.desk.view([row]) for rows in answers for row in rows if self.desk.refusal(row) is None]
+
+    async def open_order(self, account: int, order_id: int) -> ReportRow:
+        found = decode_reports(await self.ask(account, "order", account, order_id, b""))
+        if not found:
+            raise ApiError(Code.UNKNOWN_ORDER, "There is no such open order of yours.", "order_id")
+        return found[0]
+
+    async def open_orders(self, account: int, symbol: int = -1) -> list[OrderView]:
+        rows = decode_reports(await self.ask(account, "open_orders", account, symbol))
+        return [self.desk.view([row]) for row in rows]
+
+    # -- private streams ------------------------------------------------------------------------------------------
+
+    async def listen(self, account: int, from_seq: int, listener: Listener) -> dict[str, Any]:
+        """Private reports from now on, those after `from_seq` first; -1: no earlier ones."""
+        listeners = self._listeners.setdefault(account, [])
+        early: list[ReportRow] = []
+        listeners.append(early.append)
+        try:
+            answer: dict[str, Any] = await self.ask(account, "subscribe", account, from_seq)
+        finally:
+            listeners.remove(early.append)
+        told = -1
+        for row in [*decode_reports(answer["missed"]), *early]:
+            if row.seq > told:
+                told = row.seq
+                listener(row)
+        listeners.append(listener)
+        return {"seq": answer["seq"]}
+
+    def forget(self, account: int, listener: Listener) -> None:
+        """`unlisten` for places that must not await."""
+        task = asyncio.create_task(self.unlisten(account, listener))
+        self._tasks.append(task)
+        task.add_done_callback(self._tasks.remove)
+
+    async def unlisten(self, account: int, listener: Listener) -> None:
+        listeners = self._listeners.get(account, [])
+        if listener in listeners:
+            listeners.remove(listener)
+        if not listeners:
+            self._listeners.pop(account, None)
+            client = self.client(account)
+            if client.up:
+                try:
+                    await client.call("unsubscribe", account)
+                except (LinkDown, Refused):
+                    log.debug("account went away before it was unsubscribed")
+
+    def _on_rows(self, rows: list[ReportRow]) -> None:
+        if not self._listeners:
+            return
+        for row in rows:
+            if row.seq:
+                for listener in tuple(self._listeners.get(row.account, ())):
+                    listener(row)
+
+    async def _resubscribe(self) -> None:
+        """After an account actor came back: private streams must resume by sequence number, so they are ended."""
+        for account, listeners in list(self._listeners.items()):
+            for listener in listeners:
+                close = getattr(listener, "__self__", None)
+                if close is not None and hasattr(close, "restart"):
+                    close.restart()
+            self._listeners.pop(account, None)
+
+
+def refused(error: ApiError) -> OrderResult:
+    return OrderResult(error=Refusal(str(error.code), error.message, error.field))

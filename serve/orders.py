@@ -1,0 +1,324 @@
+"""Between the API's orders and the exchange's records: decimals to integers and back, refusals to errors.
+
+Pure. Everything that the symbol's static filters forbid is refused here, naming the field.
+"""
+
+from collections.abc import Sequence
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any, Final
+
+from actors.config import MAKER_FEE_PPM, TAKER_FEE_PPM
+from actors.wire import ReportRow, pack_command
+from market.enums import CommandFlag, CommandKind, ExecType, OrdStatus, OrdType, Side, StpMode, TimeInForce
+from market.instrument import (
+    PPM,
+    Asset,
+    Instrument,
+    NotAMultiple,
+    OutOfRange,
+    from_steps,
+    from_units,
+    to_steps,
+)
+from market.reasons import Reason
+from market.records import REPORT_MAKER
+from serve.errors import ApiError, Code, reason_error
+from serve.schema import (
+    Execution,
+    Fill,
+    Order,
+    OrderView,
+    OrdTypeName,
+    Replace,
+    SideOrder,
+    StpName,
+    SymbolInfo,
+    TifName,
+)
+
+SIDES: Final = [one.name for one in Side]
+ORD_TYPES: Final = [one.name for one in OrdType]
+TIFS: Final = [one.name for one in TimeInForce]
+STATUSES: Final = [one.name for one in OrdStatus]
+EXEC_TYPES: Final = [one.name for one in ExecType]
+_ORD_TYPE: Final = {OrdTypeName(one.name): int(one) for one in OrdType}
+_TIF: Final = {TifName(one.name): int(one) for one in TimeInForce}
+_STP: Final = {StpName(one.name): int(one) for one in StpMode}
+_ENDED: Final = {OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.EXPIRED_IN_MATCH}
+_PRICE_PLACES: Final = Decimal("1e-8")
+
+
+class Terms:
+    """One instrument with everything the conversion needs at hand."""
+
+    __slots__ = ("base", "instrument", "lot", "per_tick_lot", "quote", "symbol_id", "tick")
+
+    def __init__(self, symbol_id: int, instrument: Instrument) -> None:
+        self.symbol_id = symbol_id
+        self.instrument = instrument
+        self.tick = instrument.tick
+        self.lot = instrument.lot
+        self.base = instrument.base
+        self.quote = instrument.quote
+        self.per_tick_lot = instrument.quote_units_per_tick_lot
+
+
+class OrderDesk:
+    """Converts for one list of instruments."""
+
+    def __init__(self, instruments: Sequence[Instrument], assets: Sequence[Asset]) -> None:
+        self.terms = [Terms(k, one) for k, one in enumerate(instruments)]
+        self.by_name = {one.symbol: self.terms[k] for k, one in enumerate(instruments)}
+        self.assets = list(assets)
+        self.asset_ids = {one.name: k for k, one in enumerate(assets)}
+
+    def terms_of(self, symbol: str) -> Terms:
+        terms = self.by_name.get(symbol)
+        if terms is None:
+            raise ApiError(
+                Code.UNKNOWN_SYMBOL, f"{symbol} is not traded here; see /api/market/symbols.", "symbol"
+            )
+        return terms
+
+    # -- commands -------------------------------------------------------------------------------------------------
+
+    def place(self, account: int, order: Order, side: int, client_order_id: bytes) -> bytes:
+        """A NEW command (packed), or ApiError naming the field."""
+        return self._new(CommandKind.NEW, account, order, side, client_order_id, 0)
+
+    def replace(self, account: int, target: ReportRow, order: Replace, client_order_id: bytes) -> bytes:
+        """A REPLACE of an open LIMIT or LIMIT_MAKER order with one of the same kind and side."""
+        one = self.terms[target.symbol].instrument
+        wanted = SideOrder(
+            symbol=one.symbol,
+            type=OrdTypeName(ORD_TYPES[target.ord_type]),
+            quantity=order.quantity,
+            price=order.price,
+            time_in_force=order.time_in_force,
+            stp_mode=StpName(StpMode(target.stp_mode).name),
+        )
+        return self._new(CommandKind.REPLACE, account, wanted, target.side, client_order_id, target.order_id)
+
+    def _new(
+        self, kind: int, account: int, order: SideOrder, side: int, client_order_id: bytes, target: int
+    ) -> bytes:
+        terms = self.by_name.get(order.symbol) or self.terms_of(order.symbol)
+        price = qty = quote = flags = tif = 0
+        ord_type = _ORD_TYPE[order.type]
+        if ord_type == OrdType.MARKET:
+            qty, quote, flags = self._market(terms, order)
+        else:
+            price, qty = self._limit(terms, order)
+            tif = _TIF[order.time_in_force]
+            if tif and ord_type == OrdType.LIMIT_MAKER:
+                raise ApiError(Code.VALIDATION, "A LIMIT_MAKER order is always GTC.", "time_in_force")
+        return pack_command(
+            kind, side, ord_type, tif, _STP[order.stp_mode], flags, 0, terms.symbol_id, account, 0, target,
+            price, qty, quote, -1, 0, 0, 0, 0, client_order_id,
+        )  # fmt: skip
+
+    def _limit(self, terms: Terms, order: SideOrder) -> tuple[int, int]:
+        one = terms.instrument
+        if order.quote_quantity is not None:
+            raise ApiError(Code.VALIDATION, "Only a MARKET order has a quote_quantity.", "quote_quantity")
+        price = steps_of(order.price, terms.tick, "price", Code.PRICE_FILTER, "tick size")
+        qty = steps_of(order.quantity, terms.lot, "quantity", Code.LOT_SIZE, "lot size")
+        if not one.min_price_ticks <= price <= one.max_price_ticks:
+            low, high = from_steps(one.min_price_ticks, one.tick), from_steps(one.max_price_ticks, one.tick)
+            raise ApiError(Code.PRICE_FILTER, f"The price must be between {low} and {high}.", "price")
+        if not one.min_qty_lots <= qty <= one.max_qty_lots:
+            low, high = from_steps(one.min_qty_lots, one.lot), from_steps(one.max_qty_lots, one.lot)
+            raise ApiError(Code.LOT_SIZE, f"The quantity must be between {low} and {high}.", "quantity")
+        self._check_notional(one, price * qty * terms.per_tick_lot, "quantity")
+        return price, qty
+
+    def _market(self, terms: Terms, order: SideOrder) -> tuple[int, int, int]:
+        one = terms.instrument
+        if order.price is not None:
+            raise ApiError(Code.VALIDATION, "A MARKET order has no price.", "price")
+        if order.time_in_force is not TifName.GTC:
+            raise ApiError(Code.VALIDATION, "A MARKET order has no time_in_force.", "time_in_force")
+        if (order.quantity is None) == (order.quote_quantity is None):
+            raise ApiError(Code.VALIDATION, "Give either quantity or quote_quantity.", "quantity")
+        if order.quote_quantity is not None:
+            unit = Decimal(1).scaleb(-terms.quote.scale)
+            quote = steps_of(order.quote_quantity, unit, "quote_quantity", Code.NOTIONAL, "smallest unit")
+            self._check_notional(one, quote, "quote_quantity")
+            return 0, quote, CommandFlag.BY_QUOTE
+        qty = steps_of(order.quantity, terms.lot, "quantity", Code.LOT_SIZE, "lot size")
+        if not one.market_min_qty_lots <= qty <= one.market_max_qty_lots:
+            low, high = (
+                from_steps(one.market_min_qty_lots, one.lot),
+                from_steps(one.market_max_qty_lots, one.lot),
+            )
+            raise ApiError(
+                Code.MARKET_LOT_SIZE,
+                f"The quantity of a MARKET order must be between {low} and {high}.",
+                "quantity",
+            )
+        return qty, 0, 0
+
+    def _check_notional(self, one: Instrument, units: int, field: str) -> None:
+        if not one.min_notional_units <= units <= one.max_notional_units:
+            low = from_units(one.min_notional_units, one.quote.scale)
+            high = from_units(one.max_notional_units, one.quote.scale)
+            raise ApiError(
+                Code.NOTIONAL, f"The order's value must be between {low} and {high} {one.quote.name}.", field
+            )
+
+    def cancel(self, account: int, order_id: int, client_order_id: str | None = None) -> bytes:
+        flags = 0 if client_order_id is None else CommandFlag.BY_CLIENT_ORDER_ID
+        named = b"" if client_order_id is None else client_order_id.encode("ascii")
+        return pack_command(
+            CommandKind.CANCEL, 0, 0, 0, 0, flags, 0, -1, account, order_id, 0, 0, 0, 0, -1, 0, 0, 0, 0, named
+        )  # fmt: skip
+
+    def cancel_all(self, account: int, symbol: int) -> bytes:
+        return pack_command(
+            CommandKind.CANCEL_ALL, 0, 0, 0, 0, 0, 0, symbol, account, 0, 0, 0, 0, 0, -1, 0, 0, 0, 0, b""
+        )  # fmt: skip
+
+    def amend(self, account: int, target: ReportRow, quantity: Decimal) -> bytes:
+        one = self.terms[target.symbol].instrument
+        qty = steps_of(quantity, one.lot, "quantity", Code.LOT_SIZE, "lot size")
+        return pack_command(
+            CommandKind.AMEND, 0, 0, 0, 0, 0, 0, target.symbol, account, target.order_id, 0, 0, qty, 0, -1, 0, 0, 0,
+            0, b"",
+        )  # fmt: skip
+
+    # -- answers --------------------------------------------------------------------------------------------------
+
+    def refusal(self, row: ReportRow) -> ApiError | None:
+        """The error that a final report tells, if it tells one."""
+        if row.exec_type in (ExecType.REJECTED, ExecType.CANCEL_REJECTED):
+            return reason_error(Reason(row.reason))
+        return None
+
+    def view(self, rows: Sequence[ReportRow], order_id: int = 0) -> OrderView:
+        """The order after the reports of one command; `order_id` where they tell of several orders."""
+        own = [row for row in rows if row.order_id == order_id] if order_id else rows
+        last = own[-1]
+        terms = self.terms[last.symbol]
+        fills = [self._fill(row) for row in own if row.exec_type == ExecType.TRADE]
+        return order_view(
+            terms, last.order_id, last.client_order_id.rstrip(b"\0").decode("ascii", "replace"), last.side,
+            last.ord_type, last.time_in_force, last.ord_status, last.price_ticks, last.qty_lots, last.leaves_lots,
+            last.cum_qty_lots, last.cum_quote_units, last.reason, last.created_ns or last.ts_ns,
+            last.ts_ns or last.created_ns, fills,
+        )  # fmt: skip
+
+    def _fill(self, row: ReportRow) -> Fill:
+        terms = self.terms[row.symbol]
+        asset = self.assets[row.commission_asset]
+        return Fill(
+            row.trade_id,
+            from_steps(row.last_price_ticks, terms.tick),
+            from_steps(row.last_qty_lots, terms.lot),
+            from_units(row.commission_units, asset.scale),
+            asset.name,
+        )
+
+    def event(self, row: ReportRow) -> dict[str, Any]:
+        """A report as it goes out on a private stream."""
+        if row.exec_type == ExecType.BALANCE:
+            asset = self.assets[row.asset]
+            return {
+                "channel": "orders", "seq": row.seq, "exec_type": "BALANCE", "ts_ns": row.ts_ns, "asset": asset.name,
+                "change": from_units(row.last_quote_units, asset.scale),
+                "balances": [[asset.name, from_units(row.base_free, asset.scale), from_units(row.base_locked, asset.scale)]],
+            }  # fmt: skip
+        terms = self.terms[row.symbol]
+        told: dict[str, Any] = {
+            "channel": "orders",
+            "seq": row.seq,
+            "exec_type": EXEC_TYPES[row.exec_type],
+            "ts_ns": row.ts_ns,
+            "order": self.view([row]),
+            "balances": [
+                [terms.base.name, from_units(row.base_free, terms.base.scale), from_units(row.base_locked, terms.base.scale)],
+                [terms.quote.name, from_units(row.quote_free, terms.quote.scale), from_units(row.quote_locked, terms.quote.scale)],
+            ],
+        }  # fmt: skip
+        if row.exec_type == ExecType.TRADE:
+            told["is_maker"] = bool(row.flags & REPORT_MAKER)
+        return told
+
+
+def steps_of(value: Decimal | None, step: Decimal, field: str, code: Code, what: str) -> int:
+    """A decimal as a whole number of steps above zero, or ApiError naming the field."""
+    if value is None:
+        raise ApiError(Code.VALIDATION, f"The order needs a {field}.", field)
+    try:
+        steps = to_steps(value, step)
+    except NotAMultiple:
+        raise ApiError(
+            code, f"The {field} must be a multiple of the {what}, {step.normalize():f}.", field
+        ) from None
+    except OutOfRange:
+        raise ApiError(
+            Code.VALIDATION, f"The {field} must be a finite, positive, reasonable number.", field
+        ) from None
+    if steps <= 0:
+        raise ApiError(Code.VALIDATION, f"The {field} must be above zero.", field)
+    return steps
+
+
+def order_view(
+    terms: Terms, order_id: int, client_order_id: str, side: int, ord_type: int, tif: int, status: int, price: int,
+    qty: int, leaves: int, cum: int, cum_quote: int, reason: int, created_ns: int, updated_ns: int, fills: list[Fill],
+) -> OrderView:  # fmt: skip
+    tick, lot = terms.tick, terms.lot
+    return OrderView(
+        order_id,
+        client_order_id,
+        terms.instrument.symbol,
+        SIDES[side],
+        ORD_TYPES[ord_type],
+        TIFS[tif],
+        STATUSES[status],
+        from_steps(price, tick),
+        from_steps(qty, lot),
+        from_steps(cum, lot),
+        from_steps(leaves if status not in _ENDED else 0, lot),
+        from_units(cum_quote, terms.quote.scale),
+        average_price(terms, cum, cum_quote),
+        Reason(reason).name if reason else None,
+        created_ns,
+        updated_ns,
+        fills,
+    )
+
+
+def average_price(terms: Terms, lots: int, quote_units: int) -> str | None:
+    """Quote per base of what was filled, to 8 places."""
+    if not lots:
+        return None
+    exact = Decimal(quote_units).scaleb(-terms.quote.scale) / (lots * terms.lot)
+    return format(exact.quantize(_PRICE_PLACES, ROUND_HALF_EVEN), "f")
+
+
+def execution_view(terms: Terms, row: Any) -> Execution:
+    """From a row of the `executions` table."""
+    asset = terms.base if row["side"] == Side.BUY else terms.quote
+    return Execution(
+        row["trade_id"], row["order_id"], terms.instrument.symbol, SIDES[row["side"]], row["is_maker"],
+        from_steps(row["price_ticks"], terms.tick), from_steps(row["qty_lots"], terms.lot),
+        from_units(row["quote_units"], terms.quote.scale), from_units(row["commission_units"], asset.scale),
+        asset.name, row["ts_ns"],
+    )  # fmt: skip
+
+
+def symbol_info(one: Instrument) -> SymbolInfo:
+    def ratio(ppm: int) -> str:
+        return format((Decimal(ppm) / PPM).normalize(), "f")
+
+    return SymbolInfo(
+        one.symbol, one.base.name, one.quote.name, "TRADING",
+        format(one.tick.normalize(), "f"), format(one.lot.normalize(), "f"),
+        from_steps(one.min_price_ticks, one.tick), from_steps(one.max_price_ticks, one.tick),
+        from_steps(one.min_qty_lots, one.lot), from_steps(one.max_qty_lots, one.lot),
+        from_steps(one.market_max_qty_lots, one.lot), from_units(one.min_notional_units, one.quote.scale),
+        from_units(one.max_notional_units, one.quote.scale), ratio(one.bid_multiplier_up_ppm),
+        ratio(one.bid_multiplier_down_ppm), ratio(one.ask_multiplier_up_ppm), ratio(one.ask_multiplier_down_ppm),
+        one.max_num_orders, ORD_TYPES, TIFS, [str(x) for x in StpName], ratio(MAKER_FEE_PPM), ratio(TAKER_FEE_PPM),
+    )  # fmt: skip

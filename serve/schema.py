@@ -1,0 +1,415 @@
+"""The public structures of the trading API: what clients send and get. From these OpenAPI is generated.
+
+Prices, quantities and amounts are decimal strings in answers; requests take strings or JSON numbers. Times are integers:
+nanoseconds since the Unix epoch (`*_ns`) or milliseconds (`*_ms`).
+"""
+
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+MAX_BATCH: Final = 1000
+"""Orders in one request or frame."""
+
+
+class Request(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What a client sends: unknown fields are errors, so that a misspelled option is not silently lost."""
+
+
+class SideName(StrEnum):
+    BUY = "BUY"
+    SELL = "SELL"
+
+
+class OrdTypeName(StrEnum):
+    LIMIT = "LIMIT"
+    MARKET = "MARKET"
+    LIMIT_MAKER = "LIMIT_MAKER"
+
+
+class TifName(StrEnum):
+    GTC = "GTC"
+    IOC = "IOC"
+    FOK = "FOK"
+
+
+class StpName(StrEnum):
+    NONE = "NONE"
+    EXPIRE_TAKER = "EXPIRE_TAKER"
+    EXPIRE_MAKER = "EXPIRE_MAKER"
+    EXPIRE_BOTH = "EXPIRE_BOTH"
+    DECREMENT = "DECREMENT"
+
+
+Symbol = Annotated[str, Meta(min_length=1, max_length=24, pattern="^[A-Z0-9]+$", examples=["BTCUSDT"])]
+Amount = Annotated[Decimal, Meta(description="A decimal as a string or a number.", examples=["0.01"])]
+ClientOrderId = Annotated[
+    str,
+    Meta(
+        min_length=1, max_length=36, pattern=r"^[\x21-\x7e]+$", description="Your own key, unique while open."
+    ),
+]
+OrderId = Annotated[int, Meta(ge=1, le=(1 << 62) - 1)]
+Limit = Annotated[int, Meta(ge=1, le=1000)]
+
+
+class SideOrder(Request, kw_only=True):
+    """An order whose side the address tells (`trading/buy`, `trading/sell`)."""
+
+    symbol: Symbol
+    type: OrdTypeName = OrdTypeName.MARKET
+    quantity: Amount | None = None
+    """In the base asset, a multiple of the symbol's lot."""
+    quote_quantity: Amount | None = None
+    """MARKET: the amount of the quote asset to spend or receive, instead of `quantity`."""
+    price: Amount | None = None
+    """LIMIT and LIMIT_MAKER: a multiple of the symbol's tick."""
+    time_in_force: TifName = TifName.GTC
+    client_order_id: ClientOrderId | None = None
+    stp_mode: StpName = StpName.NONE
+
+
+class Order(SideOrder, kw_only=True):
+    side: SideName
+
+
+class OrderBatch(Request, kw_only=True):
+    orders: Annotated[list[Order], Meta(min_length=1, max_length=MAX_BATCH)]
+
+
+class Amend(Request, kw_only=True):
+    """Reduce the total quantity; the order keeps its priority."""
+
+    quantity: Amount
+
+
+class Replace(Request, kw_only=True):
+    """Cancel the order and place this one instead, atomically."""
+
+    quantity: Amount
+    price: Amount
+    time_in_force: TifName = TifName.GTC
+    client_order_id: ClientOrderId | None = None
+
+
+class Fill(msgspec.Struct):
+    trade_id: int
+    price: str
+    quantity: str
+    commission: str
+    commission_asset: str
+
+
+class OrderView(msgspec.Struct):
+    """An order as it stands."""
+
+    order_id: int
+    client_order_id: str
+    symbol: str
+    side: str
+    type: str
+    time_in_force: str
+    status: str
+    """NEW, PARTIALLY_FILLED, FILLED, CANCELED, EXPIRED, EXPIRED_IN_MATCH"""
+    price: str
+    quantity: str
+    executed_quantity: str
+    remaining_quantity: str
+    executed_quote: str
+    average_price: str | None
+    reason: str | None
+    """Why it ended, when not by being filled."""
+    created_ns: int
+    updated_ns: int
+    fills: list[Fill] = []
+    """Executions that the answered request caused at once."""
+
+
+class Refusal(msgspec.Struct):
+    """Why one order of several was refused."""
+
+    code: str
+    detail: str
+    field: str | None
+
+
+class OrderResult(msgspec.Struct):
+    """Either `order` or `error`."""
+
+    order: OrderView | None = None
+    error: Refusal | None = None
+
+
+class BatchResult(msgspec.Struct):
+    results: list[OrderResult]
+    """In the order of the request."""
+
+
+class OrderList(msgspec.Struct):
+    orders: list[OrderView]
+
+
+class OrderPath(Request, kw_only=True):
+    order_id: OrderId
+
+
+class OrderQuery(Request, kw_only=True):
+    symbol: Symbol | None = None
+    client_order_id: ClientOrderId | None = None
+    """Only this one, open or ended."""
+    open: bool = False
+    """Only open orders (from the live account, not from history)."""
+    before_id: OrderId | None = None
+    limit: Limit = 100
+
+
+class SymbolQuery(Request, kw_only=True):
+    symbol: Symbol | None = None
+
+
+class CanceledAll(msgspec.Struct):
+    canceled: list[OrderView]
+
+
+class Execution(msgspec.Struct):
+    trade_id: int
+    order_id: int
+    symbol: str
+    side: str
+    is_maker: bool
+    price: str
+    quantity: str
+    quote: str
+    commission: str
+    commission_asset: str
+    ts_ns: int
+
+
+class ExecutionList(msgspec.Struct):
+    executions: list[Execution]
+
+
+class HistoryQuery(Request, kw_only=True):
+    symbol: Symbol | None = None
+    before_ns: Annotated[int, Meta(ge=0, le=(1 << 62) - 1)] | None = None
+    limit: Limit = 100
+
+
+class ControlAction(StrEnum):
+    PAUSE = "pause"
+    RESUME = "resume"
+    CANCEL_ALL = "cancel_all"
+
+
+class Control(Request, kw_only=True):
+    action: ControlAction
+
+
+class ControlState(msgspec.Struct):
+    paused: bool
+    canceled: int = 0
+    """Orders that this request canceled."""
+
+
+class TopUp(Request, kw_only=True):
+    asset: Annotated[str, Meta(min_length=1, max_length=16, pattern="^[A-Z0-9]+$", examples=["USDT"])]
+    amount: Amount
+
+
+class Balance(msgspec.Struct):
+    asset: str
+    free: str
+    locked: str
+    value: str | None
+    """In the reference asset; null while there is no price."""
+    share: float | None
+    """Of the portfolio's value, 0 - 1."""
+
+
+class Position(msgspec.Struct):
+    symbol: str
+    quantity: str
+    average_price: str | None
+    cost: str
+    last_price: str | None
+    value: str | None
+    unrealised_profit: str | None
+    realised_profit: str
+
+
+class Portfolio(msgspec.Struct):
+    account: int
+    seq: int
+    """Number of the newest report on the private stream."""
+    paused: bool
+    reference_asset: str
+    equity: str | None
+    realised_profit: str
+    unrealised_profit: str | None
+    balances: list[Balance]
+    positions: list[Position]
+
+
+class EquityPoint(msgspec.Struct):
+    at_ms: int
+    equity: str
+
+
+class EquityHistory(msgspec.Struct):
+    points: list[EquityPoint]
+
+
+class EquityQuery(Request, kw_only=True):
+    start_ms: Annotated[int, Meta(ge=0, le=(1 << 53) - 1)] = 0
+    limit: Annotated[int, Meta(ge=1, le=10_000)] = 1440
+
+
+class SymbolInfo(msgspec.Struct):
+    symbol: str
+    base_asset: str
+    quote_asset: str
+    status: str
+    tick_size: str
+    lot_size: str
+    min_price: str
+    max_price: str
+    min_quantity: str
+    max_quantity: str
+    market_max_quantity: str
+    min_notional: str
+    max_notional: str
+    bid_multiplier_up: str
+    bid_multiplier_down: str
+    ask_multiplier_up: str
+    ask_multiplier_down: str
+    max_num_orders: int
+    order_types: list[str]
+    time_in_force: list[str]
+    stp_modes: list[str]
+    maker_fee: str
+    taker_fee: str
+
+
+class SymbolList(msgspec.Struct):
+    symbols: list[SymbolInfo]
+
+
+class Ticker(msgspec.Struct):
+    """The last 24 hours of a symbol."""
+
+    symbol: str
+    last_price: str
+    bid: str | None
+    ask: str | None
+    open: str
+    high: str
+    low: str
+    volume: str
+    quote_volume: str
+    change_percent: float
+    trades: int
+    ts_ns: int
+
+
+class TickerList(msgspec.Struct):
+    prices: list[Ticker]
+
+
+class DepthQuery(Request, kw_only=True):
+    symbol: Symbol
+    limit: Limit = 100
+
+
+class Depth(msgspec.Struct):
+    symbol: str
+    last_update_id: int
+    ts_ns: int
+    bids: list[tuple[str, str]]
+    """Price and quantity, best first."""
+    asks: list[tuple[str, str]]
+
+
+class TradesQuery(Request, kw_only=True):
+    symbol: Symbol
+    limit: Limit = 100
+    from_id: Annotated[int, Meta(ge=1, le=(1 << 62) - 1)] | None = None
+    """Trades from this id on; without it the newest."""
+
+
+class Trade(msgspec.Struct):
+    trade_id: int
+    price: str
+    quantity: str
+    quote: str
+    taker_side: str
+    ts_ns: int
+
+
+class TradeList(msgspec.Struct):
+    symbol: str
+    trades: list[Trade]
+
+
+class Interval(StrEnum):
+    M1 = "1m"
+    M3 = "3m"
+    M5 = "5m"
+    M15 = "15m"
+    M30 = "30m"
+    H1 = "1h"
+    H2 = "2h"
+    H4 = "4h"
+    H6 = "6h"
+    H8 = "8h"
+    H12 = "12h"
+    D1 = "1d"
+
+
+INTERVAL_MINUTES: Final = {
+    Interval.M1: 1, Interval.M3: 3, Interval.M5: 5, Interval.M15: 15, Interval.M30: 30, Interval.H1: 60,
+    Interval.H2: 120, Interval.H4: 240, Interval.H6: 360, Interval.H8: 480, Interval.H12: 720, Interval.D1: 1440,
+}  # fmt: skip
+
+
+class CandleQuery(Request, kw_only=True):
+    symbol: Symbol
+    interval: Interval = Interval.M1
+    start_ms: Annotated[int, Meta(ge=0, le=(1 << 43))] | None = None
+    end_ms: Annotated[int, Meta(ge=0, le=(1 << 43))] | None = None
+    limit: Limit = 500
+
+
+class CandleView(msgspec.Struct):
+    open_ms: int
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    quote_volume: str
+    trades: int
+    taker_buy_volume: str
+
+
+class CandleList(msgspec.Struct):
+    symbol: str
+    interval: str
+    candles: list[CandleView]
+    """Oldest first; minutes without a trade have none."""
+
+
+class ActorStatus(msgspec.Struct):
+    name: str
+    ok: bool
+    detail: dict[str, object]
+
+
+class SystemStatus(msgspec.Struct):
+    status: str
+    version: str
+    symbols: int
+    uptime_s: float
+    actors: list[ActorStatus]

@@ -1,0 +1,205 @@
+"""`/ws/orders`: order entry and the private stream on one socket, in JSON or MessagePack.
+
+Frames do not wait for each other: each is answered when its last order is durable, with the request's `id`.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from actors.wire import ReportRow
+from serve.auth.principal import TRADERS
+from serve.errors import ApiError, Code
+from serve.gateway import Gateway, refused
+from serve.schema import (
+    MAX_BATCH,
+    Amount,
+    ClientOrderId,
+    Order,
+    OrderId,
+    OrderResult,
+    Request,
+    Symbol,
+    TifName,
+)
+from serve.sockets.session import CLOSE_TRY_LATER, Session, decode, problem
+
+IN_FLIGHT_LIMIT: Final = 64
+"""Frames of one socket that wait for their answer."""
+
+RequestId = int | str | None
+
+
+class Place(Request, tag_field="op", tag="place", kw_only=True):
+    id: RequestId = None
+    orders: Annotated[list[Order], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
+
+
+class Named(Request, kw_only=True):
+    """An open order by one of its ids."""
+
+    order_id: OrderId = 0
+    client_order_id: ClientOrderId | None = None
+
+
+class Cancel(Request, tag_field="op", tag="cancel", kw_only=True):
+    id: RequestId = None
+    orders: Annotated[list[Named], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
+
+
+class Reduced(Request, kw_only=True):
+    order_id: OrderId
+    quantity: Amount
+
+
+class AmendFrame(Request, tag_field="op", tag="amend", kw_only=True):
+    id: RequestId = None
+    orders: Annotated[list[Reduced], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
+
+
+class ReplaceFrame(Request, tag_field="op", tag="replace", kw_only=True):
+    id: RequestId = None
+    order_id: OrderId
+    quantity: Amount
+    price: Amount
+    time_in_force: TifName = TifName.GTC
+    client_order_id: ClientOrderId | None = None
+
+
+class CancelAll(Request, tag_field="op", tag="cancel_all", kw_only=True):
+    id: RequestId = None
+    symbol: Symbol | None = None
+
+
+class SubscribeFrame(Request, tag_field="op", tag="subscribe", kw_only=True):
+    id: RequestId = None
+    from_seq: Annotated[int, msgspec.Meta(ge=-1, le=(1 << 62) - 1)] = -1
+    """Resume after this sequence number; -1: only what comes from now on."""
+
+
+class Ping(Request, tag_field="op", tag="ping", kw_only=True):
+    id: RequestId = None
+
+
+class Echo(Request, tag_field="op", tag="echo", kw_only=True):
+    """The no-op that the benchmark measures orders against."""
+
+    id: RequestId = None
+    orders: list[Order] = []
+
+
+Frame = Place | Cancel | AmendFrame | ReplaceFrame | CancelAll | SubscribeFrame | Ping | Echo
+
+_decode_json = msgspec.json.Decoder(Frame)
+_decode_msgpack = msgspec.msgpack.Decoder(Frame)
+
+
+class OrdersSession(Session):
+    channel = "orders"
+    needs_user = True
+
+    def __init__(self, gateway: Gateway, *args: Any) -> None:
+        super().__init__(*args)
+        self._gateway = gateway
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._listening = False
+        self._account = 0
+        self._handlers: dict[type, Callable[[Any], Awaitable[dict[str, Any]]]] = {
+            Place: self._place,
+            Cancel: self._cancel,
+            AmendFrame: self._amend,
+            ReplaceFrame: self._replace,
+            CancelAll: self._cancel_all,
+            SubscribeFrame: self._subscribe,
+        }
+
+    async def on_open(self) -> None:
+        assert self.principal is not None
+        self._account = self._gateway.account_of(self.principal.user_id)
+        self.send({"op": "welcome", "account": self._account})
+
+    def on_frame(self, frame: str | bytes, binary: bool) -> None:
+        self.binary = binary
+        request = decode(_decode_msgpack if binary else _decode_json, frame, "MessagePack" if binary else "JSON")
+        if isinstance(request, Ping):
+            self.send({"id": request.id, "ok": True, "op": "pong"})
+            return
+        if isinstance(request, Echo):
+            self.send({"id": request.id, "ok": True, "orders": len(request.orders)})
+            return
+        if not isinstance(request, SubscribeFrame):
+            self._must_trade()
+        if len(self._tasks) >= IN_FLIGHT_LIMIT:
+            error = ApiError(Code.OVERLOADED, f"More than {IN_FLIGHT_LIMIT} frames wait for their answer; nothing was done.")
+            self.send(problem(request.id, error))
+            return
+        task = asyncio.create_task(self._answer(request))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _must_trade(self) -> None:
+        assert self.principal is not None
+        if self.principal.role not in TRADERS:
+            raise ApiError(Code.FORBIDDEN, "A viewer cannot trade.")
+
+    async def _answer(self, request: Any) -> None:
+        try:
+            answer = await self._handlers[type(request)](request)
+            self.send({"id": request.id, "ok": True, **answer})
+        except ApiError as error:
+            self.send(problem(request.id, error))
+
+    async def _place(self, request: Place) -> dict[str, Any]:
+        return {"results": await self._gateway.place_many(self._account, request.orders)}
+
+    async def _cancel(self, request: Cancel) -> dict[str, Any]:
+        desk, account = self._gateway.desk, self._account
+        packed = []
+        for k, one in enumerate(request.orders):
+            if (one.order_id == 0) == (one.client_order_id is None):
+                raise ApiError(Code.VALIDATION, "Give either order_id or client_order_id.", f"orders[{k}].order_id")
+            packed.append(desk.cancel(account, one.order_id, one.client_order_id))
+        answers = await self._gateway.submit(account, packed)
+        return {"results": [self._gateway.result(rows) for rows in answers]}
+
+    async def _amend(self, request: AmendFrame) -> dict[str, Any]:
+        results = []
+        for one in request.orders:
+            try:
+                results.append(OrderResult(order=await self._gateway.amend(self._account, one.order_id, one.quantity)))
+            except ApiError as error:
+                results.append(refused(error))
+        return {"results": results}
+
+    async def _replace(self, request: ReplaceFrame) -> dict[str, Any]:
+        return {"results": [OrderResult(order=await self._gateway.replace(self._account, request.order_id, request))]}
+
+    async def _cancel_all(self, request: CancelAll) -> dict[str, Any]:
+        symbol = None if request.symbol is None else self._gateway.desk.terms_of(request.symbol).symbol_id
+        canceled = await self._gateway.cancel_all(self._account, symbol)
+        return {"results": [OrderResult(order=one) for one in canceled]}
+
+    async def _subscribe(self, request: SubscribeFrame) -> dict[str, Any]:
+        if self._listening:
+            raise ApiError(Code.VALIDATION, "This socket is subscribed already.", "op")
+        self._listening = True
+        try:
+            return await self._gateway.listen(self._account, request.from_seq, self.report)
+        except ApiError:
+            self._listening = False
+            raise
+
+    def report(self, row: ReportRow) -> None:
+        self.send(self._gateway.desk.event(row))
+
+    def restart(self) -> None:
+        """The account actor was started anew: resume by sequence number on a new socket."""
+        self.outbox.close(CLOSE_TRY_LATER, "restarting; reconnect and resume from your last seq")
+
+    def on_close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self._listening:
+            self._gateway.forget(self._account, self.report)

@@ -1,0 +1,81 @@
+"""What waits to be sent on one socket: one writer, bounded, with a time limit.
+
+Messages with a key replace the one of the same key that still waits (depth, tickers: only the newest matters). Others
+are never skipped: a listener that lets too many wait is cut off with a reason instead.
+"""
+
+import asyncio
+from collections import deque
+from typing import Any, Final
+
+import structlog
+from starlette.websockets import WebSocket
+
+log = structlog.get_logger()
+
+WAITING_LIMIT: Final = 4096
+"""Messages that may not be skipped."""
+SEND_TIMEOUT_S: Final = 10.0
+CLOSE_SLOW: Final = 1013
+
+
+class Outbox:
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket = socket
+        self._queue: deque[bytes | str] = deque()
+        self._newest: dict[Any, bytes | str] = {}
+        self._wake = asyncio.Event()
+        self._close: tuple[int, str] | None = None
+        self.closed = False
+
+    def send(self, message: bytes | str) -> None:
+        """Queue a message that must not be skipped."""
+        if len(self._queue) >= WAITING_LIMIT:
+            self.close(CLOSE_SLOW, "reads too slowly; reconnect and resume")
+            return
+        self._queue.append(message)
+        self._wake.set()
+
+    def replace(self, key: Any, message: bytes | str) -> None:
+        """Queue a message, or put it in the place of an older one of the same key."""
+        self._newest[key] = message
+        self._wake.set()
+
+    def close(self, code: int, reason: str) -> None:
+        """End the socket once what was queued before is sent; at once when it is too slow."""
+        if self._close is None:
+            self._close = (code, reason)
+            if code == CLOSE_SLOW:
+                self._queue.clear()
+                self._newest.clear()
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Send until closed. Ends when the peer does not take a message within SEND_TIMEOUT_S."""
+        try:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._queue or self._newest:
+                    await self._send_one()
+                if self._close is not None:
+                    async with asyncio.timeout(SEND_TIMEOUT_S):
+                        await self._socket.close(*self._close)
+                    return
+        except TimeoutError:
+            log.info("socket reads too slowly, cut off")
+        except RuntimeError:
+            pass  # the peer closed first
+        finally:
+            self.closed = True
+
+    async def _send_one(self) -> None:
+        if self._queue:
+            message = self._queue.popleft()
+        else:
+            message = self._newest.pop(next(iter(self._newest)))
+        async with asyncio.timeout(SEND_TIMEOUT_S):
+            if isinstance(message, str):
+                await self._socket.send({"type": "websocket.send", "text": message})
+            else:
+                await self._socket.send({"type": "websocket.send", "bytes": message})

@@ -1,0 +1,141 @@
+"""`/ws/prices`: tickers, depth and trades, as they come from the bus; each message was encoded once for all listeners."""
+
+import asyncio
+import contextlib
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+import redis.asyncio as aioredis
+import structlog
+
+from serve.errors import ApiError, Code
+from serve.gateway import Gateway
+from serve.sockets.session import Session, decode
+
+log = structlog.get_logger()
+
+CHANNELS: Final = ("ticker", "depth", "trades")
+MAX_SUBSCRIPTIONS: Final = 2_000
+"""Channel and symbol pairs of one socket."""
+RETRY_S: Final = 1.0
+
+
+class Subscribe(msgspec.Struct, forbid_unknown_fields=True):
+    op: Literal["subscribe", "unsubscribe", "ping"]
+    channels: Annotated[list[Literal["ticker", "depth", "trades"]], msgspec.Meta(max_length=3)] = []
+    symbols: Annotated[list[str], msgspec.Meta(max_length=1000)] = []
+    """Empty: all."""
+    id: int | str | None = None
+
+
+_decode_json = msgspec.json.Decoder(Subscribe)
+_decode_msgpack = msgspec.msgpack.Decoder(Subscribe)
+
+
+class PriceBus:
+    """One subscription to the public bus for all sockets of this gateway; keeps the newest ticker and depth."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._listeners: dict[tuple[str, str], set[PricesSession]] = {}
+        self.newest: dict[tuple[str, str], str] = {}
+        self.received = 0
+
+    async def run(self) -> None:
+        prefix = f"{self._gateway.settings.prefix}:bus:"
+        while True:
+            try:
+                redis = aioredis.Redis.from_url(self._gateway.settings.redis_url, socket_connect_timeout=2)
+                async with redis, redis.pubsub(ignore_subscribe_messages=True) as pubsub:
+                    await pubsub.psubscribe(f"{prefix}*")
+                    async for message in pubsub.listen():
+                        _, _, rest = message["channel"].decode().partition(":bus:")
+                        channel, _, symbol = rest.partition(":")
+                        self._forward(channel, symbol, message["data"].decode())
+            except Exception as error:
+                log.warning("market-data bus away, retrying", error=repr(error))
+            await asyncio.sleep(RETRY_S)
+
+    def _forward(self, channel: str, symbol: str, message: str) -> None:
+        key = (channel, symbol)
+        self.received += 1
+        if channel != "trades":
+            self.newest[key] = message
+        for session in self._listeners.get(key, ()):
+            session.tell(key, message)
+
+    def add(self, key: tuple[str, str], session: "PricesSession") -> None:
+        self._listeners.setdefault(key, set()).add(session)
+        if key in self.newest:
+            session.tell(key, self.newest[key])
+
+    def drop(self, key: tuple[str, str], session: "PricesSession") -> None:
+        listeners = self._listeners.get(key)
+        if listeners is not None:
+            listeners.discard(session)
+            if not listeners:
+                del self._listeners[key]
+
+
+class PricesSession(Session):
+    channel = "prices"
+
+    def __init__(self, gateway: Gateway, bus: PriceBus, *args: Any) -> None:
+        super().__init__(*args)
+        self._gateway = gateway
+        self._bus = bus
+        self._keys: set[tuple[str, str]] = set()
+
+    async def on_open(self) -> None:
+        query = self.socket.query_params
+        if "channels" in query or "symbols" in query:
+            wanted = {"op": "subscribe", "channels": _split(query.get("channels", "ticker")),
+                      "symbols": _split(query.get("symbols", ""))}  # fmt: skip
+            try:
+                self._change(msgspec.convert(wanted, Subscribe))
+            except msgspec.ValidationError as error:
+                self.send({"id": None, "ok": False, "error": {"code": "VALIDATION", "detail": str(error), "field": None}})
+            except ApiError as error:
+                self.send({"id": None, "ok": False, "error": {"code": str(error.code), "detail": error.message,
+                                                              "field": error.field}})  # fmt: skip
+
+    def tell(self, key: tuple[str, str], message: str) -> None:
+        if key[0] == "trades":
+            self.outbox.send(message)
+        else:
+            self.outbox.replace(key, message)
+
+    def on_frame(self, frame: str | bytes, binary: bool) -> None:
+        self.binary = binary
+        request: Subscribe = decode(_decode_msgpack if binary else _decode_json, frame, "MessagePack" if binary else "JSON")
+        if request.op == "ping":
+            self.send({"id": request.id, "ok": True, "op": "pong"})
+            return
+        self._change(request)
+        self.send({"id": request.id, "ok": True, "subscriptions": len(self._keys)})
+
+    def _change(self, request: Subscribe) -> None:
+        known = self._gateway.desk.by_name
+        for symbol in request.symbols:
+            if symbol not in known:
+                raise ApiError(Code.UNKNOWN_SYMBOL, f"{symbol} is not traded here.", "symbols")
+        keys = {(c, s) for c in request.channels or CHANNELS for s in request.symbols or known}
+        if request.op == "unsubscribe":
+            for key in keys & self._keys:
+                self._bus.drop(key, self)
+            self._keys -= keys
+            return
+        if len(self._keys | keys) > MAX_SUBSCRIPTIONS:
+            raise ApiError(Code.VALIDATION, f"At most {MAX_SUBSCRIPTIONS} subscriptions on one socket.", "symbols")
+        for key in sorted(keys - self._keys):
+            self._bus.add(key, self)
+        self._keys |= keys
+
+    def on_close(self) -> None:
+        with contextlib.suppress(Exception):
+            for key in self._keys:
+                self._bus.drop(key, self)
+
+
+def _split(value: str) -> list[str]:
+    return [part for part in value.split(",") if part]

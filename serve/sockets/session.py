@@ -1,0 +1,161 @@
+"""What all sockets share: accepting, authenticating, reading frames, the limits."""
+
+import asyncio
+from typing import Any, Final
+
+import msgspec
+import structlog
+from starlette.websockets import WebSocket
+
+from serve.auth.principal import Principal
+from serve.errors import ApiError, Code
+from serve.http import Authenticator
+from serve.sockets.outbox import Outbox
+
+log = structlog.get_logger()
+
+MAX_SOCKETS: Final = 4096
+"""Open sockets of one gateway replica."""
+AUTH_TIMEOUT_S: Final = 10.0
+"""A socket that must authenticate and does not is closed."""
+
+CLOSE_PROTOCOL: Final = 1002
+CLOSE_POLICY: Final = 1008
+CLOSE_TRY_LATER: Final = 1013
+
+json_encode = msgspec.json.Encoder().encode
+msgpack_encode = msgspec.msgpack.Encoder().encode
+
+
+class SocketCount:
+    """Open sockets by channel, for the limit and the metrics."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, int] = {}
+
+    @property
+    def total(self) -> int:
+        return sum(self.open.values())
+
+
+class Session:
+    """One socket. Subclasses answer frames in `on_frame` and clean up in `on_close`, which must not await."""
+
+    channel = ""
+    needs_user = False
+
+    def __init__(self, socket: WebSocket, authenticator: Authenticator, count: SocketCount) -> None:
+        self.socket = socket
+        self.outbox = Outbox(socket)
+        self.principal: Principal | None = None
+        self.binary = False
+        """The peer speaks MessagePack: it gets MessagePack."""
+        self._authenticator = authenticator
+        self._count = count
+
+    async def run(self) -> None:
+        if self._count.total >= MAX_SOCKETS:
+            await self.socket.close(CLOSE_TRY_LATER, "too many sockets; try later")
+            return
+        await self.socket.accept()
+        self._count.open[self.channel] = self._count.open.get(self.channel, 0) + 1
+        writer = asyncio.create_task(self.outbox.run())
+        try:
+            await self._converse(writer)
+        finally:
+            self._count.open[self.channel] -= 1
+            self.on_close()
+            writer.cancel()
+
+    async def _converse(self, writer: "asyncio.Task[None]") -> None:
+        if not await self._authenticated():
+            self.outbox.close(CLOSE_POLICY, "authenticate with a valid access token")
+            await asyncio.wait({writer}, timeout=5)
+            return
+        await self.on_open()
+        receive = asyncio.ensure_future(self._receive_all())
+        done, _ = await asyncio.wait({receive, writer}, return_when=asyncio.FIRST_COMPLETED)
+        if receive not in done:
+            receive.cancel()
+        elif (error := receive.exception()) is not None:
+            raise error
+        elif not writer.done() and self.outbox._close is not None:
+            await asyncio.wait({writer}, timeout=5)
+
+    async def _receive_all(self) -> None:
+        while True:
+            message = await self.socket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("text")
+            try:
+                if text is not None:
+                    self.on_frame(text, False)
+                else:
+                    self.on_frame(message["bytes"], True)
+            except ApiError as error:
+                self.send(problem(None, error))
+            if self.outbox._close is not None:
+                return
+
+    async def _authenticated(self) -> bool:
+        """From the Authorization header, the `token` query parameter, or a first frame `{"op":"auth","token":...}`."""
+        header = self.socket.headers.get("authorization", "")
+        token = header[7:] if header[:7].lower() == "bearer " else self.socket.query_params.get("token")
+        if token is None and self.needs_user:
+            token = await self._token_frame()
+        if token is None:
+            return not self.needs_user
+        try:
+            self.principal = await self._authenticator.authenticate(token)
+        except ApiError as error:
+            self.send(problem(None, error))
+            return False
+        return True
+
+    async def _token_frame(self) -> str | None:
+        try:
+            async with asyncio.timeout(AUTH_TIMEOUT_S):
+                message = await self.socket.receive()
+            frame = message.get("text") or message.get("bytes")
+            if frame is None:
+                return None
+            self.binary = message.get("text") is None
+            decoded = (msgspec.msgpack if self.binary else msgspec.json).decode(frame)
+            token = decoded["token"] if decoded.get("op") == "auth" else None
+            return token if isinstance(token, str) else None
+        except (TimeoutError, msgspec.DecodeError, KeyError, AttributeError, TypeError, UnicodeDecodeError):
+            return None
+
+    def send(self, message: Any) -> None:
+        """Encode and queue a message that must not be skipped."""
+        self.outbox.send(msgpack_encode(message) if self.binary else json_encode(message).decode())
+
+    async def on_open(self) -> None:
+        """After authentication, before the first frame."""
+
+    def on_frame(self, frame: str | bytes, binary: bool) -> None:
+        raise NotImplementedError
+
+    def on_close(self) -> None:
+        """The socket is gone."""
+
+
+def problem(request_id: Any, error: ApiError) -> dict[str, Any]:
+    return {
+        "id": request_id,
+        "ok": False,
+        "error": {"code": str(error.code), "detail": error.message, "field": error.field},
+    }
+
+
+def decode(decoder: Any, frame: str | bytes, what: str) -> Any:
+    """A typed frame, or ApiError naming the field."""
+    from serve.http.decode import invalid
+
+    try:
+        return decoder.decode(frame)
+    except msgspec.ValidationError as error:
+        raise invalid(error) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiError(Code.MALFORMED_BODY, f"The frame is not valid {what}: {error}.") from None

@@ -1,0 +1,30 @@
+"""Settings of the HTTP server underneath Ray Serve that Serve offers no option for.
+
+Ray Serve calls `callback` in each process that runs uvicorn (RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH).
+"""
+
+from typing import Any, Final
+
+import uvicorn
+from starlette.middleware import Middleware
+
+MAX_FRAME_BYTES: Final = 1 << 20
+"""A frame of 1,000 orders is about 200 KB."""
+
+
+def callback() -> list[Middleware]:
+    made = uvicorn.Config.__init__
+    if getattr(made, "raypit", False):
+        return []
+
+    def init(self: uvicorn.Config, *args: Any, **kwargs: Any) -> None:
+        kwargs["ws_per_message_deflate"] = (
+            False  # a zlib stream per socket costs more than the bytes it saves
+        )
+        kwargs["ws_max_size"] = MAX_FRAME_BYTES
+        kwargs["access_log"] = False
+        made(self, *args, **kwargs)
+
+    init.raypit = True  # type: ignore[attr-defined]
+    uvicorn.Config.__init__ = init  # type: ignore[method-assign]
+    return []

@@ -1,0 +1,273 @@
+"""Builders and comparisons shared by the tests of the book."""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from market.enums import CommandFlag, CommandKind, EventKind, OrdType, Side, StpMode, TimeInForce
+from market.instrument import INT_LIMIT, PPM, Asset, Instrument
+from market.reasons import Reason
+from market.records import COMMAND, EVENT
+from tests.reference.naive_book import Command, Event
+
+SYMBOL_ID = 7
+
+TINY = Instrument(
+    symbol="TNYQ",
+    base=Asset("TNY", 0),
+    quote=Asset("Q", 1),
+    tick=Decimal(1),
+    lot=Decimal(1),
+    min_price_ticks=1,
+    max_price_ticks=20,
+    min_qty_lots=2,
+    max_qty_lots=10,
+    market_min_qty_lots=1,
+    market_max_qty_lots=8,
+    min_notional_units=50,
+    max_notional_units=1500,
+    bid_multiplier_up_ppm=3 * PPM,
+    bid_multiplier_down_ppm=PPM // 3,
+    ask_multiplier_up_ppm=2 * PPM,
+    ask_multiplier_down_ppm=PPM // 2,
+    max_num_orders=200,
+    start_price_ticks=10,
+)
+"""Every filter is within reach of small numbers; one tick x lot is ten quote units."""
+
+REALISTIC = Instrument(
+    symbol="BTCUSDT",
+    base=Asset("BTC", 8),
+    quote=Asset("USDT", 8),
+    tick=Decimal("0.01"),
+    lot=Decimal("0.00001"),
+    min_price_ticks=1,
+    max_price_ticks=100_000_000,
+    min_qty_lots=1,
+    max_qty_lots=900_000_000,
+    market_min_qty_lots=1,
+    market_max_qty_lots=12_000_000,
+    min_notional_units=5 * 10**8,
+    max_notional_units=9_000_000 * 10**8,
+    bid_multiplier_up_ppm=5 * PPM,
+    bid_multiplier_down_ppm=PPM // 5,
+    ask_multiplier_up_ppm=5 * PPM,
+    ask_multiplier_down_ppm=PPM // 5,
+    max_num_orders=200,
+    start_price_ticks=6_500_000,
+)
+
+
+EXTREME = Instrument(
+    symbol="XTRMQ",
+    base=Asset("XTRM", 0),
+    quote=Asset("Q", 0),
+    tick=Decimal(1),
+    lot=Decimal(1),
+    min_price_ticks=1,
+    max_price_ticks=1 << 61,
+    min_qty_lots=1,
+    max_qty_lots=1 << 58,
+    market_min_qty_lots=1,
+    market_max_qty_lots=1 << 58,
+    min_notional_units=1,
+    max_notional_units=INT_LIMIT - 1,
+    bid_multiplier_up_ppm=PPM * PPM,
+    bid_multiplier_down_ppm=0,
+    ask_multiplier_up_ppm=PPM * PPM,
+    ask_multiplier_down_ppm=1,
+    max_num_orders=200,
+    start_price_ticks=1 << 40,
+)
+"""Products of its valid numbers leave 64 bits (R6, R7); sixteen of its orders in a level do not."""
+
+
+def commands(rows: Iterable[dict[str, Any]]) -> np.ndarray:
+    """A COMMAND array of the given fields, all others 0 (`expected_leaves`: -1)."""
+    rows = list(rows)
+    array = np.zeros(len(rows), COMMAND)
+    array["expected_leaves"] = -1
+    array["symbol"] = SYMBOL_ID
+    for place, row in enumerate(rows):
+        for name, value in row.items():
+            array[place][name] = value
+    return array
+
+
+def limit(
+    order_id: int, account: int, side: Side, qty: int, price: int, tif: int = TimeInForce.GTC, **more: Any
+) -> dict[str, Any]:
+    return {
+        "order_id": order_id,
+        "account": account,
+        "side": side,
+        "qty_lots": qty,
+        "price_ticks": price,
+        "time_in_force": tif,
+        "maker_fee_ppm": 100 * account,
+        "taker_fee_ppm": 1000 * account,
+    } | more
+
+
+def maker_only(order_id: int, account: int, side: Side, qty: int, price: int, **more: Any) -> dict[str, Any]:
+    return limit(order_id, account, side, qty, price, ord_type=OrdType.LIMIT_MAKER, **more)
+
+
+def market(
+    order_id: int, account: int, side: Side, qty: int = 0, budget: int = 0, **more: Any
+) -> dict[str, Any]:
+    return limit(order_id, account, side, qty, 0, ord_type=OrdType.MARKET, quote_units=budget, **more)
+
+
+def by_quote(
+    order_id: int, account: int, side: Side, amount: int, cap: int = 0, **more: Any
+) -> dict[str, Any]:
+    return market(order_id, account, side, cap, amount, flags=CommandFlag.BY_QUOTE, **more)
+
+
+def cancel(order_id: int, account: int) -> dict[str, Any]:
+    return {"kind": CommandKind.CANCEL, "order_id": order_id, "account": account}
+
+
+def cancel_all(account: int) -> dict[str, Any]:
+    return {"kind": CommandKind.CANCEL_ALL, "account": account}
+
+
+def amend(order_id: int, account: int, total: int) -> dict[str, Any]:
+    return {"kind": CommandKind.AMEND, "order_id": order_id, "account": account, "qty_lots": total}
+
+
+def replace(target_id: int, new: dict[str, Any], expected_leaves: int = -1) -> dict[str, Any]:
+    return new | {"kind": CommandKind.REPLACE, "target_id": target_id, "expected_leaves": expected_leaves}
+
+
+def event_array(events: Sequence[Event]) -> np.ndarray:
+    return np.array(events, EVENT)
+
+
+def told(event: Event | np.void) -> str:
+    """One event in a line: 'TRADE 3 x 1 2@10 leaves 0/4', 'EXPIRED 3 IOC_UNFILLED 2@10 leaves 1'."""
+    one = Event._make(event.tolist() if isinstance(event, np.void) else event)
+    kind = EventKind(one.kind).name if one.kind in set(EventKind) else f"kind {one.kind}"
+    at = f"{one.qty_lots}@{one.price_ticks}"
+    if one.kind in (EventKind.TRADE, EventKind.DECREMENTED):
+        leaves = f"{one.leaves_lots}/{one.maker_leaves_lots}"
+        return f"{kind} {one.order_id} x {one.maker_order_id} {at} leaves {leaves}"
+    reason = f" {Reason(one.reason).name}" if one.reason in set(Reason) and one.reason else ""
+    return f"{kind} {one.order_id}{reason} {at} leaves {one.leaves_lots}"
+
+
+def difference(batch: np.ndarray, got: np.ndarray, expected: np.ndarray) -> str:
+    """'' when both are equal; else the first event that differs, field by field, and what led to it."""
+    if len(got) == len(expected) and got.tobytes() == expected.tobytes():
+        return ""
+    shared = min(len(got), len(expected))
+    first = int(np.append(np.flatnonzero(got[:shared] != expected[:shared]), shared)[0])
+    lines = [f"event {first} differs ({len(got)} events, the oracle tells {len(expected)})"]
+    if first < shared:
+        lines += [
+            f"  {name}: {got[first][name]}, oracle {expected[first][name]}"
+            for name in EVENT.names or ()
+            if got[first][name] != expected[first][name]
+        ]
+    lines += [
+        f"  {who} tells {told(e)}"
+        for who, es in (("it", got), ("oracle", expected))
+        for e in es[first : first + 3]
+    ]
+    last = max((int(es[first]["command_index"]) for es in (got, expected) if first < len(es)), default=0)
+    lines.append("after")
+    lines += [
+        f"  [{i}] {readable_command(batch[i])}" for i in range(max(0, last - 11), min(last + 1, len(batch)))
+    ]
+    return "\n".join(lines)
+
+
+def readable_command(row: np.void) -> str:
+    """The fields that are not idle, so that a failing list can be pasted into a test."""
+    fields = Command._make(row.tolist())._asdict()
+    idle = {"symbol": SYMBOL_ID, "expected_leaves": -1, "client_order_id": b""}
+    return str({name: value for name, value in fields.items() if value != idle.get(name, 0)})
+
+
+HOSTILE_BYTES = (0, 1, 2, 3, 4, 5, 6, 127, 128, 255)
+HOSTILE_INTS = (-(1 << 63), -(1 << 62), -1, 0, 1, 2, 1 << 31, 1 << 32, 1 << 62, (1 << 62) - 1, (1 << 63) - 1)
+HOSTILE_FEES = (-(1 << 31), -1, 0, 1, PPM - 1, PPM, PPM + 1, (1 << 31) - 1)
+
+
+def edges(instrument: Instrument) -> list[int]:
+    """limit - 1, limit and limit + 1 of every filter."""
+    filters = (
+        instrument.min_price_ticks,
+        instrument.max_price_ticks,
+        instrument.min_qty_lots,
+        instrument.max_qty_lots,
+        instrument.market_max_qty_lots,
+        instrument.min_notional_units,
+        instrument.max_notional_units,
+    )
+    return [bound + step for bound in filters for step in (-1, 0, 1)]
+
+
+def random_flow(
+    seed: int,
+    count: int,
+    instrument: Instrument,
+    prices: Sequence[int],
+    quantities: Sequence[int],
+    hostile: float = 0.0,
+    kinds: Sequence[float] = (0.7, 0.12, 0.1, 0.07, 0.01),
+    accounts: int = 4,
+) -> np.ndarray:
+    """A seeded COMMAND array. Order ids count up from 1; CANCEL, AMEND and REPLACE name young ones.
+
+    `prices` ascend; bids prefer the low, asks the high ones. `kinds` are the shares of NEW, CANCEL, REPLACE,
+    AMEND, CANCEL_ALL; `hostile` the share of commands that get one field from outside its domain or from the
+    edge of a filter.
+    """
+    rng = np.random.default_rng(seed)
+    flow = np.zeros(count, COMMAND)
+    owner = rng.integers(1, accounts + 1, count)
+    own = np.arange(1, count + 1)
+    named = np.maximum(1, own - rng.geometric(0.08, count))
+    kind = rng.choice(5, count, p=kinds)
+    ord_type = rng.choice(3, count, p=(0.75, 0.15, 0.1))
+    market_by_quote = (ord_type == OrdType.MARKET) & (rng.random(count) < 0.5)
+    naming = (kind == CommandKind.CANCEL) | (kind == CommandKind.AMEND)
+    flow["symbol"] = SYMBOL_ID
+    flow["kind"] = kind
+    flow["side"] = rng.integers(0, 2, count)
+    flow["ord_type"] = ord_type
+    flow["time_in_force"] = rng.choice(3, count, p=(0.7, 0.2, 0.1))
+    flow["stp_mode"] = rng.integers(0, 5, count)
+    flow["flags"] = market_by_quote * CommandFlag.BY_QUOTE
+    flow["account"] = np.where((kind != CommandKind.NEW) & (rng.random(count) < 0.9), owner[named - 1], owner)
+    flow["order_id"] = np.where(naming, named, own)
+    flow["target_id"] = np.where(kind == CommandKind.REPLACE, named, 0)
+    drawn = np.sort(rng.integers(0, len(prices), (2, count)), axis=0)
+    flow["price_ticks"] = np.asarray(prices)[np.where(flow["side"] == Side.BUY, drawn[0], drawn[1])]
+    flow["qty_lots"] = rng.choice(quantities, count)
+    amounts = flow["price_ticks"].astype(float) * flow["qty_lots"] * instrument.quote_units_per_tick_lot
+    amounts = np.minimum(amounts * rng.choice((0.3, 1.0, 2.0), count), 2.0**62).astype(np.int64)
+    flow["quote_units"] = np.where(market_by_quote | (rng.random(count) < 0.3), amounts, 0)
+    flow["qty_lots"][market_by_quote & (rng.random(count) < 0.5)] = 0
+    flow["expected_leaves"] = np.where(rng.random(count) < 0.7, -1, rng.choice(quantities, count))
+    flow["maker_fee_ppm"] = 100 * flow["account"]
+    flow["taker_fee_ppm"] = 1000 * flow["account"]
+    bytes_, fees = (
+        ("kind", "side", "ord_type", "time_in_force", "stp_mode", "flags"),
+        ("maker_fee_ppm", "taker_fee_ppm"),
+    )
+    ints = ("order_id", "target_id", "price_ticks", "qty_lots", "quote_units", "expected_leaves")
+    ints_values = (*HOSTILE_INTS, *edges(instrument))
+    for place in np.flatnonzero(rng.random(count) < hostile):
+        name = str(rng.choice(bytes_ + ints + fees))
+        values = HOSTILE_BYTES if name in bytes_ else HOSTILE_FEES if name in fees else ints_values
+        flow[place][name] = values[rng.integers(len(values))]
+    if max(quantities) > 1000:
+        # S4 takes a budget that is not consumed off an own order piece by piece: one event for each piece.
+        market = flow["ord_type"] == OrdType.MARKET
+        flow["stp_mode"][market & (flow["stp_mode"] == StpMode.DECREMENT)] = StpMode.EXPIRE_BOTH
+    return flow
