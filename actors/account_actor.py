@@ -131,8 +131,9 @@ class AccountService:
             own = msgspec.msgpack.decode(row.payload, type=OwnRow)
             for book, seq in zip(self.books, own.positions, strict=True):
                 await book.read(seq)
-            self._apply(own.ops, row.ts_ns, debits=True)
-            self._apply(own.ops, row.ts_ns, debits=False)
+            for made in apply_ops(self.ledger, own.ops, row.ts_ns):
+                self.history.add(self._audible(made))
+            self.quiet.update(op.account for op in own.ops if op.quiet)
             self.own_seq = row.seq
         # An empty row of the new epoch: an older writer of this stream now collides.
         await self._append([])
@@ -209,23 +210,12 @@ class AccountService:
         await self.journal.append(self.own_seq, ts_ns or time.time_ns(), encoder.encode(row))
 
     def _apply(self, ops: list[Op], ts_ns: int, debits: bool) -> list[Records]:
-        """Debits before the row is committed (funds are held), everything else after it."""
-        made = []
-        for op in ops:
-            if (op.kind == "post" and op.units < 0) != debits:
-                continue
-            if op.kind == "open":
-                self.ledger.open(op.account, op.maker_fee_ppm, op.taker_fee_ppm)
-                if op.quiet:
-                    self.quiet.add(op.account)
-            elif op.kind == "post":
-                made.append(self.ledger.post(op.account, op.asset, op.units, ts_ns))
-                self.history.add(self._audible(made[-1]))
-                self._balances.mark(made[-1])
-            elif op.kind == "forget":
-                self.ledger.forget_positions(op.account)
-            elif op.kind == "pause":
-                self.ledger.pause(op.account, bool(op.units))
+        made = apply_ops(self.ledger, ops, ts_ns, debits, not debits)
+        if not debits:
+            self.quiet.update(op.account for op in ops if op.quiet)
+        for reports in made:
+            self.history.add(self._audible(reports))
+            self._balances.mark(reports)
         return made
 
     # -- books ----------------------------------------------------------------------------------------------------
@@ -514,6 +504,29 @@ class AccountService:
     async def stop(self) -> None:
         await self.snapshot()
         await self.journal.close()
+
+
+def apply_ops(
+    ledger: Ledger, ops: list[Op], ts_ns: int, debits: bool = True, others: bool = True
+) -> list[Records]:
+    """Apply the ops of one row: all debits first (held while the row is committed), then everything else."""
+    made = []
+    if debits:
+        made += [ledger.post(op.account, op.asset, op.units, ts_ns) for op in ops if _is_debit(op)]
+    for op in ops if others else ():
+        if op.kind == "open":
+            ledger.open(op.account, op.maker_fee_ppm, op.taker_fee_ppm)
+        elif op.kind == "post" and not _is_debit(op):
+            made.append(ledger.post(op.account, op.asset, op.units, ts_ns))
+        elif op.kind == "forget":
+            ledger.forget_positions(op.account)
+        elif op.kind == "pause":
+            ledger.pause(op.account, bool(op.units))
+    return made
+
+
+def _is_debit(op: Op) -> bool:
+    return op.kind == "post" and op.units < 0
 
 
 def _drain(queue: deque[Batch]) -> list[Batch]:

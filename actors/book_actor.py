@@ -145,25 +145,13 @@ class BookService:
         return (taken[0] if len(taken) == 1 else np.concatenate(taken)), oldest
 
     def _match(self, commands: Records) -> Records:
-        """Apply a batch, grouped by symbol; `command_index` points into `commands`."""
+        """Apply a batch and remember how far each account partition got."""
         n_p = self.settings.account_actors
-        for partition in np.unique(commands["account"] % n_p) if n_p > 1 else ([0] if len(commands) else []):
-            own = commands if n_p == 1 else commands[commands["account"] % n_p == partition]
-            self._watermarks[int(partition)] = max(
-                self._watermarks.get(int(partition), 0), int(own["command_id"].max())
-            )
-        if len(commands) == 1:
-            return self.books[int(commands["symbol"][0])].apply(commands)
-        symbols = np.unique(commands["symbol"])
-        if len(symbols) == 1:
-            return self.books[int(symbols[0])].apply(commands)
-        parts = []
-        for symbol in symbols:
-            at = np.flatnonzero(commands["symbol"] == symbol)
-            events = self.books[int(symbol)].apply(commands[at])
-            events["command_index"] = at[events["command_index"]]
-            parts.append(events)
-        return np.concatenate(parts) if parts else np.zeros(0, EVENT)
+        owners = commands["account"] % n_p if n_p > 1 else np.zeros(len(commands), np.int64)
+        for partition in np.unique(owners):
+            newest = int(commands["command_id"][owners == partition].max())
+            self._watermarks[int(partition)] = max(self._watermarks.get(int(partition), 0), newest)
+        return match(self.books, commands)
 
     async def _commit(self, commands: Records, events: Records) -> bytes:
         self.seq += 1
@@ -274,3 +262,19 @@ class BookService:
     async def stop(self) -> None:
         await self.snapshot()
         await self.journal.close()
+
+
+def match(books: dict[int, Book], commands: Records) -> Records:
+    """Apply a batch to the books of its symbols, symbol by symbol; `command_index` points into `commands`."""
+    if not len(commands):
+        return np.zeros(0, EVENT)
+    symbols = np.unique(commands["symbol"]) if len(commands) > 1 else commands["symbol"]
+    if len(symbols) == 1:
+        return books[int(symbols[0])].apply(commands)
+    parts = []
+    for symbol in symbols:
+        at = np.flatnonzero(commands["symbol"] == symbol)
+        events = books[int(symbol)].apply(commands[at])
+        events["command_index"] = at[events["command_index"]]
+        parts.append(events)
+    return np.concatenate(parts)

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from market.instrument import Instrument
-from market.ledger.layout import SYSTEM_ROWS
+from market.numbering import account_of, user_of
 from market.universe import instruments
 
 NAMESPACE: Final = "raypit"
@@ -51,11 +51,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return "raypit:" + hashlib.blake2b(self.data_dir.encode(), digest_size=6).hexdigest()
 
     def account_of(self, user_id: int) -> int:
-        """The trading account of a user: rows below SYSTEM_ROWS are the house's."""
-        return SYSTEM_ROWS * self.account_actors + user_id
+        return account_of(user_id, self.account_actors)
 
     def user_of(self, account: int) -> int:
-        return account - SYSTEM_ROWS * self.account_actors
+        return user_of(account, self.account_actors)
 
     def book_of(self, symbol: int) -> int:
         """Book partition that owns a symbol."""

@@ -7,7 +7,7 @@ row, decide. The primary key is the fence: a writer whose sequence number is tak
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Final
 
 import asyncpg
@@ -96,7 +96,7 @@ class Journal:
                 await asyncio.sleep(delay)
                 delay = min(_RETRY_MOST_S, delay * 2)
 
-    async def read(self, after_seq: int, until_seq: int | None = None) -> AsyncIterator[Row]:
+    async def read(self, after_seq: int, until_seq: int | None = None) -> AsyncGenerator[Row]:
         """Rows with after_seq < seq <= until_seq in order, read in chunks."""
         while until_seq is None or after_seq < until_seq:
             connection = await self._connected()

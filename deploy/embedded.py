@@ -143,16 +143,16 @@ class EmbeddedServer(ABC):
         """What a client library takes."""
 
     @abstractmethod
-    def _prepare(self, account: Account) -> Sequence[str | Path]:
-        """Makes the folder ready and returns the command."""
+    def _prepare(self, account: Account) -> None:
+        """Finds the binary and makes the folder ready."""
+
+    @abstractmethod
+    def _launch(self, account: Account, output: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Starts the server by `spawn`."""
 
     @abstractmethod
     def _ready(self) -> bool:
         """Whether the process started last answers."""
-
-    def _input(self) -> bytes:
-        """What the server reads from its standard input."""
-        return b""
 
     def _start(self) -> None:
         if threading.current_thread() is not threading.main_thread():
@@ -162,10 +162,9 @@ class EmbeddedServer(ABC):
         self._end_orphans()
         account = service_account(self.folder, self.preferred_users)
         self._socket_folder = self._choose_socket_folder(account)
-        command = self._prepare(account)
+        self._prepare(account)
         with self.log.open() as log:
-            self._process = spawn(command, self.folder, account, self.death_signal, log, feed=self._input())
-        process = self._process
+            self._process = process = self._launch(account, log)
         wait_until(lambda: process.poll() is not None or self._ready(), self.start_limit_s)
         if process.poll() is not None:
             raise ServiceError(
@@ -240,17 +239,17 @@ class EmbeddedServer(ABC):
 
 def spawn(
     command: Sequence[str | Path],
-    folder: Path,
+    cwd: Path,
     account: Account,
     death_signal: signal.Signals,
     output: IO[bytes],
     feed: bytes = b"",
     pass_fds: Sequence[int] = (),
 ) -> subprocess.Popen[bytes]:
-    """Starts the command inside `folder` as the account, in its own session, bound to this process's life."""
+    """Starts the command as the account, in its own session, its life bound to this process."""
     process = subprocess.Popen(  # noqa: S603  our own command line
         command,
-        cwd=folder,
+        cwd=cwd,
         env={name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ} | {"LC_ALL": "C"},
         stdin=subprocess.PIPE,
         stdout=output,

@@ -10,8 +10,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 from deploy.account import Account, give_folder, reachable_binary
@@ -25,6 +26,9 @@ PORT = 5432
 """No TCP port: it only names the socket."""
 
 INIT_LIMIT_S = 120.0
+ROOT = Path("/")
+"""Working directory of its programs: one that every user may enter."""
+
 _PASSWORD = "postgres-password"  # noqa: S105  the secret's name
 
 SETTINGS: Mapping[str, str] = {
@@ -73,7 +77,7 @@ class EmbeddedPostgres(EmbeddedServer):
         password = self.data.secret(_PASSWORD)
         return f"postgresql://{USER}:{password}@/{DATABASE}?host={quote(str(self._socket_folder), safe='')}"
 
-    def _prepare(self, account: Account) -> Sequence[str | Path]:
+    def _prepare(self, account: Account) -> None:
         password_known = self.data.has_secret(_PASSWORD)
         password = self.data.secret(_PASSWORD)
         major = self._cluster_major()
@@ -85,12 +89,17 @@ class EmbeddedPostgres(EmbeddedServer):
             if not password_known:
                 self._change_password(account, password)
         self._clear_reused_pid()
+
+    def _launch(self, account: Account, output: IO[bytes]) -> subprocess.Popen[bytes]:
+        assert self.binary is not None
         settings = self.settings | {
             "cluster_name": self.mark,
             "unix_socket_directories": self._socket_option(),
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        return [self.binary.path, "-D", _inside(self.folder, account), *options]
+        with _way_into(self.folder, account) as (name, fds):
+            command: list[str | Path] = [self.binary.path, "-D", name, *options]
+            return spawn(command, ROOT, account, self.death_signal, output, pass_fds=fds)
 
     def _ready(self) -> bool:
         lines = self._pid_file()
@@ -118,18 +127,18 @@ class EmbeddedPostgres(EmbeddedServer):
         draft = self.folder.with_name(f"{self.name}.new")
         shutil.rmtree(draft, ignore_errors=True)
         give_folder(draft, account)
-        command: list[str | Path] = [self.binary.path.with_name("initdb"), "-D", _inside(draft, account)]
-        command += [f"--username={USER}", "--auth=scram-sha-256", "--data-checksums"]
-        command += ["--no-locale", "--encoding=UTF8"]
+        options = [f"--username={USER}", "--auth=scram-sha-256", "--data-checksums"]
+        options += ["--no-locale", "--encoding=UTF8"]
         if sys.platform == "linux" and self.binary.major >= 17:
-            command.append("--sync-method=syncfs")
+            options.append("--sync-method=syncfs")
         with tempfile.TemporaryFile() as file:
             file.write(f"{password}\n".encode())
             file.seek(0)
             if account.switched:
                 os.fchown(file.fileno(), account.uid, account.gid)
-            command.append(f"--pwfile=/dev/fd/{file.fileno()}")
-            self._run(command, draft, account, pass_fds=(file.fileno(),))
+            options.append(f"--pwfile=/dev/fd/{file.fileno()}")
+            initdb = self.binary.path.with_name("initdb")
+            self._run([initdb], options, draft, account, pass_fds=(file.fileno(),))
         self._single_user(draft, account, f"CREATE DATABASE {DATABASE}")
         draft.rename(self.folder)
         sync_folder(self.data.path)
@@ -143,21 +152,30 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def _single_user(self, cluster: Path, account: Account, statement: str) -> None:
         assert self.binary is not None
-        command: list[str | Path] = [self.binary.path, "--single", "-D", _inside(cluster, account)]
-        for setting in ("exit_on_error=on", "dynamic_shared_memory_type=mmap", "log_checkpoints=off"):
-            command += ["-c", setting]
-        self._run([*command, "postgres"], cluster, account, feed=f"{statement}\n".encode())
+        options = [
+            "-c",
+            "exit_on_error=on",
+            "-c",
+            "dynamic_shared_memory_type=mmap",
+            "-c",
+            "log_checkpoints=off",
+        ]
+        command: list[str | Path] = [self.binary.path, "--single"]
+        self._run(command, [*options, "postgres"], cluster, account, feed=f"{statement}\n".encode())
 
     def _run(
         self,
         command: Sequence[str | Path],
-        folder: Path,
+        options: Sequence[str],
+        cluster: Path,
         account: Account,
         feed: bytes = b"",
         pass_fds: Sequence[int] = (),
     ) -> None:
-        with self.log.open() as log:
-            process = spawn(command, folder, account, signal.SIGKILL, log, feed, pass_fds)
+        """Runs a program of PostgreSQL on the cluster to its end."""
+        with self.log.open() as log, _way_into(cluster, account) as (name, fds):
+            full = [*command, "-D", name, *options]
+            process = spawn(full, ROOT, account, signal.SIGKILL, log, feed, (*pass_fds, *fds))
         try:
             code = process.wait(INIT_LIMIT_S)
         except subprocess.TimeoutExpired:
@@ -172,7 +190,7 @@ class EmbeddedPostgres(EmbeddedServer):
                 else f"took longer than {INIT_LIMIT_S:.0f} s"
             )
             raise ServiceError(
-                f"{Path(command[0]).name} {outcome} in {folder}. Mend what it says (disk space?), "
+                f"{Path(command[0]).name} {outcome} in {cluster}. Mend what it says (disk space?), "
                 f"then start again. The end of {self.log.path}:\n{self.log.tail()}"
             )
 
@@ -189,10 +207,19 @@ class EmbeddedPostgres(EmbeddedServer):
             (self._socket_folder / f"{self.socket_name}.lock").unlink(missing_ok=True)
 
 
-def _inside(folder: Path, account: Account) -> str:
-    """The folder's name for a process whose working directory it is.
+@contextlib.contextmanager
+def _way_into(cluster: Path, account: Account) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """The cluster's name for the account's processes, and the descriptors they inherit for it.
 
-    A switched user may have no way to it by its path; through /proc/self/cwd it needs none. All children of
-    PostgreSQL keep the cluster as working directory, so the name holds for them too.
+    A switched user may have no way to it by its path; by an inherited descriptor it needs none, and PostgreSQL's
+    children inherit it in turn. (The working directory would do for PostgreSQL 16 and newer, but older ones
+    leave it to resolve their own path and cannot come back.)
     """
-    return "/proc/self/cwd" if account.switched else str(folder)
+    if not account.switched:
+        yield str(cluster), ()
+        return
+    fd = os.open(cluster, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{fd}", (fd,)
+    finally:
+        os.close(fd)

@@ -277,7 +277,7 @@ def ask(state: state_file.RunningState, method: str) -> Any:
         parts = []
         while part := peer.recv(65536):
             parts.append(part)
-    return msgspec.msgpack.decode(b"".join(parts), strict_map_key=False) if parts else {}
+    return msgspec.msgpack.decode(b"".join(parts)) if parts else {}
 
 
 def _try(call: Callable[[], Any]) -> Any:

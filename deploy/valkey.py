@@ -2,13 +2,15 @@
 
 import signal
 import socket
-from collections.abc import Mapping, Sequence
+import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 from deploy.account import Account, give_folder, reachable_binary
 from deploy.binaries import Binary, find_valkey
-from deploy.embedded import EmbeddedServer
+from deploy.embedded import EmbeddedServer, spawn
 
 _PASSWORD = "valkey-password"  # noqa: S105  the secret's name
 PROBE_LIMIT_S = 1.0
@@ -51,18 +53,22 @@ class EmbeddedValkey(EmbeddedServer):
     def address(self) -> str:
         return f"unix://{quote(str(self.socket_path))}?password={self.data.secret(_PASSWORD)}"
 
-    def _prepare(self, account: Account) -> Sequence[str | Path]:
+    def _prepare(self, account: Account) -> None:
         self.binary = reachable_binary(find_valkey(), account)
         give_folder(self.folder, account)
-        return [self.binary.path, "-", "--proc-title-template", f"{self.mark} {{listen-addr}}"]
 
-    def _input(self) -> bytes:
-        # By standard input: command lines are public and a file would be a second copy of the password.
+    def _launch(self, account: Account, output: IO[bytes]) -> subprocess.Popen[bytes]:
+        assert self.binary is not None
+        # Settings by standard input: command lines are public, a file would be a second copy of the password.
         settings = self.settings | {
             "unixsocket": f"{self._socket_option()}/{self.socket_name}",
             "requirepass": self.data.secret(_PASSWORD),
         }
-        return "".join(f"{name} {value}\n" for name, value in settings.items()).encode()
+        feed = "".join(f"{name} {value}\n" for name, value in settings.items()).encode()
+        title = f"{self.mark} {{listen-addr}}"
+        command: list[str | Path] = [self.binary.path, "-", "--proc-title-template", title]
+        # The folder is the working directory: a switched user needs no way to it.
+        return spawn(command, self.folder, account, self.death_signal, output, feed)
 
     def _ready(self) -> bool:
         try:

@@ -3,7 +3,6 @@
 So it cannot drift: a limit stated here is a limit the decoder enforces. Only texts are written by hand.
 """
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
@@ -12,13 +11,14 @@ from typing import Any, Final
 import msgspec
 
 from serve.errors import CATALOGUE, PROBLEM_MEDIA_TYPE, ApiError, Code, Problem, error_table
+from serve.field_docs import field_docs, structs_within
 from serve.health import LIVE_PATH, READY_PATH, Live, Ready
 from serve.http.endpoint import JSON, MSGPACK, Endpoint
+from serve.schema_examples import REF, example_of, resolved
 
 Json = dict[str, Any]
 
 BEARER: Final = "bearer"
-_REF: Final = "#/components/schemas/"
 _EXAMPLE_REQUEST_ID: Final = "5f0c1d2e3a4b-1c"
 _RETRYABLE: Final = frozenset(code for code, spec in CATALOGUE.items() if spec.retry_after_s is not None)
 
@@ -49,8 +49,11 @@ def build_openapi(endpoints: Sequence[Endpoint], version: str) -> Json:
     ]
     replies = [one.response for one in endpoints if one.response is not None and one.media_type == JSON]
     types = list(dict.fromkeys((*structs, *replies, Problem, Live, Ready)))
-    schemas, components = msgspec.json.schema_components(types, ref_template=f"{_REF}{{name}}")
+    schemas, components = msgspec.json.schema_components(
+        types, schema_hook=_anything, ref_template=f"{REF}{{name}}"
+    )
     schema_of = dict(zip(types, schemas, strict=True))
+    _describe_fields(types, components)
     paths: Json = {}
     for endpoint in endpoints:
         operations = paths.setdefault(f"/{endpoint.paths[0].strip('/')}", {})
@@ -65,7 +68,7 @@ def build_openapi(endpoints: Sequence[Endpoint], version: str) -> Json:
     }
     parameter_structs = {one for endpoint in endpoints for one in (endpoint.query, endpoint.params) if one}
     for struct in parameter_structs - {one.request for one in endpoints} - set(replies):
-        components.pop(schema_of[struct]["$ref"].removeprefix(_REF), None)
+        components.pop(schema_of[struct]["$ref"].removeprefix(REF), None)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -95,6 +98,20 @@ def build_openapi(endpoints: Sequence[Endpoint], version: str) -> Json:
     }
 
 
+def _describe_fields(types: Sequence[Any], components: Json) -> None:
+    for struct in structs_within(types):
+        properties = components.get(struct.__name__, {}).get("properties", {})
+        for name, text in field_docs(struct).items():
+            if name in properties:
+                properties[name].setdefault("description", text)
+
+
+def _anything(kind: type) -> Json:
+    if kind is object:
+        return {"description": "Any value."}
+    raise NotImplementedError(kind)
+
+
 def _tags(endpoints: Iterable[Endpoint]) -> list[str]:
     return [*dict.fromkeys(tag for endpoint in endpoints for tag in endpoint.tags), "health"]
 
@@ -114,7 +131,8 @@ def _operation(endpoint: Endpoint, schema_of: Mapping[Any, Json], components: Js
     if parameters:
         operation["parameters"] = parameters
     if endpoint.request is not None:
-        content = _content(schema_of[endpoint.request], components)
+        schema = schema_of[endpoint.request]
+        content = _content(schema, _request_example(endpoint, schema, components))
         operation["requestBody"] = {"required": True, "content": content}
     operation["security"] = [] if endpoint.roles is None else [{BEARER: []}]
     if not endpoint.v1_only:
@@ -143,7 +161,7 @@ def _parameters(
 ) -> list[Json]:
     if struct is None:
         return []
-    schema = _resolved(schema_of[struct], components)
+    schema = resolved(schema_of[struct], components)
     required = set(schema.get("required", ()))
     found = []
     for name, described in schema["properties"].items():
@@ -158,8 +176,17 @@ def _parameters(
     return found
 
 
-def _content(schema: Json, components: Json) -> Json:
-    return {JSON: {"schema": schema, "example": example_of(schema, components)}, MSGPACK: {"schema": schema}}
+def _content(schema: Json, example: Any) -> Json:
+    return {JSON: {"schema": schema, "example": example}, MSGPACK: {"schema": schema}}
+
+
+def _request_example(endpoint: Endpoint, schema: Json, components: Json) -> Any:
+    """The endpoint's own, or the required fields: all fields together seldom make sense."""
+    if endpoint.example is not None:
+        return msgspec.to_builtins(endpoint.example)
+    required = resolved(schema, components).get("required", ())
+    whole = example_of(schema, components)
+    return {name: value for name, value in whole.items() if name in required}
 
 
 def _success(endpoint: Endpoint, schema_of: Mapping[Any, Json], components: Json) -> Json:
@@ -170,7 +197,8 @@ def _success(endpoint: Endpoint, schema_of: Mapping[Any, Json], components: Json
     if endpoint.media_type != JSON:
         answer["content"] = {endpoint.media_type: {}}
     elif endpoint.response is not None:
-        answer["content"] = _content(schema_of[endpoint.response], components)
+        schema = schema_of[endpoint.response]
+        answer["content"] = _content(schema, example_of(schema, components))
     return answer
 
 
@@ -190,7 +218,7 @@ def _failure(codes: list[Code]) -> Json:
         "headers": headers,
         "content": {
             PROBLEM_MEDIA_TYPE: {
-                "schema": {"$ref": f"{_REF}Problem"},
+                "schema": {"$ref": f"{REF}Problem"},
                 "examples": {str(code): {"$ref": f"#/components/examples/{code}"} for code in codes},
             }
         },
@@ -216,58 +244,3 @@ def _probe(summary: str, operation_id: str, schema: Json, components: Json) -> J
             }
         },
     }
-
-
-def _resolved(schema: Json, components: Json) -> Json:
-    while "$ref" in schema:
-        schema = components[schema["$ref"].removeprefix(_REF)]
-    return schema
-
-
-def example_of(schema: Json, components: Json, depth: int = 0) -> Any:
-    """A value the schema accepts: the example it names, its default, or the simplest of its type."""
-    found = schema.get("examples")
-    if not found:
-        schema = {**_resolved(schema, components), **{key: schema[key] for key in schema if key != "$ref"}}
-        found = schema.get("examples")
-    if found:
-        return found[0]
-    if schema.get("default") is not None:
-        return schema["default"]
-    for key in ("anyOf", "oneOf", "allOf"):
-        if key in schema:
-            return example_of(schema[key][0], components, depth)
-    if "enum" in schema:
-        return schema["enum"][0]
-    if depth > 8:  # a struct that contains itself
-        return None
-    kind = schema.get("type")
-    if kind == "object":
-        return _object_example(schema, components, depth)
-    if kind == "array":
-        items = schema.get("items") or {}
-        return [example_of(items, components, depth + 1)] if isinstance(items, dict) and items else []
-    return _scalar_example(schema)
-
-
-def _object_example(schema: Json, components: Json, depth: int) -> Json:
-    if "properties" in schema:
-        return {name: example_of(one, components, depth + 1) for name, one in schema["properties"].items()}
-    extra = schema.get("additionalProperties")
-    return {"name": example_of(extra, components, depth + 1)} if isinstance(extra, dict) else {}
-
-
-def _scalar_example(schema: Json) -> Any:
-    kind = schema.get("type")
-    if kind in ("integer", "number"):
-        lowest = math.ceil(schema["minimum"]) if "minimum" in schema else 0
-        if "exclusiveMinimum" in schema:
-            lowest = math.floor(schema["exclusiveMinimum"]) + 1
-        return min(max(1, lowest), schema.get("maximum", math.inf))
-    if kind == "boolean":
-        return True
-    if kind == "string":
-        formats = {"date-time": "2026-11-01T09:00:00Z", "date": "2026-11-01", "email": "alice@example.org"}
-        text = formats.get(schema.get("format", ""), "string")
-        return text.ljust(schema.get("minLength", 0), "x")
-    return None

@@ -6,6 +6,8 @@ row is `account // partitions`; rows below `SYSTEM_ROWS` are the house's own.
 
 from typing import Final
 
+from market.numbering import SYSTEM_ROWS as SYSTEM_ROWS
+
 # Rows of the house. Every posting sums to zero per asset over all rows.
 ROW_FEES: Final = 0
 """Commissions collected."""
@@ -13,7 +15,6 @@ ROW_EXTERNAL: Final = 1
 """Minus what was deposited and not withdrawn."""
 ROW_CLEARING: Final = 2
 """The counterparts of trades; zero once all partitions have settled the same book batches."""
-SYSTEM_ROWS: Final = 8
 
 # Columns of the row table.
 R_STATE: Final = 0

@@ -105,6 +105,8 @@ class Endpoint:
     """Beyond those that follow from the declaration, see `all_errors`."""
     v1_only: bool = False
     media_type: str = JSON
+    example: Any = None
+    """Of the request's body, for the documentation: a struct or what it is encoded to."""
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:

@@ -89,11 +89,20 @@ async def test_bad_email_addresses(world: World, email: str) -> None:
 
 @pytest.mark.parametrize(
     "password",
-    ["", "short", "aaaaaaaaaaaa", "abababababab", "Password123", "QWERTYUIOP", "alice.the.trader", "alice.t@example.org"],
-)  # fmt: skip
+    [
+        "",
+        "short",
+        "aaaaaaaaaaaa",
+        "abababababab",
+        "Password123",
+        "QWERTYUIOP",
+        "Alice.the.trader",
+        "al@example.org",
+    ],
+)
 async def test_weak_passwords(world: World, password: str) -> None:
     answer = await world.post(
-        "register", username="alice.the.trader", password=password, email="alice.t@example.org"
+        "register", username="alice.the.trader", password=password, email="al@example.org"
     )
     assert (answer.status, answer.code, answer.json()["field"]) == (422, "WEAK_PASSWORD", "password")
     assert await world.pool.fetchval("select count(*) from users") == 0

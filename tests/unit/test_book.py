@@ -1,7 +1,8 @@
 """The matching engine by market tables: what rests, what comes in, what is told, what rests then.
 
-Case ids are those of market/book/SEMANTICS.md. `told` writes an event as `KIND order REASON qty@price leaves n`, a
-TRADE or DECREMENTED as `KIND taker x maker qty@price leaves taker's/maker's`; a resting order is `leaves@price#id`.
+Case ids are those of market/book/SEMANTICS.md. `told` writes an event as `KIND order REASON qty@price leaves
+n`, a TRADE or DECREMENTED as `KIND taker x maker qty@price leaves taker's/maker's`; here a resting order is
+`leaves@price#id`.
 """
 
 from collections.abc import Callable
@@ -12,8 +13,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from market.book import BATCH_COMMANDS, Book
+from market.book import BATCH_COMMANDS, Book, views
 from market.book import kernel as compiled
+from market.book.build import source_digest
 from market.enums import CommandFlag, CommandKind, EventKind, OrdType, Side, StpMode, TimeInForce
 from market.instrument import INT_LIMIT, PPM
 from market.reasons import Reason
@@ -697,7 +699,7 @@ def test_fields_of_accepted_and_trade() -> None:
 
 
 def test_fields_of_the_ends() -> None:
-    """G3, G4: CANCELED, EXPIRED, AMENDED, DECREMENTED tell the order's own fields, of the command only its kind."""
+    """G3, G4: CANCELED, EXPIRED, AMENDED, DECREMENTED tell the order's own fields."""
     book = Book(WIDE, SYMBOL_ID)
     order = {"stp_mode": StpMode.EXPIRE_BOTH, "flags": CommandFlag.BY_CLIENT_ORDER_ID}
     play(book, limit(1, ALICE, SELL, 5, 100, **order), limit(2, ALICE, SELL, 5, 101, **order))
@@ -744,7 +746,7 @@ def test_fields_of_market_and_maker_only() -> None:
 
 
 def test_fields_of_refusals() -> None:
-    """G3, G4, C2, N10: NEW and REPLACE tell the command's fields as they are, the other kinds nothing but names."""
+    """G3, G4, C2, N10: NEW and REPLACE tell the command's fields as they are, other kinds who and what."""
     book = Book(TINY, SYMBOL_ID)
     order = market(9, BOB, SELL, 100, budget=3, stp_mode=StpMode.EXPIRE_MAKER) | {"time_in_force": FOK}
     order |= {"price_ticks": 4}
@@ -795,7 +797,7 @@ def reason_for(book: Book, row: Row) -> Reason:
 
 
 def test_halted() -> None:
-    """R1: CANCEL and CANCEL_ALL are allowed, NEW, REPLACE and AMEND are not, whatever else is wrong with them."""
+    """R1: CANCEL and CANCEL_ALL are allowed; NEW, REPLACE, AMEND are not, whatever else is wrong."""
     book = Book(WIDE, SYMBOL_ID)
     play(book, *ASKS)
     book.halted = True
@@ -868,30 +870,19 @@ def test_unknown_kind(kind: int) -> None:
     ]
 
 
-def after_trade_at(price: int, **changes: Any) -> Callable[[], Book]:
-    """A book of TINY with `changes` whose last price is `price` and that is empty."""
+def after_trade_at(price: int) -> Callable[[], Book]:
+    """An empty book of TINY whose last price is `price`."""
 
     def make() -> Book:
-        loose = msgspec.structs.replace(
-            WIDE, tick=TINY.tick, max_num_orders=TINY.max_num_orders, symbol=TINY.symbol
-        )
-        book = Book(loose, SYMBOL_ID)
+        book = Book(WIDE, SYMBOL_ID)
         play(book, limit(1, ALICE, SELL, 1, price), limit(2, BOB, BUY, 1, price))
-        return Book.restore(msgspec.structs.replace(TINY, **changes), SYMBOL_ID, book.snapshot())
+        return Book.restore(TINY, SYMBOL_ID, book.snapshot())
 
     return make
 
 
 def new_book() -> Book:
     return Book(TINY, SYMBOL_ID)
-
-
-MANY_NOTIONAL = {"min_notional_units": 0, "max_notional_units": 1 << 40}
-NO_BAND = {
-    "ask_multiplier_up_ppm": 1000 * PPM,
-    "bid_multiplier_up_ppm": 1000 * PPM,
-    "bid_multiplier_down_ppm": 0,
-}
 
 
 @pytest.mark.parametrize(
@@ -961,23 +952,27 @@ def test_filters_of_amend() -> None:
 
 def test_bands_of_prices_that_leave_64_bits() -> None:
     """R7 is exact where price x 10^6 and last x ppm are not int64."""
-    last = (1 << 58) + 1_234_567
-    up, down = 3 * PPM + 1, 333_333
-    instrument = msgspec.structs.replace(
-        WIDE,
-        bid_multiplier_up_ppm=up,
-        bid_multiplier_down_ppm=down,
-        ask_multiplier_up_ppm=PPM * PPM,
-        ask_multiplier_down_ppm=PPM * PPM,
-    )
+    last, up, down = (1 << 56) + 1_234_567, 3 * PPM + 1, 333_333
+    instrument = msgspec.structs.replace(WIDE, bid_multiplier_up_ppm=up, bid_multiplier_down_ppm=down)
     book = Book(instrument, SYMBOL_ID)
     play(book, limit(1, ALICE, SELL, 1, last), limit(2, BOB, BUY, 1, last))
-    assert book.last_price_ticks == last
     lowest, highest = -(-last * down // PPM), last * up // PPM
-    reasons = [reason_for(book, limit(9, BOB, BUY, 1, p, IOC)) for p in (lowest - 1, lowest, last)]
-    assert reasons == [Reason.PERCENT_PRICE_BY_SIDE, Reason.NONE, Reason.NONE]
-    assert highest > instrument.max_notional_units // UNITS
-    assert reason_for(book, limit(9, BOB, SELL, 1, last)) == Reason.PERCENT_PRICE_BY_SIDE
+    reasons = [
+        reason_for(book, limit(9, BOB, BUY, 1, price, IOC))
+        for price in (lowest - 1, lowest, highest, highest + 1)
+    ]
+    refused = Reason.PERCENT_PRICE_BY_SIDE
+    assert reasons == [refused, Reason.NONE, Reason.NONE, refused]
+
+
+def test_bands_beyond_every_price() -> None:
+    """R7: last x 10^12 ppm is past 62 bits: every bid is under it, and no ask reaches it."""
+    instrument = msgspec.structs.replace(WIDE, ask_multiplier_down_ppm=PPM * PPM)
+    book = Book(instrument, SYMBOL_ID)
+    last = 1 << 58
+    play(book, limit(1, ALICE, SELL, 1, last), limit(2, BOB, BUY, 1, last))
+    assert reason_for(book, limit(9, BOB, BUY, 1, last)) == Reason.NONE
+    assert reason_for(book, limit(10, ALICE, SELL, 1, last)) == Reason.PERCENT_PRICE_BY_SIDE
 
 
 @pytest.mark.parametrize(
@@ -1134,6 +1129,14 @@ def test_commands_of_any_making_and_one_compilation() -> None:
     assert len(set(events)) == len({book.digest() for book in books}) == 1
     assert batch.flags.writeable
     assert len(compiled.match.signatures) == 1  # type: ignore[attr-defined]
+
+
+def test_kernels_know_their_sources() -> None:
+    """The digest is in what numba's cache looks at; without it a changed helper's old code would run."""
+    kernels: list[Any] = [compiled.match, views.write_depth, views.write_orders, views.index_and_audit]
+    for kernel in kernels:
+        cells = kernel.py_func.__closure__
+        assert source_digest() in [cell.cell_contents for cell in cells]
 
 
 def test_no_commands() -> None:

@@ -483,7 +483,8 @@ class TestRoot:
         self, data: Path, public: Path, run: Run, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         found = find_postgres()
-        assert found.tree is not None
+        if found.tree is None:
+            pytest.skip("no wheel is installed")
         ignored = shutil.ignore_patterns("include", "*.a")
         private = shutil.copytree(found.tree, data / "venv", symlinks=True, ignore=ignored)
         hidden = Binary(private / found.path.relative_to(found.tree), found.version, "wheel", private)

@@ -1,0 +1,75 @@
+"""Processor time of every part of a running exchange: where the microseconds of an order go. Linux; elsewhere nothing."""
+
+import contextlib
+import os
+from pathlib import Path
+from typing import Final, NamedTuple
+
+_PARTS: Final = (
+    ("ServeReplica", "gateway"),
+    ("AccountActor", "account"),
+    ("BookActor", "book"),
+    ("ProjectorActor", "projector"),
+    ("FeedActor", "feed"),
+    ("bin/haproxy", "haproxy"),
+    ("raypit-postgres", "postgres"),
+    ("bin/postgres", "postgres"),
+    ("raypit-valkey", "valkey"),
+)
+"""What stands in a command line, and how the part is called here."""
+OTHER: Final = "other"
+"""Ray itself, its dashboard, the supervisor."""
+_PROC: Final = Path("/proc")
+
+
+class _Process(NamedTuple):
+    parent: int
+    seconds: float
+
+
+def cpu_seconds(supervisor_pid: int) -> dict[str, float]:
+    """CPU seconds, user and system, that each part has used so far."""
+    processes = _processes()
+    found: dict[str, float] = {}
+    for pid, process in processes.items():
+        if _descends(pid, supervisor_pid, processes):
+            part = _part_of(_command(pid))
+            found[part] = found.get(part, 0.0) + process.seconds
+    return found
+
+
+def own_cpu_seconds() -> float:
+    times = os.times()
+    return times.user + times.system
+
+
+def _processes() -> dict[int, _Process]:
+    if not _PROC.is_dir():
+        return {}
+    tick = os.sysconf("SC_CLK_TCK")
+    found = {}
+    for folder in _PROC.iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+                found[int(folder.name)] = _Process(int(fields[1]), (int(fields[11]) + int(fields[12])) / tick)
+    return found
+
+
+def _descends(pid: int, ancestor: int, processes: dict[int, _Process]) -> bool:
+    while pid in processes:
+        if pid == ancestor:
+            return True
+        pid = processes[pid].parent
+    return False
+
+
+def _command(pid: int) -> str:
+    try:
+        return (_PROC / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def _part_of(command: str) -> str:
+    return next((part for mark, part in _PARTS if mark in command), OTHER)
