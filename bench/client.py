@@ -123,7 +123,9 @@ class WebSocketConnection(Connection):
         elif head == _FIN | _PING:
             self.send(_frame(_PONG, payload))
         elif head == _FIN | _CLOSE:
-            raise ConnectionBroken(f"the exchange closed the socket: {payload[2:].decode(errors='replace') or 'no reason'}")
+            raise ConnectionBroken(
+                f"the exchange closed the socket: {payload[2:].decode(errors='replace') or 'no reason'}"
+            )
         elif head != _FIN | _PONG:
             raise ConnectionBroken(f"an unexpected frame: {head:#x}")
         return True
@@ -134,7 +136,8 @@ class WebSocketConnection(Connection):
             return False
         answer = self._cut(0, head + 4)
         if not answer.startswith(b"HTTP/1.1 101 "):
-            raise ConnectionBroken(f"the upgrade was refused: {answer.partition(b'\r\n')[0].decode(errors='replace')}")
+            status = answer.partition(b"\r\n")[0].decode(errors="replace")
+            raise ConnectionBroken(f"the upgrade was refused: {status}")
         self.opened.set_result(None)
         return True
 

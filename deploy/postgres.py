@@ -202,8 +202,7 @@ class EmbeddedPostgres(EmbeddedServer):
         """
         lines = self._pid_file()
         if lines and Path("/proc/self").exists() and Path("/proc", lines[0].strip()).exists():
-            for name in ("postmaster.pid", f"{self.socket_name}.lock"):
-                (self.folder / name).unlink(missing_ok=True)
+            (self.folder / "postmaster.pid").unlink(missing_ok=True)
             (self._socket_folder / f"{self.socket_name}.lock").unlink(missing_ok=True)
 
 
@@ -211,9 +210,9 @@ class EmbeddedPostgres(EmbeddedServer):
 def _way_into(cluster: Path, account: Account) -> Iterator[tuple[str, tuple[int, ...]]]:
     """The cluster's name for the account's processes, and the descriptors they inherit for it.
 
-    A switched user may have no way to it by its path; by an inherited descriptor it needs none, and PostgreSQL's
-    children inherit it in turn. (The working directory would do for PostgreSQL 16 and newer, but older ones
-    leave it to resolve their own path and cannot come back.)
+    A switched user may have no way to it by its path; by an inherited descriptor it needs none, and all
+    children of PostgreSQL inherit it in turn. (The working directory would do for PostgreSQL 16 and newer;
+    older ones leave it to resolve their own path and cannot come back.)
     """
     if not account.switched:
         yield str(cluster), ()
