@@ -174,25 +174,26 @@ def names(settings: Settings) -> list[str]:
     return found
 
 
-def start_all(settings: Settings, on_start: Callable[[str], None]) -> None:
-    """Start every actor and wait until each has recovered."""
+_kept: dict[str, Any] = {}
+"""Handles: the last one gone would end its actor."""
+
+
+def start_all(settings: Settings) -> None:
+    """Start every actor; each finds the others by itself, so none waits for another here."""
     for k in range(settings.book_actors):
-        _start_one(BookActor, book_name(k), on_start, settings, k)
+        _kept[book_name(k)] = start(BookActor, book_name(k), settings, k)
     for k in range(settings.account_actors):
-        _start_one(AccountActor, account_name(k), on_start, settings, k)
-    _start_one(ProjectorActor, "projector", on_start, settings)
+        _kept[account_name(k)] = start(AccountActor, account_name(k), settings, k)
+    _kept["projector"] = start(ProjectorActor, "projector", settings)
     if settings.rate > 0:
-        _start_one(FeedActor, "feed", on_start, settings)
+        _kept["feed"] = start(FeedActor, "feed", settings)
 
 
-_kept: list[Any] = []
-
-
-def _start_one(cls: type[Host], name: str, on_start: Callable[[str], None], *args: Any) -> None:
-    on_start(name)
-    handle = start(cls, name, *args)
-    _kept.append(handle)  # the last handle gone would end the actor
-    ray.get(handle.pid.remote(), timeout=RECOVERY_LIMIT_S)
+def await_all(on_wait: Callable[[str], None]) -> None:
+    """Until every actor has recovered; raises what kept one from it."""
+    for name, handle in _kept.items():
+        on_wait(name)
+        ray.get(handle.pid.remote(), timeout=RECOVERY_LIMIT_S)
 
 
 def ask(name: str, method: str, timeout: float = 5.0) -> Any:

@@ -148,7 +148,7 @@ def started() -> Iterator[Exchange]:
         "deploy.cli",
         "up",
         "--data",
-        str(folder),
+        str(folder / "data"),
         "--port",
         "0",
         "--feed",
@@ -167,9 +167,9 @@ def started() -> Iterator[Exchange]:
 def _await_ready(process: "subprocess.Popen[bytes]", folder: Path) -> Exchange:
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline and process.poll() is None:
-        state = state_file.read(folder)
+        state = state_file.read(folder / "data")
         if state is not None:
-            return Exchange(state.url, folder, state.pid)
+            return Exchange(state.url, folder / "data", state.pid)
         time.sleep(0.1)
     said = (folder / "up.log").read_text(errors="replace")[-1500:]
     raise BenchError(f"`raypit up` did not come up. Mend what it says, or try `raypit doctor`:\n{said}")

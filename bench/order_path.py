@@ -57,6 +57,7 @@ class Question(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
+        """`clients x orders in a frame` at the end."""
         codec = f" {self.codec}" if self.codec else ""
         return f"{self.transport}{codec} {self.order} {self.clients}x{self.orders_per_frame}"
 
@@ -92,13 +93,13 @@ class Report(msgspec.Struct, frozen=True):
 def questions() -> list[Question]:
     http = [Question("HTTP", "", n, 1, noop, "buy") for noop in (HTTP_NOOP, "me") for n in (1, 16, 64)]
     single = [
-        Question("WebSocket", codec, n, 1, "echo", "place") for codec in workload.CODECS for n in (1, 16, 64)
+        Question("WS", codec, n, 1, "echo", "place") for codec in workload.CODECS for n in (1, 16, 64)
     ]
     many = [
-        Question("WebSocket", codec, n, 100, "echo", "place") for codec in workload.CODECS for n in (1, 4, 16)
+        Question("WS", codec, n, 100, "echo", "place") for codec in workload.CODECS for n in (1, 4, 16)
     ]
     crossing = [
-        Question("WebSocket", "JSON", n, size, "echo", "cross") for n, size in ((1, 1), (8, 1), (8, 100))
+        Question("WS", "JSON", n, size, "echo", "cross") for n, size in ((1, 1), (8, 1), (8, 100))
     ]
     return [*http, *single, *many, *crossing]
 
@@ -179,7 +180,7 @@ def targets(findings: list[Finding]) -> list[Target]:
             "64 WebSocket clients, one order a frame: share of the echo's rate",
             0.40,
             "place 64x1",
-            Finding.ratio.fget,
+            lambda f: f.ratio,
         ),
         (
             "100 orders a frame: durable orders/s, placed",

@@ -1,12 +1,16 @@
 """How benchmarks speak: tables for people, JSON for machines, errors that say what to do next."""
 
+import sys
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from rich.console import Console
 
-out: Final = Console()
+_WIDTH: Final = 132
+"""Characters, where there is no terminal that knows its own: tables stay whole in a file."""
+
+out: Final = Console(width=None if sys.stdout.isatty() else _WIDTH)
 err: Final = Console(stderr=True)
 
 

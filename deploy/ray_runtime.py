@@ -47,6 +47,8 @@ def prepare_environment() -> None:
     for name in (
         "RAY_SERVE_HAPROXY_STATS_PORT",
         "RAY_SERVE_HAPROXY_METRICS_PORT",
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT",
+        "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT",
     ):
         os.environ.setdefault(name, str(free_port()))
 
@@ -55,7 +57,7 @@ def start(address: str | None, dashboard: bool) -> str | None:
     """Start a local Ray, or join the one at `address`; returns the dashboard's address."""
     import ray
 
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "WARNING", "namespace": "raypit"}
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "namespace": "raypit"}
     if address is not None:
         context = ray.init(address=address, **options)
     else:
@@ -63,6 +65,7 @@ def start(address: str | None, dashboard: bool) -> str | None:
             address="local",
             num_cpus=max(2, os.cpu_count() or 2),
             object_store_memory=OBJECT_STORE_BYTES,
+            _node_ip_address="127.0.0.1",  # or Ray's own ports are open on every interface
             include_dashboard=dashboard,
             dashboard_host="127.0.0.1",
             dashboard_port=free_port() if dashboard else None,

@@ -49,6 +49,7 @@ class Supervisor:
         self._stopping = threading.Event()
         self._control: socket.socket | None = None
         self.url = ""
+        self._port = 0
         self.dashboard: str | None = None
 
     # -- up -------------------------------------------------------------------------------------------------------
@@ -57,14 +58,13 @@ class Supervisor:
         """Start everything; returns when the exchange answers."""
         self.data.lock()
         configure(str(self.data.path), "supervisor")
+        kernels = self._warm()
         self._progress("PostgreSQL")
         pg_dsn = self._start_postgres()
         self._progress("Valkey")
         redis_url = self._start_valkey()
         self._progress("database schema")
         asyncio.run(self._prepare_database(pg_dsn))
-        self._progress("matching engine")
-        self._warm()
         from actors.config import Settings
 
         self.settings = Settings(
@@ -78,7 +78,7 @@ class Supervisor:
             book_actors=self.options.book_actors,
             account_actors=self.options.account_actors,
         )
-        self._start_ray()
+        self._start_ray(kernels)
         self._open_control()
         state_file.write(
             self.data.path,
@@ -108,10 +108,17 @@ class Supervisor:
         finally:
             await connection.close()
 
-    def _warm(self) -> None:
-        done = subprocess.run([sys.executable, "-m", "deploy.warm"], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise ServiceError(f"the matching engine does not compile here:\n{done.stderr[-2000:]}")
+    def _warm(self) -> "subprocess.Popen[bytes]":
+        """Compile the kernels beside everything else; on a first start that takes longest."""
+        log_file = (self.data.path / "logs" / "warm.log").open("wb")
+        with log_file:
+            return subprocess.Popen([sys.executable, "-m", "deploy.warm"], stdout=log_file, stderr=log_file)
+
+    def _await_kernels(self, kernels: "subprocess.Popen[bytes]") -> None:
+        self._progress("matching engine (compiled once)")
+        if kernels.wait():
+            text = (self.data.path / "logs" / "warm.log").read_text(errors="replace")[-2000:]
+            raise ServiceError(f"the matching engine does not compile here:\n{text}")
 
     def _run_dir(self) -> Path:
         """Sockets of the data plane: short paths, ours alone."""
@@ -124,33 +131,37 @@ class Supervisor:
             raise ServiceError(f"{folder} is not a private folder of ours. Remove it, then start again.")
         return folder
 
-    def _start_ray(self) -> None:
+    def _start_ray(self, kernels: "subprocess.Popen[bytes] | None" = None) -> None:
         ray_runtime.prepare_environment()
         from actors import remote
 
         self._progress("Ray")
         self.dashboard = ray_runtime.start(self.options.ray, self.options.dashboard)
-        remote.start_all(self.settings, self._progress)
-        self._progress("gateway")
+        if kernels is not None:
+            self._await_kernels(kernels)
+        self._progress("actors")
+        remote.start_all(self.settings)
         self._start_gateway()
+        remote.await_all(self._progress)
+        self._progress("gateway")
+        self._await_ready()
 
     def _start_gateway(self) -> None:
         from ray import serve as ray_serve
 
         from serve.app import APP_NAME, deployment
 
-        port = self.options.port or ray_runtime.free_port()
+        port = self._port = self._port or self.options.port or ray_runtime.free_port()
         _must_be_free(self.options.host, port)
         ray_serve.start(
             http_options={"host": self.options.host, "port": port},
             proxy_location="HeadOnly",
-            logging_config={"enable_access_log": False, "log_level": "WARNING"},
+            logging_config={"enable_access_log": False, "log_level": "ERROR"},
         )
         secret = bytes.fromhex(hashlib.sha256(self.data.secret("token").encode()).hexdigest())
-        ray_serve.run(deployment(self.settings, secret), name=APP_NAME, route_prefix="/", logging_config=None)
+        ray_serve.run(deployment(self.settings, secret), name=APP_NAME, route_prefix="/")
         shown = "127.0.0.1" if self.options.host in ("0.0.0.0", "::") else self.options.host  # noqa: S104
         self.url = f"http://{shown}:{port}"
-        self._await_ready()
 
     def _await_ready(self) -> None:
         from urllib.request import urlopen
@@ -221,12 +232,8 @@ class Supervisor:
 
         if not ray.is_initialized():
             return
-        from ray import serve as ray_serve
-
         from actors import remote
 
-        with contextlib.suppress(Exception):
-            ray_serve.shutdown()
         for name in reversed(remote.names(self.settings)):
             self._progress(f"ending {name}")
             with contextlib.suppress(Exception):

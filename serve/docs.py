@@ -23,8 +23,10 @@ _FILES: Final = {
     "/docs": ("docs.html", "text/html"),
     "/docs/protocol": ("protocol.html", "text/html"),
     "/docs/docs.css": ("docs.css", "text/css"),
-    "/docs/docs.js": ("docs.js", "text/javascript"),
-    "/docs/protocol.js": ("protocol.js", "text/javascript"),
+    **{
+        f"/docs/{name}.js": (f"{name}.js", "text/javascript")
+        for name in ("docs", "page", "protocol", "schema", "session", "try")
+    },
 }
 
 Page = Callable[[Request], Awaitable[Response]]

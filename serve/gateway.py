@@ -203,12 +203,12 @@ class Gateway:
             answer: dict[str, Any] = await self.ask(account, "subscribe", account, from_seq)
         finally:
             listeners.remove(early.append)
-        told = -1
-        for row in [*decode_reports(answer["missed"]), *early]:
-            if row.seq > told:
-                told = row.seq
-                listener(row)
-        listeners.append(listener)
+            if not listeners:
+                self._listeners.pop(account, None)
+        # What another listener of this account was told before the answer is either missed or not asked for.
+        for row in [*decode_reports(answer["missed"]), *(row for row in early if row.seq > answer["seq"])]:
+            listener(row)
+        self._listeners.setdefault(account, []).append(listener)
         return {"seq": answer["seq"]}
 
     def forget(self, account: int, listener: Listener) -> None:

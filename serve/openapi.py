@@ -38,7 +38,7 @@ token lives 15 minutes; `auth/refresh` gives the next one.
 
 **Streams.** The WebSocket protocol is described at [/docs/protocol](/docs/protocol).
 
-**Errors** are `application/problem+json` (RFC 9457). Act on `code`:
+**Errors** are `application/problem+json` (RFC 9457). Act on `code`; these are all there are.
 
 """
 

@@ -4,7 +4,7 @@ Pure. Everything that the symbol's static filters forbid is refused here, naming
 """
 
 from collections.abc import Sequence
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Any, Final
 
 from actors.config import MAKER_FEE_PPM, TAKER_FEE_PPM
@@ -254,7 +254,7 @@ def steps_of(value: Decimal | None, step: Decimal, field: str, code: Code, what:
         raise ApiError(
             code, f"The {field} must be a multiple of the {what}, {step.normalize():f}.", field
         ) from None
-    except OutOfRange:
+    except (OutOfRange, InvalidOperation):  # the quotient has more digits than a division keeps
         raise ApiError(
             Code.VALIDATION, f"The {field} must be a finite, positive, reasonable number.", field
         ) from None

@@ -49,7 +49,12 @@ Amount = Annotated[Decimal, Meta(description="A decimal as a string or a number.
 ClientOrderId = Annotated[
     str,
     Meta(
-        min_length=1, max_length=36, pattern=r"^[\x21-\x7e]+$", description="Your own key, unique while open."
+        min_length=1,
+        max_length=36,
+        # `$` alone lets a final line feed pass.
+        pattern=r"^[\x21-\x7e]+(?!\n)$",
+        description="Your own key, unique while open: visible ASCII characters.",
+        examples=["grid-7.buy"],
     ),
 ]
 OrderId = Annotated[int, Meta(ge=1, le=(1 << 62) - 1)]

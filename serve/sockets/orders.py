@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final
 
 import msgspec
+import structlog
 
 from actors.wire import ReportRow
 from serve.auth.principal import TRADERS
@@ -25,6 +26,8 @@ from serve.schema import (
     TifName,
 )
 from serve.sockets.session import CLOSE_TRY_LATER, Session, decode, problem
+
+log = structlog.get_logger()
 
 IN_FLIGHT_LIMIT: Final = 64
 """Frames of one socket that wait for their answer."""
@@ -150,6 +153,9 @@ class OrdersSession(Session):
             self.send({"id": request.id, "ok": True, **answer})
         except ApiError as error:
             self.send(problem(request.id, error))
+        except Exception:
+            log.exception("frame failed", op=type(request).__name__)
+            self.send(problem(request.id, ApiError(Code.INTERNAL)))
 
     async def _place(self, request: Place) -> dict[str, Any]:
         return {"results": await self._gateway.place_many(self._account, request.orders)}

@@ -88,13 +88,14 @@ class Session:
             if message["type"] == "websocket.disconnect":
                 return
             text = message.get("text")
+            frame = message["bytes"] if text is None else text
             try:
-                if text is not None:
-                    self.on_frame(text, False)
-                else:
-                    self.on_frame(message["bytes"], True)
+                self.on_frame(frame, text is None)
             except ApiError as error:
-                self.send(problem(None, error))
+                self.send(problem(_id_of(frame), error))
+            except Exception:
+                log.exception("frame failed", channel=self.channel)
+                self.send(problem(_id_of(frame), ApiError(Code.INTERNAL)))
             if self.outbox._close is not None:
                 return
 
@@ -124,7 +125,9 @@ class Session:
             decoded = (msgspec.msgpack if self.binary else msgspec.json).decode(frame)
             token = decoded["token"] if decoded.get("op") == "auth" else None
             return token if isinstance(token, str) else None
-        except (TimeoutError, msgspec.DecodeError, KeyError, AttributeError, TypeError, UnicodeDecodeError):
+        except (
+            TimeoutError, msgspec.DecodeError, KeyError, AttributeError, TypeError, UnicodeDecodeError, RecursionError,
+        ):  # fmt: skip
             return None
 
     def send(self, message: Any) -> None:
@@ -139,6 +142,22 @@ class Session:
 
     def on_close(self) -> None:
         """The socket is gone."""
+
+
+class _Numbered(msgspec.Struct):
+    id: int | str | None = None
+
+
+_json_id = msgspec.json.Decoder(_Numbered)
+_msgpack_id = msgspec.msgpack.Decoder(_Numbered)
+
+
+def _id_of(frame: str | bytes) -> int | str | None:
+    """What a refused frame calls itself, so that its sender knows which one it was; None when it does not tell."""
+    try:
+        return (_json_id if isinstance(frame, str) else _msgpack_id).decode(frame).id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def problem(request_id: Any, error: ApiError) -> dict[str, Any]:

@@ -1,0 +1,573 @@
+"""The oracle of the ledger: one partition of accounts in plain ints and Fractions. Clarity before speed.
+
+It is told what the optimised ledger is told (commands to admit, committed batches to settle) and says what must
+come of it: refusals and the commands as they go to the book, the private reports, balances, average-cost
+positions. It must never import the ledger. The rules it is written from:
+
+Admission. Refused with the first that applies, in the order of `Reason`; money is looked at last, because only
+a well-formed order has a price.
+- UNKNOWN_ACCOUNT every kind; INVALID_COMMAND an unknown kind.
+- CANCEL, AMEND: ACCOUNT_PAUSED (AMEND), UNKNOWN_ORDER unless it names (by either id; a symbol given must match)
+  an open order of the account, BOOK_UNAVAILABLE. The command gets the order's id and symbol.
+- CANCEL_ALL: UNKNOWN_SYMBOL, BOOK_UNAVAILABLE.
+- NEW, REPLACE: ACCOUNT_PAUSED, UNKNOWN_SYMBOL, DUPLICATE_CLIENT_ORDER_ID (of an order that has not ended),
+  MAX_NUM_ORDERS (NEW; orders on their way count), ORDER_PENDING (the target is on its way), BOOK_UNAVAILABLE,
+  INVALID_COMMAND (enums, unknown flags, negative numbers, BY_QUOTE that is not MARKET), UNKNOWN_ORDER (the target),
+  then money (`_price`), then ORDER_CHANGED (the target's leaves are not those the command expects).
+- An order reserves what it can cost at most. A REPLACE may borrow what its target of the same side locks: it
+  reserves what is free and takes the rest over when the book has canceled the target; the book is told to
+  refuse when the target's leaves are no longer those that the loan was computed from.
+
+Settlement. Per event and side of it: what a trade costs is taken from locked, price improvement goes back to free,
+the fee is floor(received x ppm / 10^6) of the asset received; an order that ends frees what it still locks.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import floor
+from typing import NamedTuple
+
+import numpy as np
+
+from market.enums import (
+    CommandFlag,
+    CommandKind,
+    EventKind,
+    ExecType,
+    OrdStatus,
+    OrdType,
+    Side,
+    StpMode,
+    TimeInForce,
+)
+from market.instrument import INT_LIMIT, PPM, Instrument, assets_of
+from market.reasons import Reason
+from market.records import REPORT, REPORT_MAKER
+from tests.reference.naive_book import Command, Event
+
+FREE, LOCKED = 0, 1
+FEES, OUTSIDE, CLEARING = "fees", "outside", "clearing"
+"""The house's accounts."""
+
+KNOWN_FLAGS = sum(CommandFlag)
+PLACING = (CommandKind.NEW, CommandKind.REPLACE)
+NO_ID = b"\0" * 8
+"""A client order id that begins so is none."""
+
+
+class Told(NamedTuple):
+    """What a report must say; the rest of REPORT is constant, time or routing."""
+
+    exec_type: int
+    ord_status: int
+    reason: int
+    symbol: int
+    account: int
+    order_id: int
+    side: int
+    ord_type: int
+    time_in_force: int
+    stp_mode: int
+    flags: int
+    price_ticks: int
+    qty_lots: int
+    cum_qty_lots: int
+    leaves_lots: int
+    cum_quote_units: int
+    last_qty_lots: int
+    last_price_ticks: int
+    last_quote_units: int
+    commission_units: int
+    commission_asset: int
+    trade_id: int
+    exec_id: int
+    seq: int
+    token: int
+    last: int
+    command_kind: int
+    orig_order_id: int
+    base_free: int
+    base_locked: int
+    quote_free: int
+    quote_locked: int
+    client_order_id: bytes
+
+
+assert set(Told._fields) <= set(REPORT.names or ())
+
+
+@dataclass
+class Account:
+    maker_fee_ppm: int
+    taker_fee_ppm: int
+    paused: bool = False
+    seq: int = 0
+
+
+@dataclass
+class Order:
+    order_id: int
+    account: int
+    symbol: int
+    side: int
+    ord_type: int
+    time_in_force: int
+    stp_mode: int
+    flags: int
+    price: int
+    qty: int
+    leaves: int
+    client_order_id: bytes
+    orig_order_id: int
+    reserved: int
+    borrowed: int = 0
+    cum_qty: int = 0
+    cum_quote: int = 0
+    status: OrdStatus = OrdStatus.PENDING_NEW
+
+    @property
+    def pending(self) -> bool:
+        return self.status == OrdStatus.PENDING_NEW
+
+
+@dataclass
+class Position:
+    qty: int = 0
+    cost: int = 0
+    realised: int = 0
+
+    def buy(self, units: int, quote: int) -> None:
+        self.qty = min(self.qty + units, INT_LIMIT - 1)
+        self.cost = min(self.cost + quote, INT_LIMIT - 1)
+
+    def sell(self, units: int, quote: int) -> None:
+        """Only what was bought in this symbol has a cost; the rest of `units` is not looked at."""
+        part = min(units, self.qty)
+        if part == 0:
+            return
+        cost = floor(Fraction(self.cost * part, self.qty))
+        gain = floor(Fraction(quote * part, units)) - cost
+        self.realised = max(1 - INT_LIMIT, min(INT_LIMIT - 1, self.realised + gain))
+        self.qty -= part
+        self.cost -= cost
+
+    def as_list(self) -> list[int]:
+        return [self.qty, self.cost, self.realised]
+
+
+@dataclass
+class NaiveLedger:
+    instruments: Sequence[Instrument]
+    partition: int = 0
+    partitions: int = 1
+    accounts: dict[int, Account] = field(default_factory=dict)
+    orders: dict[int, Order] = field(default_factory=dict)
+    last_price: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    unavailable: set[int] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        names = [asset.name for asset in assets_of(self.instruments)]
+        self.base = [names.index(one.base.name) for one in self.instruments]
+        self.quote = [names.index(one.quote.name) for one in self.instruments]
+        self.assets = len(names)
+        self.held: dict[object, list[list[int]]] = defaultdict(lambda: [[0, 0] for _ in names])
+        """Free and locked units, by account and asset."""
+        self.positions: dict[tuple[int, int], Position] = defaultdict(Position)
+        self._next_order = 1
+
+    # -- accounts -------------------------------------------------------------------------------------------
+
+    def open(self, account: int, maker_fee_ppm: int, taker_fee_ppm: int) -> None:
+        self.accounts.setdefault(account, Account(maker_fee_ppm, taker_fee_ppm))
+
+    def post(self, account: int, asset: int, units: int) -> None:
+        self.held[account][asset][FREE] += units
+        self.held[OUTSIDE][asset][FREE] -= units
+        self.accounts[account].seq += 1
+
+    def total(self, asset: int) -> int:
+        return sum(sum(held[asset]) for held in self.held.values())
+
+    # -- admission ------------------------------------------------------------------------------------------
+
+    def admit(self, command: Command) -> tuple[Reason, Command]:
+        """Why it is refused (NONE: it is not) and the command as it goes to the book."""
+        if command.account not in self.accounts:
+            return Reason.UNKNOWN_ACCOUNT, command
+        if command.kind in PLACING:
+            return self._admit_order(command)
+        if command.kind in (CommandKind.CANCEL, CommandKind.AMEND):
+            return self._admit_change(command)
+        if command.kind == CommandKind.CANCEL_ALL:
+            if not 0 <= command.symbol < len(self.instruments):
+                return Reason.UNKNOWN_SYMBOL, command
+            return self._if_unavailable(command.symbol), command
+        return Reason.INVALID_COMMAND, command
+
+    def _if_unavailable(self, symbol: int) -> Reason:
+        return Reason.BOOK_UNAVAILABLE if symbol in self.unavailable else Reason.NONE
+
+    def _admit_change(self, command: Command) -> tuple[Reason, Command]:
+        if command.kind == CommandKind.AMEND and self.accounts[command.account].paused:
+            return Reason.ACCOUNT_PAUSED, command
+        if command.flags & CommandFlag.BY_CLIENT_ORDER_ID:
+            order = self._by_client_id(command)
+        else:
+            order = self._own(command.account, command.order_id)
+        if order is None or (command.symbol >= 0 and command.symbol != order.symbol):
+            return Reason.UNKNOWN_ORDER, command
+        named = command._replace(order_id=order.order_id, symbol=order.symbol)
+        return self._if_unavailable(order.symbol), named
+
+    def _own(self, account: int, order_id: int) -> Order | None:
+        order = self.orders.get(order_id)
+        return order if order is not None and order.account == account else None
+
+    def _by_client_id(self, command: Command) -> Order | None:
+        sought = command.client_order_id
+        if sought.ljust(8, b"\0").startswith(NO_ID):
+            return None
+        for order in self.orders.values():
+            if order.account == command.account and order.client_order_id == sought:
+                return order
+        return None
+
+    def _admit_order(self, command: Command) -> tuple[Reason, Command]:
+        account = self.accounts[command.account]
+        replaces = command.kind == CommandKind.REPLACE
+        if account.paused:
+            return Reason.ACCOUNT_PAUSED, command
+        if not 0 <= command.symbol < len(self.instruments):
+            return Reason.UNKNOWN_SYMBOL, command
+        if self._by_client_id(command) is not None:
+            return Reason.DUPLICATE_CLIENT_ORDER_ID, command
+        same = [o for o in self.orders.values() if (o.account, o.symbol) == (command.account, command.symbol)]
+        if not replaces and len(same) >= self.instruments[command.symbol].max_num_orders:
+            return Reason.MAX_NUM_ORDERS, command
+        target = self._own(command.account, command.target_id) if replaces else None
+        if target is not None and target.symbol != command.symbol:
+            target = None
+        if target is not None and target.pending:
+            return Reason.ORDER_PENDING, command
+        if command.symbol in self.unavailable:
+            return Reason.BOOK_UNAVAILABLE, command
+        if malformed(command):
+            return Reason.INVALID_COMMAND, command
+        if replaces and target is None:
+            return Reason.UNKNOWN_ORDER, command
+        free = self._free_for(command.account, command.symbol, command.side)[FREE]
+        loan = target.reserved if target is not None and target.side == command.side else 0
+        reason, need, command = self._price(command, free + loan)
+        if reason:
+            return reason, command
+        expected = command.expected_leaves
+        if target is not None and expected >= 0 and expected != target.leaves:
+            return Reason.ORDER_CHANGED, command
+        if replaces and expected < 0:
+            expected = -1
+        borrowed = max(0, need - free)
+        if borrowed:
+            assert target is not None
+            expected = target.leaves
+        accepted = command._replace(
+            order_id=self._next_order * self.partitions + self.partition,
+            maker_fee_ppm=account.maker_fee_ppm,
+            taker_fee_ppm=account.taker_fee_ppm,
+            expected_leaves=expected,
+        )
+        self._next_order += 1
+        self._enter(accepted, need - borrowed, borrowed)
+        return Reason.NONE, accepted
+
+    def _price(self, command: Command, free: int) -> tuple[Reason, int, Command]:
+        """Refusal or NONE, the units to reserve, and the command with its budget (BUY) or cap (SELL BY_QUOTE)."""
+        one = self.instruments[command.symbol]
+        units, lot, qty = one.quote_units_per_tick_lot, one.base_units_per_lot, command.qty_lots
+        buy, last = command.side == Side.BUY, self.last_price[command.symbol]
+        if qty * lot >= INT_LIMIT:
+            return Reason.LOT_SIZE, 0, command
+        if command.ord_type != OrdType.MARKET:
+            if command.price_ticks * qty * units >= INT_LIMIT:
+                return Reason.NOTIONAL, 0, command
+            need = command.price_ticks * qty * units if buy else qty * lot
+        elif command.flags & CommandFlag.BY_QUOTE and buy:
+            need = command.quote_units
+        elif command.flags & CommandFlag.BY_QUOTE:
+            held, wanted = free // lot, qty or INT_LIMIT
+            if last > 0:
+                lots = command.quote_units // (last * units)
+                if min(lots, wanted) > held:
+                    return Reason.INSUFFICIENT_BALANCE, 0, command
+                wanted = min(wanted, lots + lots // 10 + 1)
+            cap = min(held, wanted)
+            if cap == 0:
+                return Reason.INSUFFICIENT_BALANCE, 0, command
+            return Reason.NONE, cap * lot, command._replace(qty_lots=cap)
+        elif not buy:
+            command = command._replace(quote_units=0)
+            need = qty * lot
+        else:
+            least = last * qty * units
+            if 2 * least >= INT_LIMIT:
+                return Reason.NOTIONAL, 0, command
+            if least > free or free <= 0:
+                return Reason.INSUFFICIENT_BALANCE, 0, command
+            need = min(least // 100 * 110 or free, free, command.quote_units or free)
+            command = command._replace(quote_units=need)
+        return (Reason.INSUFFICIENT_BALANCE if need > free else Reason.NONE), need, command
+
+    def _enter(self, command: Command, reserved: int, borrowed: int) -> Order:
+        limit = command.ord_type == OrdType.LIMIT
+        market = command.ord_type == OrdType.MARKET
+        order = Order(
+            order_id=command.order_id,
+            account=command.account,
+            symbol=command.symbol,
+            side=command.side,
+            ord_type=command.ord_type,
+            time_in_force=command.time_in_force if limit else TimeInForce.GTC,
+            stp_mode=command.stp_mode,
+            flags=command.flags,
+            price=0 if market else command.price_ticks,
+            qty=command.qty_lots,
+            leaves=command.qty_lots,
+            client_order_id=command.client_order_id,
+            orig_order_id=command.target_id if command.kind == CommandKind.REPLACE else 0,
+            reserved=0,
+            borrowed=borrowed,
+        )
+        self._lock(order, reserved)
+        self.orders[order.order_id] = order
+        return order
+
+    # -- settlement -----------------------------------------------------------------------------------------
+
+    def settle(self, commands: Sequence[Command], events: Iterable[Event]) -> list[Told]:
+        told: list[Told] = []
+        newest: dict[int, int] = {}
+        for event in events:
+            if event.kind == EventKind.TRADE:
+                self.last_price[event.symbol] = event.price_ticks
+            if event.account in self.accounts:
+                told.append(self._side_of(event, commands[event.command_index], maker=False))
+                if told[-1].token:
+                    newest[event.command_index] = len(told) - 1
+            if event.maker_order_id and event.maker_account in self.accounts:
+                told.append(self._side_of(event, commands[event.command_index], maker=True))
+        for place in newest.values():
+            told[place] = told[place]._replace(last=1)
+        return told
+
+    def _side_of(self, event: Event, command: Command, maker: bool) -> Told:
+        order_id = event.maker_order_id if maker else event.order_id
+        leaves = event.maker_leaves_lots if maker else event.leaves_lots
+        if event.kind == EventKind.REJECTED:
+            return self._rejected(event, command)
+        order = self.orders.get(order_id)
+        if order is None:  # the ledger did not admit it itself: a replay
+            assert event.kind == EventKind.ACCEPTED
+            order = self._enter(command, self._reserves(command), 0)
+        fee, fee_asset = 0, -1
+        if event.kind == EventKind.ACCEPTED:
+            self._lock(order, order.borrowed)
+            order.borrowed = 0
+            exec_type, order.status = ExecType.NEW, OrdStatus.NEW
+        elif event.kind == EventKind.TRADE:
+            fee, fee_asset = self._fill(order, event, event.maker_fee_ppm if maker else event.taker_fee_ppm)
+            order.leaves = leaves
+            done = leaves == 0 and not order.flags & CommandFlag.BY_QUOTE
+            exec_type = ExecType.TRADE
+            order.status = OrdStatus.FILLED if done else OrdStatus.PARTIALLY_FILLED
+        elif event.kind == EventKind.DECREMENTED:
+            self._unlock_lots(order, event.qty_lots)
+            order.leaves = leaves
+            exec_type, order.status = ExecType.TRADE_PREVENTION, working(order)
+        elif event.kind == EventKind.AMENDED:
+            self._unlock_lots(order, order.leaves - leaves)
+            order.qty, order.leaves = event.qty_lots, leaves
+            exec_type, order.status = ExecType.REPLACED, working(order)
+        elif event.kind == EventKind.CANCELED:
+            exec_type, order.status = ExecType.CANCELED, OrdStatus.CANCELED
+        else:
+            exec_type, order.status = ExecType.EXPIRED, how_expired(order, event.reason)
+        assert order.leaves == leaves, (order, event)
+        if order.status not in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED):
+            self._lock(order, -order.reserved)
+            del self.orders[order_id]
+        executed = event.kind in (EventKind.TRADE, EventKind.DECREMENTED)
+        answers = not maker and (
+            command.kind == CommandKind.CANCEL_ALL
+            or order_id == command.order_id
+            or (command.kind == CommandKind.REPLACE and order_id == command.target_id)
+        )
+        return self._told(
+            event,
+            order.account,
+            exec_type=exec_type,
+            ord_status=order.status,
+            order_id=order_id,
+            side=order.side,
+            ord_type=order.ord_type,
+            time_in_force=order.time_in_force,
+            stp_mode=order.stp_mode,
+            flags=order.flags | (REPORT_MAKER if maker else 0),
+            price_ticks=order.price,
+            qty_lots=order.qty,
+            cum_qty_lots=order.cum_qty,
+            leaves_lots=order.leaves,
+            cum_quote_units=order.cum_quote,
+            last_qty_lots=event.qty_lots if executed else 0,
+            last_price_ticks=event.price_ticks if executed else 0,
+            last_quote_units=event.quote_units if executed else 0,
+            commission_units=fee,
+            commission_asset=fee_asset,
+            trade_id=event.trade_id,
+            token=command.token if answers else 0,
+            orig_order_id=order.orig_order_id,
+            client_order_id=order.client_order_id,
+        )
+
+    def _rejected(self, event: Event, command: Command) -> Told:
+        if command.kind in PLACING and (order := self.orders.pop(event.order_id, None)) is not None:
+            self._lock(order, -order.reserved)
+        new = command.kind == CommandKind.NEW
+        return self._told(
+            event,
+            event.account,
+            exec_type=ExecType.REJECTED if new else ExecType.CANCEL_REJECTED,
+            ord_status=OrdStatus.REJECTED,
+            order_id=event.order_id,
+            side=event.side,
+            ord_type=event.ord_type,
+            time_in_force=event.time_in_force,
+            stp_mode=event.stp_mode,
+            flags=event.flags,
+            price_ticks=event.price_ticks,
+            qty_lots=event.qty_lots,
+            token=command.token,
+            orig_order_id=command.target_id,
+            client_order_id=command.client_order_id,
+        )
+
+    def _told(self, event: Event, account: int, **fields: int | bytes) -> Told:
+        self.accounts[account].seq += 1
+        base, quote = self.held[account][self.base[event.symbol]], self.held[account][self.quote[event.symbol]]
+        unused = dict.fromkeys(Told._fields, 0) | {"commission_asset": -1}
+        return Told(
+            **unused  # type: ignore[arg-type]
+            | {
+                "reason": event.reason,
+                "symbol": event.symbol,
+                "account": account,
+                "exec_id": event.exec_id,
+                "seq": self.accounts[account].seq,
+                "command_kind": event.command_kind,
+                "base_free": base[FREE],
+                "base_locked": base[LOCKED],
+                "quote_free": quote[FREE],
+                "quote_locked": quote[LOCKED],
+            }
+            | fields
+        )
+
+    # -- money ----------------------------------------------------------------------------------------------
+
+    def _free_for(self, account: int, symbol: int, side: int) -> list[int]:
+        """Free and locked units of the asset that an order of this side gives."""
+        return self.held[account][self.quote[symbol] if side == Side.BUY else self.base[symbol]]
+
+    def _lock(self, order: Order, units: int) -> None:
+        balance = self._free_for(order.account, order.symbol, order.side)
+        balance[FREE] -= units
+        balance[LOCKED] += units
+        order.reserved += units
+
+    def _reserves(self, command: Command) -> int:
+        """Of an admitted command: its budget or cap is in it."""
+        one = self.instruments[command.symbol]
+        if command.side == Side.SELL:
+            return command.qty_lots * one.base_units_per_lot
+        if command.ord_type == OrdType.MARKET:
+            return command.quote_units
+        return command.price_ticks * command.qty_lots * one.quote_units_per_tick_lot
+
+    def _unlock_lots(self, order: Order, lots: int) -> None:
+        """Lots that will not trade. The budget of a market BUY is not per lot: it stays until the end."""
+        one = self.instruments[order.symbol]
+        if order.side == Side.SELL:
+            self._lock(order, -lots * one.base_units_per_lot)
+        elif order.ord_type != OrdType.MARKET:
+            self._lock(order, -lots * order.price * one.quote_units_per_tick_lot)
+
+    def _fill(self, order: Order, event: Event, ppm: int) -> tuple[int, int]:
+        """Commission and its asset."""
+        one = self.instruments[order.symbol]
+        lots, quote_units = event.qty_lots, event.quote_units
+        base_units = lots * one.base_units_per_lot
+        assert quote_units == event.price_ticks * lots * one.quote_units_per_tick_lot
+        base, quote = self.base[order.symbol], self.quote[order.symbol]
+        buy = order.side == Side.BUY
+        given, paid, got, received = (
+            (quote, quote_units, base, base_units) if buy else (base, base_units, quote, quote_units)
+        )
+        if buy and order.ord_type != OrdType.MARKET:
+            self._lock(order, quote_units - lots * order.price * one.quote_units_per_tick_lot)
+        order.reserved -= paid
+        self.held[order.account][given][LOCKED] -= paid
+        fee = floor(Fraction(received * ppm, PPM))
+        self.held[order.account][got][FREE] += received - fee
+        self.held[FEES][got][FREE] += fee
+        self.held[CLEARING][given][FREE] += paid
+        self.held[CLEARING][got][FREE] -= received
+        order.cum_qty += lots
+        order.cum_quote += quote_units
+        position = self.positions[order.account, order.symbol]
+        if buy:
+            position.buy(base_units - fee, quote_units)
+        else:
+            position.sell(base_units, quote_units - fee)
+        return fee, got
+
+    # -- comparisons ----------------------------------------------------------------------------------------
+
+    def balances(self, account: object) -> list[list[int]]:
+        return self.held[account]
+
+    def position(self, account: int) -> list[list[int]]:
+        return [self.positions[account, symbol].as_list() for symbol in range(len(self.instruments))]
+
+    def difference(self, reports: np.ndarray, expected: Sequence[Told]) -> str:
+        """'' when the reports say what they must; else the first that does not, field by field."""
+        got = [Told._make(row) for row in reports[list(Told._fields)].tolist()]
+        for k, (one, must) in enumerate(zip(got, expected, strict=False)):
+            if one != must:
+                wrong = [f for f in Told._fields if getattr(one, f) != getattr(must, f)]
+                lines = [f"  {f}: {getattr(one, f)}, oracle {getattr(must, f)}" for f in wrong]
+                return "\n".join([f"report {k} ({ExecType(must.exec_type).name}) differs", *lines])
+        return "" if len(got) == len(expected) else f"{len(got)} reports, the oracle tells {len(expected)}"
+
+
+def malformed(command: Command) -> bool:
+    return (
+        command.side not in set(Side)
+        or command.ord_type not in set(OrdType)
+        or command.time_in_force not in set(TimeInForce)
+        or command.stp_mode not in set(StpMode)
+        or command.flags & ~KNOWN_FLAGS != 0
+        or (bool(command.flags & CommandFlag.BY_QUOTE) and command.ord_type != OrdType.MARKET)
+        or min(command.price_ticks, command.qty_lots, command.quote_units) < 0
+    )
+
+
+def working(order: Order) -> OrdStatus:
+    return OrdStatus.PARTIALLY_FILLED if order.cum_qty else OrdStatus.NEW
+
+
+def how_expired(order: Order, reason: int) -> OrdStatus:
+    if reason == Reason.SELF_TRADE_PREVENTION:
+        return OrdStatus.EXPIRED_IN_MATCH
+    if reason == Reason.QUOTE_SPENT and order.cum_qty:
+        return OrdStatus.FILLED
+    return OrdStatus.EXPIRED
