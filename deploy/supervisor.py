@@ -21,7 +21,7 @@ import msgspec
 import structlog
 
 from actors.logs import configure
-from deploy import ray_runtime, state_file
+from deploy import orphans, ray_runtime, state_file
 from deploy.data_dir import DataDir
 from deploy.errors import ServiceError
 from deploy.migrate import check_durability, migrate
@@ -50,6 +50,7 @@ class Supervisor:
         self._control: socket.socket | None = None
         self.url = ""
         self._port = 0
+        self._mark = ""
         self.dashboard: str | None = None
 
     # -- up -------------------------------------------------------------------------------------------------------
@@ -58,6 +59,10 @@ class Supervisor:
         """Start everything; returns when the exchange answers."""
         self.data.lock()
         configure(str(self.data.path), "supervisor")
+        self._mark = hashlib.sha256(os.fsencode(self.data.path)).hexdigest()[:16]
+        if left := orphans.end(self._mark):
+            log.warning("ended processes of an exchange that was killed", processes=left)
+        os.environ[orphans.MARK] = self._mark
         kernels = self._warm()
         self._progress("PostgreSQL")
         pg_dsn = self._start_postgres()
@@ -218,6 +223,8 @@ class Supervisor:
         """End everything that was started here, in good order, and nothing else."""
         with contextlib.suppress(Exception):
             self._end_ray()
+        if self._mark:
+            orphans.end(self._mark)
         for server in (self._valkey, self._postgres):
             if server is not None:
                 server.stop()

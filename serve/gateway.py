@@ -31,6 +31,8 @@ ORDER_TIMEOUT_S: Final = 10.0
 POOL_MAX: Final = 8
 """Database connections of one gateway for queries."""
 QUERY_TIMEOUT_S: Final = 10.0
+ROWS_PER_TURN: Final = 512
+"""Missed reports told in one turn of the event loop: a resume of tens of thousands must not stop everyone else."""
 
 Listener = Callable[[ReportRow], None]
 
@@ -102,8 +104,10 @@ class Gateway:
         except LinkDown as error:
             raise ApiError(Code.UNAVAILABLE, "The account does not answer now; try again.") from error
         except Refused as refused:
-            code = Code.__members__.get(refused.code, Code.ORDER_REJECTED)
-            raise ApiError(code, refused.text[:1].upper() + refused.text[1:] + ".") from refused
+            code, field = Code.__members__.get(refused.code, Code.ORDER_REJECTED), None
+            if refused.code.startswith("RESUME_"):
+                code, field = Code.__members__.get(refused.code, Code.VALIDATION), "from_seq"
+            raise ApiError(code, refused.text[:1].upper() + refused.text[1:] + ".", field) from refused
 
     # -- orders ---------------------------------------------------------------------------------------------------
 
@@ -201,13 +205,20 @@ class Gateway:
         listeners.append(early.append)
         try:
             answer: dict[str, Any] = await self.ask(account, "subscribe", account, from_seq)
+            for k, row in enumerate(decode_reports(answer["missed"]), 1):
+                listener(row)
+                if k % ROWS_PER_TURN == 0:
+                    await asyncio.sleep(0)
+        except BaseException:
+            if len(listeners) == 1 and self._listeners.get(account) is listeners:
+                del self._listeners[account]
+            raise
         finally:
             listeners.remove(early.append)
-            if not listeners:
-                self._listeners.pop(account, None)
-        # What another listener of this account was told before the answer is either missed or not asked for.
-        for row in [*decode_reports(answer["missed"]), *(row for row in early if row.seq > answer["seq"])]:
-            listener(row)
+        # What came before the answer belongs to another listener of this account.
+        for row in early:
+            if row.seq > answer["seq"]:
+                listener(row)
         self._listeners.setdefault(account, []).append(listener)
         return {"seq": answer["seq"]}
 

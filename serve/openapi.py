@@ -38,7 +38,7 @@ token lives 15 minutes; `auth/refresh` gives the next one.
 
 **Streams.** The WebSocket protocol is described at [/docs/protocol](/docs/protocol).
 
-**Errors** are `application/problem+json` (RFC 9457). Act on `code`; these are all there are.
+**Errors** are `application/problem+json` (RFC 9457). Act on `code`.
 
 """
 
@@ -186,7 +186,13 @@ def _request_example(endpoint: Endpoint, schema: Json, components: Json) -> Any:
         return msgspec.to_builtins(endpoint.example)
     required = resolved(schema, components).get("required", ())
     whole = example_of(schema, components)
-    return {name: value for name, value in whole.items() if name in required}
+    return _without_nulls({name: value for name, value in whole.items() if name in required})
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+    return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _success(endpoint: Endpoint, schema_of: Mapping[Any, Json], components: Json) -> Json:

@@ -11,6 +11,7 @@ from actors.config import MAKER_FEE_PPM, TAKER_FEE_PPM
 from actors.wire import ReportRow, pack_command
 from market.enums import CommandFlag, CommandKind, ExecType, OrdStatus, OrdType, Side, StpMode, TimeInForce
 from market.instrument import (
+    INT_LIMIT,
     PPM,
     Asset,
     Instrument,
@@ -18,6 +19,7 @@ from market.instrument import (
     OutOfRange,
     from_steps,
     from_units,
+    places,
     to_steps,
 )
 from market.reasons import Reason
@@ -44,23 +46,55 @@ EXEC_TYPES: Final = [one.name for one in ExecType]
 _ORD_TYPE: Final = {OrdTypeName(one.name): int(one) for one in OrdType}
 _TIF: Final = {TifName(one.name): int(one) for one in TimeInForce}
 _STP: Final = {StpName(one.name): int(one) for one in StpMode}
-_ENDED: Final = {OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.EXPIRED_IN_MATCH}
 _PRICE_PLACES: Final = Decimal("1e-8")
+
+# Plain integers: an enum's member costs more to look up than all else that is done with it, and this runs per order.
+_NEW: Final = int(CommandKind.NEW)
+_MARKET: Final = int(OrdType.MARKET)
+_TRADE: Final = int(ExecType.TRADE)
+_REFUSALS: Final = frozenset((int(ExecType.REJECTED), int(ExecType.CANCEL_REJECTED)))
+_ENDED: Final = frozenset(
+    int(one) for one in (OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.EXPIRED_IN_MATCH)
+)
+
+
+class Grid:
+    """A step (tick, lot, smallest unit) made ready to write many multiples of it as decimal strings, exactly."""
+
+    __slots__ = ("_format", "_per_step", "_per_unit")
+
+    def __init__(self, step: Decimal) -> None:
+        digits = places(step)
+        self._per_step = int(step.scaleb(digits))
+        self._per_unit = 10**digits
+        self._format = f"%d.%0{digits}d"
+
+    def text(self, steps: int) -> str:
+        """As `from_steps`, for steps >= 0."""
+        if self._per_unit == 1:
+            return str(steps * self._per_step)
+        return self._format % divmod(steps * self._per_step, self._per_unit)
 
 
 class Terms:
     """One instrument with everything the conversion needs at hand."""
 
-    __slots__ = ("base", "instrument", "lot", "per_tick_lot", "quote", "symbol_id", "tick")
+    __slots__ = (
+        "base", "instrument", "lot", "lots", "per_tick_lot", "quote", "quotes", "symbol", "symbol_id", "tick", "ticks",
+    )  # fmt: skip
 
     def __init__(self, symbol_id: int, instrument: Instrument) -> None:
         self.symbol_id = symbol_id
         self.instrument = instrument
+        self.symbol = instrument.symbol
         self.tick = instrument.tick
         self.lot = instrument.lot
         self.base = instrument.base
         self.quote = instrument.quote
         self.per_tick_lot = instrument.quote_units_per_tick_lot
+        self.ticks = Grid(self.tick)
+        self.lots = Grid(self.lot)
+        self.quotes = Grid(Decimal(1).scaleb(-self.quote.scale))
 
 
 class OrderDesk:
@@ -84,7 +118,7 @@ class OrderDesk:
 
     def place(self, account: int, order: Order, side: int, client_order_id: bytes) -> bytes:
         """A NEW command (packed), or ApiError naming the field."""
-        return self._new(CommandKind.NEW, account, order, side, client_order_id, 0)
+        return self._new(_NEW, account, order, side, client_order_id, 0)
 
     def replace(self, account: int, target: ReportRow, order: Replace, client_order_id: bytes) -> bytes:
         """A REPLACE of an open LIMIT or LIMIT_MAKER order with one of the same kind and side."""
@@ -105,7 +139,7 @@ class OrderDesk:
         terms = self.by_name.get(order.symbol) or self.terms_of(order.symbol)
         price = qty = quote = flags = tif = 0
         ord_type = _ORD_TYPE[order.type]
-        if ord_type == OrdType.MARKET:
+        if ord_type == _MARKET:
             qty, quote, flags = self._market(terms, order)
         else:
             price, qty = self._limit(terms, order)
@@ -190,8 +224,8 @@ class OrderDesk:
 
     def refusal(self, row: ReportRow) -> ApiError | None:
         """The error that a final report tells, if it tells one."""
-        if row.exec_type in (ExecType.REJECTED, ExecType.CANCEL_REJECTED):
-            return reason_error(Reason(row.reason))
+        if row.exec_type in _REFUSALS:
+            return reason_error(Reason(row.reason), field=_field_of(row))
         return None
 
     def view(self, rows: Sequence[ReportRow], order_id: int = 0) -> OrderView:
@@ -199,7 +233,7 @@ class OrderDesk:
         own = [row for row in rows if row.order_id == order_id] if order_id else rows
         last = own[-1]
         terms = self.terms[last.symbol]
-        fills = [self._fill(row) for row in own if row.exec_type == ExecType.TRADE]
+        fills = [self._fill(row) for row in own if row.exec_type == _TRADE]
         return order_view(
             terms, last.order_id, last.client_order_id.rstrip(b"\0").decode("ascii", "replace"), last.side,
             last.ord_type, last.time_in_force, last.ord_status, last.price_ticks, last.qty_lots, last.leaves_lots,
@@ -212,8 +246,8 @@ class OrderDesk:
         asset = self.assets[row.commission_asset]
         return Fill(
             row.trade_id,
-            from_steps(row.last_price_ticks, terms.tick),
-            from_steps(row.last_qty_lots, terms.lot),
+            terms.ticks.text(row.last_price_ticks),
+            terms.lots.text(row.last_qty_lots),
             from_units(row.commission_units, asset.scale),
             asset.name,
         )
@@ -244,10 +278,23 @@ class OrderDesk:
         return told
 
 
+def _field_of(row: ReportRow) -> str | None:
+    """What a refusal is about, where the reason alone does not tell."""
+    if row.reason != Reason.UNKNOWN_ORDER:
+        return None
+    return "client_order_id" if row.flags & CommandFlag.BY_CLIENT_ORDER_ID else "order_id"
+
+
 def steps_of(value: Decimal | None, step: Decimal, field: str, code: Code, what: str) -> int:
     """A decimal as a whole number of steps above zero, or ApiError naming the field."""
     if value is None:
         raise ApiError(Code.VALIDATION, f"The order needs a {field}.", field)
+    try:
+        whole, rest = divmod(value, step)
+        if not rest and 0 < whole < INT_LIMIT:
+            return int(whole)
+    except ArithmeticError:
+        pass  # infinite or too large: named below
     try:
         steps = to_steps(value, step)
     except NotAMultiple:
@@ -267,20 +314,20 @@ def order_view(
     terms: Terms, order_id: int, client_order_id: str, side: int, ord_type: int, tif: int, status: int, price: int,
     qty: int, leaves: int, cum: int, cum_quote: int, reason: int, created_ns: int, updated_ns: int, fills: list[Fill],
 ) -> OrderView:  # fmt: skip
-    tick, lot = terms.tick, terms.lot
+    lots = terms.lots.text
     return OrderView(
         order_id,
         client_order_id,
-        terms.instrument.symbol,
+        terms.symbol,
         SIDES[side],
         ORD_TYPES[ord_type],
         TIFS[tif],
         STATUSES[status],
-        from_steps(price, tick),
-        from_steps(qty, lot),
-        from_steps(cum, lot),
-        from_steps(leaves if status not in _ENDED else 0, lot),
-        from_units(cum_quote, terms.quote.scale),
+        terms.ticks.text(price),
+        lots(qty),
+        lots(cum),
+        lots(leaves if status not in _ENDED else 0),
+        terms.quotes.text(cum_quote),
         average_price(terms, cum, cum_quote),
         Reason(reason).name if reason else None,
         created_ns,

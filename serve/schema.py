@@ -52,7 +52,7 @@ ClientOrderId = Annotated[
         min_length=1,
         max_length=36,
         # `$` alone lets a final line feed pass.
-        pattern=r"^[\x21-\x7e]+(?!\n)$",
+        pattern=r"^[!-~]+(?!\n)$",
         description="Your own key, unique while open: visible ASCII characters.",
         examples=["grid-7.buy"],
     ),

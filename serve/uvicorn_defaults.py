@@ -23,6 +23,7 @@ def callback() -> list[Middleware]:
         )
         kwargs["ws_max_size"] = MAX_FRAME_BYTES
         kwargs["access_log"] = False
+        kwargs["proxy_headers"] = False  # nobody before us sets them: a client could choose its own address
         made(self, *args, **kwargs)
 
     init.raypit = True  # type: ignore[attr-defined]

@@ -98,8 +98,13 @@ class TradingApi:
         symbol = -1 if query.symbol is None else self.gateway.desk.terms_of(query.symbol).symbol_id
         if query.open:
             found = await self.gateway.open_orders(account, symbol)
-            named = query.client_order_id
-            return OrderList([one for one in found if named is None or one.client_order_id == named][: query.limit])
+            named, before = query.client_order_id, query.before_id
+            wanted = [
+                one
+                for one in found
+                if (named is None or one.client_order_id == named) and (before is None or one.order_id < before)
+            ]
+            return OrderList(wanted[: query.limit])
         rows = await self.gateway.pool.fetch(
             "SELECT * FROM orders WHERE account = $1 AND ($2::text IS NULL OR symbol = $2) "
             "AND ($3::text IS NULL OR client_order_id = $3) AND ($4::bigint IS NULL OR order_id < $4) "

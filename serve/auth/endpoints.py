@@ -7,9 +7,10 @@ from typing import Annotated, Final
 import msgspec
 import structlog
 
-from serve.auth.identity import EMAIL_PATTERN, MAX_EMAIL_CHARS, USERNAME_PATTERN, Identity, Profile, SignedIn
+from serve.auth.identity import Identity
 from serve.auth.passwords import MAX_CHARS, MIN_CHARS
 from serve.auth.principal import SIGNED_IN, TRADERS
+from serve.auth.profile import EMAIL_PATTERN, MAX_EMAIL_CHARS, USERNAME_PATTERN, Profile, SignedIn
 from serve.errors import ApiError, Code
 from serve.http.endpoint import Context, Endpoint
 

@@ -69,6 +69,8 @@ class TokenCache:
         """One query, however many wait for it. Raises UNAVAILABLE."""
         if self._check is None or self._check.done():
             self._check = asyncio.create_task(self._ask())
+            # Everybody who waited may be gone by the time it fails.
+            self._check.add_done_callback(lambda task: task.cancelled() or task.exception())
         # Shielded: the request that began the query may go away while others wait for it.
         await asyncio.shield(self._check)
 

@@ -25,15 +25,14 @@ from serve.schema import (
     Symbol,
     TifName,
 )
-from serve.sockets.session import CLOSE_TRY_LATER, Session, decode, problem
+from serve.sockets.session import CLOSE_TRY_LATER, RequestId, Session, decode, problem
 
 log = structlog.get_logger()
 
 IN_FLIGHT_LIMIT: Final = 64
 """Frames of one socket that wait for their answer."""
-
-RequestId = int | str | None
-
+WAITING_LIMIT: Final = 100_000
+"""More than the reports kept for a resume (`actors.history`): all of them may come at once."""
 
 class Place(Request, tag_field="op", tag="place", kw_only=True):
     id: RequestId = None
@@ -102,6 +101,7 @@ _decode_msgpack = msgspec.msgpack.Decoder(Frame)
 class OrdersSession(Session):
     channel = "orders"
     needs_user = True
+    waiting_limit = WAITING_LIMIT
 
     def __init__(self, gateway: Gateway, *args: Any) -> None:
         super().__init__(*args)

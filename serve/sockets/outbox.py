@@ -15,13 +15,17 @@ log = structlog.get_logger()
 
 WAITING_LIMIT: Final = 4096
 """Messages that may not be skipped."""
+WAITING_BYTES: Final = 128 << 20
+"""Of the same: an answer to 1,000 orders has half a megabyte."""
 SEND_TIMEOUT_S: Final = 10.0
 CLOSE_SLOW: Final = 1013
 
 
 class Outbox:
-    def __init__(self, socket: WebSocket) -> None:
+    def __init__(self, socket: WebSocket, waiting_limit: int = WAITING_LIMIT) -> None:
         self._socket = socket
+        self._waiting_limit = waiting_limit
+        self._waiting_bytes = 0
         self._queue: deque[bytes | str] = deque()
         self._newest: dict[Any, bytes | str] = {}
         self._wake = asyncio.Event()
@@ -30,22 +34,27 @@ class Outbox:
 
     def send(self, message: bytes | str) -> None:
         """Queue a message that must not be skipped."""
-        if len(self._queue) >= WAITING_LIMIT:
-            self.close(CLOSE_SLOW, "reads too slowly; reconnect and resume")
+        if self._close is not None:
+            return
+        self._waiting_bytes += len(message)
+        if len(self._queue) >= self._waiting_limit or self._waiting_bytes > WAITING_BYTES:
+            self.close(CLOSE_SLOW, "reads too slowly; reconnect and resume", at_once=True)
             return
         self._queue.append(message)
         self._wake.set()
 
     def replace(self, key: Any, message: bytes | str) -> None:
         """Queue a message, or put it in the place of an older one of the same key."""
+        if self._close is not None:
+            return
         self._newest[key] = message
         self._wake.set()
 
-    def close(self, code: int, reason: str) -> None:
-        """End the socket once what was queued before is sent; at once when it is too slow."""
+    def close(self, code: int, reason: str, at_once: bool = False) -> None:
+        """End the socket, once what was queued before is sent or at once; nothing is queued any more."""
         if self._close is None:
             self._close = (code, reason)
-            if code == CLOSE_SLOW:
+            if at_once:
                 self._queue.clear()
                 self._newest.clear()
             self._wake.set()
@@ -72,6 +81,7 @@ class Outbox:
     async def _send_one(self) -> None:
         if self._queue:
             message = self._queue.popleft()
+            self._waiting_bytes -= len(message)
         else:
             message = self._newest.pop(next(iter(self._newest)))
         async with asyncio.timeout(SEND_TIMEOUT_S):

@@ -4,12 +4,23 @@ import asyncio
 from typing import Any, Final
 
 import msgspec
+import structlog
 
 from actors.wire import ReportRow
 from serve.api.portfolio import portfolio_of
-from serve.errors import ApiError
+from serve.errors import ApiError, Code
 from serve.gateway import Gateway
-from serve.sockets.session import CLOSE_TRY_LATER, Session, decode, json_encode, msgpack_encode, problem
+from serve.sockets.session import (
+    CLOSE_TRY_LATER,
+    RequestId,
+    Session,
+    decode,
+    json_encode,
+    msgpack_encode,
+    problem,
+)
+
+log = structlog.get_logger()
 
 CONFLATE_S: Final = 0.1
 """Changes within it become one message: a portfolio is a state, not a list of events."""
@@ -18,7 +29,7 @@ REVALUE_S: Final = 1.0
 
 
 class Ping(msgspec.Struct, forbid_unknown_fields=True, tag_field="op", tag="ping"):
-    id: int | str | None = None
+    id: RequestId = None
 
 
 _decode_json = msgspec.json.Decoder(Ping)
@@ -57,6 +68,9 @@ class PortfolioSession(Session):
                 self.outbox.replace("portfolio", encoded)
             except ApiError as error:
                 self.send(problem(None, error))
+            except Exception:
+                log.exception("portfolio not told", account=self._account)
+                self.send(problem(None, ApiError(Code.INTERNAL)))
             await asyncio.sleep(CONFLATE_S)
             try:
                 async with asyncio.timeout(REVALUE_S - CONFLATE_S):

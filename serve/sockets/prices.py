@@ -10,7 +10,8 @@ import structlog
 
 from serve.errors import ApiError, Code
 from serve.gateway import Gateway
-from serve.sockets.session import Session, decode
+from serve.http.decode import invalid
+from serve.sockets.session import RequestId, Session, decode, problem
 
 log = structlog.get_logger()
 
@@ -25,7 +26,7 @@ class Subscribe(msgspec.Struct, forbid_unknown_fields=True):
     channels: Annotated[list[Literal["ticker", "depth", "trades"]], msgspec.Meta(max_length=3)] = []
     symbols: Annotated[list[str], msgspec.Meta(max_length=1000)] = []
     """Empty: all."""
-    id: int | str | None = None
+    id: RequestId = None
 
 
 _decode_json = msgspec.json.Decoder(Subscribe)
@@ -94,10 +95,9 @@ class PricesSession(Session):
             try:
                 self._change(msgspec.convert(wanted, Subscribe))
             except msgspec.ValidationError as error:
-                self.send({"id": None, "ok": False, "error": {"code": "VALIDATION", "detail": str(error), "field": None}})
+                self.send(problem(None, invalid(error)))
             except ApiError as error:
-                self.send({"id": None, "ok": False, "error": {"code": str(error.code), "detail": error.message,
-                                                              "field": error.field}})  # fmt: skip
+                self.send(problem(None, error))
 
     def tell(self, key: tuple[str, str], message: str) -> None:
         if key[0] == "trades":

@@ -1,7 +1,7 @@
 """What all sockets share: accepting, authenticating, reading frames, the limits."""
 
 import asyncio
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 import structlog
@@ -10,7 +10,7 @@ from starlette.websockets import WebSocket
 from serve.auth.principal import Principal
 from serve.errors import ApiError, Code
 from serve.http import Authenticator
-from serve.sockets.outbox import Outbox
+from serve.sockets.outbox import WAITING_LIMIT, Outbox
 
 log = structlog.get_logger()
 
@@ -19,9 +19,17 @@ MAX_SOCKETS: Final = 4096
 AUTH_TIMEOUT_S: Final = 10.0
 """A socket that must authenticate and does not is closed."""
 
+_NumberId: TypeAlias = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+_TextId: TypeAlias = Annotated[str, msgspec.Meta(max_length=64)]
+RequestId: TypeAlias = _NumberId | _TextId | None
+"""The client's own name of a frame; its answer carries it back."""
+
 CLOSE_PROTOCOL: Final = 1002
 CLOSE_POLICY: Final = 1008
 CLOSE_TRY_LATER: Final = 1013
+
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What a decoder raises for a frame that is not JSON or MessagePack."""
 
 json_encode = msgspec.json.Encoder().encode
 msgpack_encode = msgspec.msgpack.Encoder().encode
@@ -43,10 +51,11 @@ class Session:
 
     channel = ""
     needs_user = False
+    waiting_limit = WAITING_LIMIT
 
     def __init__(self, socket: WebSocket, authenticator: Authenticator, count: SocketCount) -> None:
         self.socket = socket
-        self.outbox = Outbox(socket)
+        self.outbox = Outbox(socket, self.waiting_limit)
         self.principal: Principal | None = None
         self.binary = False
         """The peer speaks MessagePack: it gets MessagePack."""
@@ -111,6 +120,8 @@ class Session:
             self.principal = await self._authenticator.authenticate(token)
         except ApiError as error:
             self.send(problem(None, error))
+            if error.code is Code.UNAVAILABLE:
+                self.outbox.close(CLOSE_TRY_LATER, "nobody can be authenticated now; try later")
             return False
         return True
 
@@ -125,9 +136,7 @@ class Session:
             decoded = (msgspec.msgpack if self.binary else msgspec.json).decode(frame)
             token = decoded["token"] if decoded.get("op") == "auth" else None
             return token if isinstance(token, str) else None
-        except (
-            TimeoutError, msgspec.DecodeError, KeyError, AttributeError, TypeError, UnicodeDecodeError, RecursionError,
-        ):  # fmt: skip
+        except (TimeoutError, KeyError, AttributeError, TypeError, *UNREADABLE):
             return None
 
     def send(self, message: Any) -> None:
@@ -145,7 +154,7 @@ class Session:
 
 
 class _Numbered(msgspec.Struct):
-    id: int | str | None = None
+    id: RequestId = None
 
 
 _json_id = msgspec.json.Decoder(_Numbered)
@@ -153,18 +162,19 @@ _msgpack_id = msgspec.msgpack.Decoder(_Numbered)
 
 
 def _id_of(frame: str | bytes) -> int | str | None:
-    """What a refused frame calls itself, so that its sender knows which one it was; None when it does not tell."""
+    """The name of a refused frame, so that its sender knows which one it was; None when it has none."""
     try:
         return (_json_id if isinstance(frame, str) else _msgpack_id).decode(frame).id
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNREADABLE:
         return None
 
 
 def problem(request_id: Any, error: ApiError) -> dict[str, Any]:
+    told = error.problem("")  # clips what the client sent itself
     return {
         "id": request_id,
         "ok": False,
-        "error": {"code": str(error.code), "detail": error.message, "field": error.field},
+        "error": {"code": str(told.code), "detail": told.detail, "field": told.field},
     }
 
 
@@ -176,5 +186,5 @@ def decode(decoder: Any, frame: str | bytes, what: str) -> Any:
         return decoder.decode(frame)
     except msgspec.ValidationError as error:
         raise invalid(error) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNREADABLE as error:
         raise ApiError(Code.MALFORMED_BODY, f"The frame is not valid {what}: {error}.") from None

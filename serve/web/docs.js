@@ -132,7 +132,8 @@ function draw(spec) {
     links.set(id, link);
     return element("li", {}, link);
   };
-  lists.push(element("ul", {}, linkTo("introduction", "Introduction"), linkTo("errors", "Errors")));
+  lists.push(element("ul", {}, linkTo("introduction", "Introduction"), linkTo("errors", "Errors"),
+    element("li", {}, element("a", { href: "/docs/protocol" }, "WebSocket protocol"))));
   for (const { name } of spec.tags) {
     const members = operations.filter((operation) => operation.tags.includes(name));
     if (!members.length) continue;

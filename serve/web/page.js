@@ -74,7 +74,7 @@ export function followSections(sections, links) {
       for (const entry of entries) entry.isIntersecting ? inView.add(entry.target) : inView.delete(entry.target);
       mark();
     },
-    { rootMargin: "-70px 0px -55% 0px" },
+    { rootMargin: "-120px 0px -50% 0px" },
   );
   for (const section of sections) watcher.observe(section);
 }
@@ -82,6 +82,9 @@ export function followSections(sections, links) {
 export function goToAnchor() {
   const target = location.hash && byId(decodeURIComponent(location.hash.slice(1)));
   if (!target) return;
+  // A class, for :target does not see what is drawn after the page was loaded.
+  for (const earlier of document.querySelectorAll(".target")) earlier.classList.remove("target");
+  target.classList.add("target");
   for (let outer = target.closest("details"); outer; outer = outer.parentElement.closest("details")) outer.open = true;
   target.scrollIntoView({ behavior: "instant" });
 }

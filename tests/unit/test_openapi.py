@@ -7,6 +7,9 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 from serve.auth.endpoints import auth_endpoints
 from serve.auth.identity import Identity
@@ -24,6 +27,7 @@ async def nothing(user_id: int) -> None:
 
 ALL = [*auth_endpoints(cast(Identity, None), nothing), *ENDPOINTS]
 SPEC = build_openapi(ALL, "1.2.3")
+SCRIPTS = ("docs", "page", "protocol", "schema", "session", "try")
 OPERATIONS = [
     (path, method, operation)
     for path, methods in SPEC["paths"].items()
@@ -148,7 +152,7 @@ def test_texts_under_fields_become_descriptions() -> None:
 
 def test_request_examples_are_the_endpoint_s_own_or_the_required_fields() -> None:
     for given, expected in (
-        (None, {"price": "string"}),
+        (None, {"price": "61250.00"}),
         (Bid("5", 2), {"price": "5", "qty": 2, "symbol": ""}),
     ):
         spec = build_openapi([Endpoint("POST", "bid", bid, request=Bid, response=Bid, example=given)], "1")
@@ -206,7 +210,7 @@ async def test_it_is_served_from_memory(app: Starlette) -> None:
         ("/docs/docs.css", "text/css; charset=utf-8"),
         ("/docs/docs.js", "text/javascript; charset=utf-8"),
         ("/docs/protocol", "text/html; charset=utf-8"),
-        ("/docs/protocol.js", "text/javascript; charset=utf-8"),
+        *((f"/docs/{name}.js", "text/javascript; charset=utf-8") for name in SCRIPTS),
     ],
 )
 async def test_pages_need_nothing_from_elsewhere(app: Starlette, path: str, media_type: str) -> None:
@@ -224,9 +228,9 @@ async def test_the_page_links_the_protocol(app: Starlette) -> None:
     assert b'href="/docs/protocol"' in (await call(app, "GET", "/docs")).body
 
 
-async def test_another_place_may_serve_the_protocol() -> None:
-    async def handler(context: Context) -> bytes:
-        return b""
+async def test_a_route_of_the_app_goes_before_the_page() -> None:
+    async def own(request: Request) -> Response:
+        return PlainTextResponse("own")
 
-    app = build_app([Endpoint("GET", "x", handler, response=bytes, media_type="text/plain")])
-    assert (await call(app, "GET", "/docs/protocol.md")).status in (200, 404)
+    app = build_app([], extra_routes=[Route("/docs/protocol.md", own)])
+    assert (await call(app, "GET", "/docs/protocol.md")).body == b"own"
