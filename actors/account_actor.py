@@ -144,7 +144,13 @@ class AccountService:
         dropped = self.ledger.drop_pending()
         self._recovering = False
         self._balances.mark_all()
-        log.info("accounts recovered", name=self.name, seq=self.own_seq, dropped=dropped, orders=self.ledger.live_orders)
+        log.info(
+            "accounts recovered",
+            name=self.name,
+            seq=self.own_seq,
+            dropped=dropped,
+            orders=self.ledger.live_orders,
+        )
         self._server = await listen(self.settings.socket(self.name), self._on_frame, self._on_close)
 
     async def run(self) -> None:
@@ -202,7 +208,9 @@ class AccountService:
                 free = int(self.ledger.balances(op.account)[op.asset, 0])
                 if free + op.units < 0:
                     name = self.ledger.assets[op.asset].name
-                    raise Refused("INSUFFICIENT_BALANCE", f"{name}: {-op.units} units asked for, {free} are free")
+                    raise Refused(
+                        "INSUFFICIENT_BALANCE", f"{name}: {-op.units} units asked for, {free} are free"
+                    )
 
     async def _append(self, ops: list[Op], ts_ns: int = 0) -> None:
         row = OwnRow([book.seq - len(q) for book, q in zip(self.books, self._batches, strict=True)], ops)
@@ -244,7 +252,9 @@ class AccountService:
         sent = self._sent[batch.partition]
         if not sent:
             return
-        own = batch.commands["command_id"][batch.commands["account"] % self.settings.account_actors == self.partition]
+        own = batch.commands["command_id"][
+            batch.commands["account"] % self.settings.account_actors == self.partition
+        ]
         if not len(own):
             return
         newest = int(own[-1])
@@ -302,7 +312,10 @@ class AccountService:
             self._links[self._next_link] = link
             self._link_ids[link] = self._next_link
             self._subscribed[self._next_link] = set()
-            link.send(Kind.WELCOME, encoder.encode(Welcome(self.journal.epoch, self.own_seq, link_id=self._next_link)))
+            link.send(
+                Kind.WELCOME,
+                encoder.encode(Welcome(self.journal.epoch, self.own_seq, link_id=self._next_link)),
+            )
             self.metrics.links.set(len(self._links))
         else:
             raise ValueError(f"unexpected frame {kind}")
@@ -533,4 +546,3 @@ def _drain(queue: deque[Batch]) -> list[Batch]:
     taken = list(queue)
     queue.clear()
     return taken
-

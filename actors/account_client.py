@@ -18,7 +18,17 @@ from actors import directory
 from actors.config import Settings, account_name
 from actors.errors import LinkDown, OutcomeUnknown, Refused
 from actors.stream import Link, connect
-from actors.wire import Call, Hello, Kind, Records, ReportRow, decode_reports, encoder, reply_decoder, welcome_decoder
+from actors.wire import (
+    Call,
+    Hello,
+    Kind,
+    Records,
+    ReportRow,
+    decode_reports,
+    encoder,
+    reply_decoder,
+    welcome_decoder,
+)
 from market.records import REPORT
 
 log = structlog.get_logger()
@@ -79,7 +89,8 @@ class AccountClient:
                 self._link = link = await connect(address, self._on_frame)
                 link.send(Kind.HELLO, encoder.encode(Hello("gateway", self._name)))
                 await asyncio.wait(
-                    {asyncio.ensure_future(self._welcomed.wait()), link.closed}, return_when=asyncio.FIRST_COMPLETED
+                    {asyncio.ensure_future(self._welcomed.wait()), link.closed},
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
                 delay = 0.02
                 if self.up and self._on_up is not None:
@@ -102,7 +113,9 @@ class AccountClient:
         waiting, self._waiting = self._waiting, {}
         for group, _ in waiting.values():
             if not group.future.done():
-                group.future.set_exception(OutcomeUnknown("the account actor went away; ask for the order before resending"))
+                group.future.set_exception(
+                    OutcomeUnknown("the account actor went away; ask for the order before resending")
+                )
         calls, self._calls = self._calls, {}
         for call in calls.values():
             if not call.done():

@@ -97,4 +97,3 @@ class BalanceWriter:
                 lots = int(total[ledger.asset_ids[one.base.name]]) // int(row[I_BASE_PER_LOT])
                 worth += lots * int(row[I_LAST]) * int(row[I_QUOTE_PER_TICK_LOT])
         return worth
-

@@ -29,7 +29,8 @@ class ReportHistory:
     def after(self, account: int, seq: int) -> Records:
         """The account's kept reports numbered above `seq`, oldest first."""
         kept = self._in_order()
-        return kept[(kept["account"] == account) & (kept["seq"] > seq)]
+        found: Records = kept[(kept["account"] == account) & (kept["seq"] > seq)]
+        return found
 
     def save(self) -> bytes:
         return self._in_order()[-SAVED:].tobytes()

@@ -61,7 +61,9 @@ class Journal:
                 connection = await self._connected()
             await self._copy(connection, seq, ts_ns, payload)
         except Exception as error:
-            log.warning("journal write failed, outcome unknown", stream=self.stream, seq=seq, error=repr(error))
+            log.warning(
+                "journal write failed, outcome unknown", stream=self.stream, seq=seq, error=repr(error)
+            )
             self.stalled = True
             await self._resolve(seq, ts_ns, payload)
             self.stalled = False
@@ -86,7 +88,9 @@ class Journal:
                 if epoch == self.epoch:
                     return
                 if epoch is not None:
-                    raise Fenced(f"{self.stream} seq {seq} was written by epoch {epoch}, this is {self.epoch}")
+                    raise Fenced(
+                        f"{self.stream} seq {seq} was written by epoch {epoch}, this is {self.epoch}"
+                    )
                 await self._copy(connection, seq, ts_ns, payload)
                 return
             except Fenced:

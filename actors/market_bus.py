@@ -5,7 +5,7 @@ trading goes on, and what was missed is simply replaced by what is newer.
 """
 
 import contextlib
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import redis.asyncio as aioredis
@@ -68,7 +68,15 @@ class MarketBus:
             pipe.publish(f"{self._prefix}:bus:trades:{name}", message)
             key = f"{self._prefix}:ticks:{name}"
             for row in rows:
-                pipe.xadd(key, {"i": row["trade_id"], "p": row["price"], "q": row["quantity"], "s": row["taker_side"][0]})
+                pipe.xadd(
+                    key,
+                    {
+                        "i": row["trade_id"],
+                        "p": row["price"],
+                        "q": row["quantity"],
+                        "s": row["taker_side"][0],
+                    },
+                )
             pipe.xtrim(key, minid=rows[-1]["ts_ns"] // 1_000_000 - TICKS_KEPT_MS, approximate=True)
         await self._execute(pipe)
 
@@ -120,7 +128,7 @@ class MarketBus:
             pipe.publish(f"{self._prefix}:bus:{channel}:{name}", published)
             pipe.set(f"{self._prefix}:{channel}:{name}", cached)
         if prices:
-            pipe.hset(f"{self._prefix}:prices", mapping=prices)
+            pipe.hset(f"{self._prefix}:prices", mapping=cast(Any, prices))
         await self._execute(pipe)
 
     async def _execute(self, pipe: Any) -> None:

@@ -153,7 +153,9 @@ class ProjectorService:
             while True:
                 try:
                     if connection is None or connection.is_closed():
-                        connection = await asyncpg.connect(self.settings.pg_dsn, timeout=5, command_timeout=60)
+                        connection = await asyncpg.connect(
+                            self.settings.pg_dsn, timeout=5, command_timeout=60
+                        )
                     await self._learn_quiet_if_new(connection, models)
                     self.metrics.rows.inc(await models.write(connection, NAME))
                     self.metrics.lag_s.set(self._lag_s)
@@ -210,5 +212,3 @@ class ProjectorService:
         for task in self._tasks:
             task.cancel()
         await self.bus.close()
-
-

@@ -80,7 +80,9 @@ class ReadModels:
     def _order(self, batch: Batch, e: Any, kind: int) -> None:
         order_id = int(e["order_id"])
         if kind == EventKind.ACCEPTED:
-            client_order_id = batch.commands[int(e["command_index"])]["client_order_id"].decode("ascii", "replace")
+            client_order_id = batch.commands[int(e["command_index"])]["client_order_id"].decode(
+                "ascii", "replace"
+            )
             self.orders[order_id] = OrderRow(
                 order_id, int(e["account"]), self._instruments[int(e["symbol"])].symbol, client_order_id,
                 int(e["side"]), int(e["ord_type"]), int(e["time_in_force"]), int(e["stp_mode"]), int(e["flags"]),
@@ -128,9 +130,17 @@ class ReadModels:
         received = int(e["qty_lots"]) * one.base_units_per_lot if side == 0 else int(e["quote_units"])
         self.executions.append(
             (
-                int(e["account" if taker else "maker_account"]), one.symbol, int(e["trade_id"]),
-                int(e["order_id" if taker else "maker_order_id"]), side, not taker, int(e["price_ticks"]),
-                int(e["qty_lots"]), int(e["quote_units"]), received * ppm // PPM, batch.ts_ns,
+                int(e["account" if taker else "maker_account"]),
+                one.symbol,
+                int(e["trade_id"]),
+                int(e["order_id" if taker else "maker_order_id"]),
+                side,
+                not taker,
+                int(e["price_ticks"]),
+                int(e["qty_lots"]),
+                int(e["quote_units"]),
+                received * ppm // PPM,
+                batch.ts_ns,
             )  # fmt: skip
         )
 
@@ -179,7 +189,9 @@ class ReadModels:
             )
 
 
-async def _insert(connection: asyncpg.Connection, table: str, columns: int, rows: Iterable[tuple[Any, ...]]) -> None:
+async def _insert(
+    connection: asyncpg.Connection, table: str, columns: int, rows: Iterable[tuple[Any, ...]]
+) -> None:
     rows = list(rows)
     if not rows:
         return

@@ -116,7 +116,9 @@ class _Replay:
         try:
             async for batch in self._batches(name, seq, progress, task):
                 if match(books, batch.commands).tobytes() != batch.events.tobytes():
-                    self.differences.append(f"{name}: seq {batch.seq} matches to other events than were journaled")
+                    self.differences.append(
+                        f"{name}: seq {batch.seq} matches to other events than were journaled"
+                    )
                     return
         except JournalCorrupt as error:
             self.differences.append(str(error))
@@ -124,7 +126,9 @@ class _Replay:
         replayed = {self._instruments[k].symbol: book.digest() for k, book in books.items()}
         for symbol, digest in (digests or {}).items():
             if replayed.get(symbol) != digest:
-                self.differences.append(f"{name}: {symbol} is {digest} live and {replayed.get(symbol)} replayed")
+                self.differences.append(
+                    f"{name}: {symbol} is {digest} live and {replayed.get(symbol)} replayed"
+                )
         self.books[name] = {
             "seq": seq, "digests": replayed, "live_orders": sum(book.live_orders for book in books.values())
         }  # fmt: skip
@@ -237,7 +241,9 @@ def show(report: dict[str, Any], console: Console) -> None:
     for name, one in report["assets"].items():
         table.add_row(name, one["accounts"], one["fees"], one["deposits"], one["drift"])
     console.print(table)
-    table = Table(title="partitions replayed from the journal" + (", equal to live" if report["live"] else ""))
+    table = Table(
+        title="partitions replayed from the journal" + (", equal to live" if report["live"] else "")
+    )
     for column in ("partition", "at", "open orders", "digest"):
         table.add_column(column)
     for name, one in report["books"].items():
@@ -251,4 +257,3 @@ def show(report: dict[str, Any], console: Console) -> None:
         console.print(f"[bold red]difference[/] {text}", highlight=False)
     if report["ok"]:
         console.print("[bold green]no difference[/]")
-

@@ -41,7 +41,9 @@ class Client:
         async with self._session.request(method, path, json=body, params=query, headers=headers) as answer:
             content = await answer.json(content_type=None)
             if answer.status >= 400:
-                raise DemoError(f"{method} {path}: {answer.status} {content.get('code')}: {content.get('detail')}")
+                raise DemoError(
+                    f"{method} {path}: {answer.status} {content.get('code')}: {content.get('detail')}"
+                )
             return content
 
     async def register(self) -> None:
@@ -62,7 +64,9 @@ class Client:
     @asynccontextmanager
     async def private(self) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         """The order socket, subscribed to the private stream."""
-        async with self._session.ws_connect("/ws/orders", headers={"Authorization": f"Bearer {self.token}"}) as ws:
+        async with self._session.ws_connect(
+            "/ws/orders", headers={"Authorization": f"Bearer {self.token}"}
+        ) as ws:
             await ws.receive_json()
             await ws.send_json({"op": "subscribe", "id": 0})
             await ws.receive_json()
@@ -113,7 +117,9 @@ async def _tour(url: str, out: Console) -> None:
         await _add_up(client, out, started)
 
 
-async def _await_fill(client: Client, ws: aiohttp.ClientWebSocketResponse, order: dict[str, Any]) -> dict[str, Any]:
+async def _await_fill(
+    client: Client, ws: aiohttp.ClientWebSocketResponse, order: dict[str, Any]
+) -> dict[str, Any]:
     """Wait for the private stream to tell that the order is filled; move it when the market leaves it behind."""
     try:
         async with asyncio.timeout(FILL_LIMIT_S):
@@ -135,7 +141,9 @@ async def _add_up(client: Client, out: Console, started: dict[str, Any]) -> None
     """Balances = what there was + what executions brought - what they took - commissions, to the last unit."""
     portfolio = await client.call("GET", "/api/portfolio")
     executions = await _all_executions(client)
-    expected: dict[str, Decimal] = {b["asset"]: Decimal(b["free"]) + Decimal(b["locked"]) for b in started["balances"]}
+    expected: dict[str, Decimal] = {
+        b["asset"]: Decimal(b["free"]) + Decimal(b["locked"]) for b in started["balances"]
+    }
     for one in executions:
         base, quote = SYMBOL.removesuffix("USDT"), "USDT"
         sign = 1 if one["side"] == "BUY" else -1
@@ -151,7 +159,9 @@ async def _add_up(client: Client, out: Console, started: dict[str, Any]) -> None
         same = held == expected[balance["asset"]]
         wrong += [] if same else [balance["asset"]]
         mark = "[green]adds up[/]" if same else "[red]differs[/]"
-        table.add_row(balance["asset"], balance["free"], balance["locked"], f"{expected[balance['asset']]:f}", mark)
+        table.add_row(
+            balance["asset"], balance["free"], balance["locked"], f"{expected[balance['asset']]:f}", mark
+        )
     out.print(table)
     out.print(f"equity {portfolio['equity']} {portfolio['reference_asset']}", highlight=False)
     if wrong:
@@ -176,7 +186,9 @@ async def _all_executions(client: Client) -> list[dict[str, Any]]:
 def _show_orders(out: Console, title: str, orders: list[dict[str, Any]]) -> None:
     table = Table(title=title)
     for column in ("order", "side", "type", "price", "quantity", "executed", "average", "status"):
-        table.add_column(column, justify="right" if column in ("price", "quantity", "executed", "average") else "left")
+        table.add_column(
+            column, justify="right" if column in ("price", "quantity", "executed", "average") else "left"
+        )
     for one in orders:
         price = "-" if one["type"] == "MARKET" else one["price"]
         table.add_row(
@@ -192,7 +204,10 @@ def _show_fills(out: Console, fills: list[dict[str, Any]]) -> None:
         table.add_column(column, justify="right")
     for one in fills:
         table.add_row(
-            str(one["trade_id"]), one["price"], one["quantity"], f"{one['commission']} {one['commission_asset']}"
+            str(one["trade_id"]),
+            one["price"],
+            one["quantity"],
+            f"{one['commission']} {one['commission_asset']}",
         )
     out.print(table)
 

@@ -307,12 +307,18 @@ def _must_be_free(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise ServiceError(f"cannot listen on {host}:{port}: {error.strerror}. Choose another --port.") from None
+            raise ServiceError(
+                f"cannot listen on {host}:{port}: {error.strerror}. Choose another --port."
+            ) from None
 
 
 async def _keep_promises(connection: "asyncpg.Connection[Any]", options: Options) -> None:
     """Partition counts are for life, and symbols are only ever added: journals depend on them."""
-    now = {"book_actors": options.book_actors, "account_actors": options.account_actors, "symbols": options.symbols}
+    now = {
+        "book_actors": options.book_actors,
+        "account_actors": options.account_actors,
+        "symbols": options.symbols,
+    }
     stored = await connection.fetchval("SELECT settings FROM exchange")
     if stored is not None:
         promised = msgspec.json.decode(stored)
@@ -332,5 +338,3 @@ async def _keep_promises(connection: "asyncpg.Connection[Any]", options: Options
         "INSERT INTO exchange (settings) VALUES ($1) ON CONFLICT (single) DO UPDATE SET settings = excluded.settings",
         msgspec.json.encode(now).decode(),
     )
-
-

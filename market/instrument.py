@@ -50,7 +50,9 @@ class Instrument(msgspec.Struct, frozen=True):
 
     @property
     def quote_units_per_tick_lot(self) -> int:
-        return _exact(self.tick * self.lot * 10**self.quote.scale, f"{self.symbol}: tick x lot in quote units")
+        return _exact(
+            self.tick * self.lot * 10**self.quote.scale, f"{self.symbol}: tick x lot in quote units"
+        )
 
     @property
     def base_units_per_lot(self) -> int:
@@ -60,7 +62,9 @@ class Instrument(msgspec.Struct, frozen=True):
         if self.max_price_ticks * self.max_qty_lots <= 0:
             raise ValueError(f"{self.symbol}: filters must be positive")
         if self.max_notional_units >= INT_LIMIT or self.max_qty_lots * self.base_units_per_lot >= INT_LIMIT:
-            raise ValueError(f"{self.symbol}: the largest order does not fit 62 bits; lower the filter maxima")
+            raise ValueError(
+                f"{self.symbol}: the largest order does not fit 62 bits; lower the filter maxima"
+            )
         _ = self.quote_units_per_tick_lot
 
 

@@ -21,7 +21,10 @@ COMMAND = np.dtype(
         ("gateway", "<u2"),  # connection that waits for the answer; not looked at by kernels
         ("symbol", "<i4"),  # index of the instrument in the venue's list
         ("account", "<i4"),
-        ("order_id", "<i8"),  # NEW, REPLACE: of the new order; CANCEL, AMEND: of the order named; CANCEL_ALL: 0
+        (
+            "order_id",
+            "<i8",
+        ),  # NEW, REPLACE: of the new order; CANCEL, AMEND: of the order named; CANCEL_ALL: 0
         ("target_id", "<i8"),  # REPLACE: the order to cancel
         ("price_ticks", "<i8"),  # LIMIT, LIMIT_MAKER
         ("qty_lots", "<i8"),  # NEW, REPLACE: order quantity; AMEND: the new total; MARKET by quote: cap or 0
@@ -48,7 +51,10 @@ EVENT = np.dtype(
         ("symbol", "<i4"),
         ("account", "<i4"),  # owner of order_id
         ("order_id", "<i8"),  # TRADE, DECREMENTED: the taker's
-        ("price_ticks", "<i8"),  # TRADE, DECREMENTED: the maker's price; others: the order's limit (MARKET: 0)
+        (
+            "price_ticks",
+            "<i8",
+        ),  # TRADE, DECREMENTED: the maker's price; others: the order's limit (MARKET: 0)
         ("qty_lots", "<i8"),  # TRADE: last_qty; DECREMENTED: taken off both; others: total order quantity
         ("leaves_lots", "<i8"),  # of order_id after the event (MARKET by quote without a cap: 0)
         ("quote_units", "<i8"),  # TRADE: notional; ACCEPTED MARKET: budget or amount; others 0
@@ -89,7 +95,10 @@ REPORT = np.dtype(
         ("asset", "<i4"),  # BALANCE: the asset posted to; else -1
         ("trade_id", "<i8"),
         ("exec_id", "<i8"),
-        ("seq", "<i8"),  # dense per account from 1; 0: not part of the private stream (refused by the account)
+        (
+            "seq",
+            "<i8",
+        ),  # dense per account from 1; 0: not part of the private stream (refused by the account)
         ("ts_ns", "<i8"),
         ("created_ns", "<i8"),  # when the order was accepted
         ("token", "<u8"),  # of the command this answers; 0: answers none

@@ -129,5 +129,3 @@ def deployment(settings: Settings, secret: bytes, replicas: int = 1) -> Any:
         logging_config={"enable_access_log": False, "log_level": "WARNING"},
     )(ray_serve.ingress()(GatewayReplica))
     return made.bind(settings, secret)
-
-

@@ -42,7 +42,7 @@ class GatewayMetrics:
         self._bus_messages.set(self._bus.received)
         found = await asyncio.gather(*(asyncio.to_thread(_collect, name) for name in names(self._settings)))
         merged = CollectorRegistry()
-        merged.register(_Merged([metric for group in found for metric in group]))  # type: ignore[arg-type]
+        merged.register(_Merged([metric for group in found for metric in group]))
         return Response(generate_latest(self.registry) + generate_latest(merged), media_type=CONTENT_TYPE)
 
 

@@ -167,8 +167,14 @@ class Ledger:
         """Release every order whose command no book journaled (after a recovery); returns how many."""
         return int(
             kernel.drop_pending(
-                self._header, self._rows, self._counts, self._orders, self._ids, self._cids,
-                self._balances, self._table,
+                self._header,
+                self._rows,
+                self._counts,
+                self._orders,
+                self._ids,
+                self._cids,
+                self._balances,
+                self._table,
             )  # fmt: skip
         )
 
@@ -209,7 +215,9 @@ class Ledger:
         free = int(self._balances[row, asset, 0])
         outside = int(self._balances[ROW_EXTERNAL, asset, 0])
         if free + units < 0:
-            raise ValueError(f"account has {free} free units of {self.assets[asset].name}, {-units} asked for")
+            raise ValueError(
+                f"account has {free} free units of {self.assets[asset].name}, {-units} asked for"
+            )
         if free + units >= INT_LIMIT or abs(outside - units) >= INT_LIMIT:
             raise ValueError(f"the sum of all {self.assets[asset].name} would not fit; lower the amount")
         self._balances[row, asset, 0] += units
@@ -347,7 +355,9 @@ class Ledger:
             {name: list(array.shape) for name, array in arrays.items()}, twin.digest(),
         )  # fmt: skip
         encoded = msgspec.msgpack.encode(head)
-        return b"".join([len(encoded).to_bytes(4, "little"), encoded, *(a.tobytes() for a in arrays.values())])
+        return b"".join(
+            [len(encoded).to_bytes(4, "little"), encoded, *(a.tobytes() for a in arrays.values())]
+        )
 
     @classmethod
     def restore(cls, instruments: Sequence[Instrument], data: bytes) -> "Ledger":
@@ -483,4 +493,3 @@ def warm(instruments: Sequence[Instrument]) -> None:
     ledger.open_order(SYSTEM_ROWS, order_id=1)
     ledger.drop_pending()
     ledger._tell([0], SYSTEM_ROWS)
-

@@ -61,7 +61,9 @@ NEW, CANCEL, REPLACE, AMEND, CANCEL_ALL = 0, 1, 2, 3, 4
 ACCEPTED, REJECTED, TRADE, CANCELED, EXPIRED, AMENDED, DECREMENTED = 0, 1, 2, 3, 4, 5, 6
 BUY, MARKET, BY_QUOTE, BY_CLIENT_ORDER_ID = 0, 1, 1, 2
 S_PENDING, S_NEW, S_PARTIAL, S_FILLED, S_CANCELED, S_REJECTED, S_EXPIRED, S_EXPIRED_IN_MATCH = range(8)
-X_NEW, X_REJECTED, X_TRADE, X_CANCELED, X_EXPIRED, X_REPLACED, X_PREVENTION, X_BALANCE, X_CANCEL_REJECTED = range(9)
+X_NEW, X_REJECTED, X_TRADE, X_CANCELED, X_EXPIRED, X_REPLACED, X_PREVENTION, X_BALANCE, X_CANCEL_REJECTED = (
+    range(9)
+)
 (
     UNKNOWN_ACCOUNT,
     ACCOUNT_PAUSED,
@@ -583,7 +585,9 @@ def settle(
             rw = report_words[n]
             rw[:] = 0
             answered = leg == 0 and (
-                order_id == c.order_id or c.kind == CANCEL_ALL or (c.kind == REPLACE and order_id == c.target_id)
+                order_id == c.order_id
+                or c.kind == CANCEL_ALL
+                or (c.kind == REPLACE and order_id == c.target_id)
             )
             if e.kind == REJECTED:
                 is_order = e.command_kind == NEW or e.command_kind == REPLACE
@@ -617,7 +621,21 @@ def settle(
                         need = c.quote_units if c.side == BUY else c.qty_lots * i[I_BASE_PER_LOT]
                     balances[row, asset, 0] -= need
                     balances[row, asset, 1] += need
-                    s = insert(header, rows, counts, orders, ids, cids, c, words[e.command_index], row, need, 0, ts, S_NEW)
+                    s = insert(
+                        header,
+                        rows,
+                        counts,
+                        orders,
+                        ids,
+                        cids,
+                        c,
+                        words[e.command_index],
+                        row,
+                        need,
+                        0,
+                        ts,
+                        S_NEW,
+                    )
                 if s == 0:
                     continue
                 o = orders[s]
@@ -671,7 +689,20 @@ def settle(
                 tell_order(r, rw, o)
                 if done:
                     remove(header, rows, counts, orders, ids, cids, balances, instruments, s)
-                tell(r, rw, rows, balances, instruments, row, account, e.symbol, exec_type, status, e.reason, ts)
+                tell(
+                    r,
+                    rw,
+                    rows,
+                    balances,
+                    instruments,
+                    row,
+                    account,
+                    e.symbol,
+                    exec_type,
+                    status,
+                    e.reason,
+                    ts,
+                )
                 if e.kind == TRADE or e.kind == DECREMENTED:
                     r.last_qty_lots = e.qty_lots
                     r.last_price_ticks = e.price_ticks
@@ -718,4 +749,3 @@ def rebuild(header, orders, ids, cids):
         else:
             orders[s, O_NEXT] = header[H_FREE]
             header[H_FREE] = s
-

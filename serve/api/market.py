@@ -80,7 +80,9 @@ class MarketApi:
         terms = self.gateway.desk.terms_of(query.symbol)
         if query.from_id is None:
             rows = await self.gateway.pool.fetch(
-                "SELECT * FROM trades WHERE symbol = $1 ORDER BY trade_id DESC LIMIT $2", query.symbol, query.limit
+                "SELECT * FROM trades WHERE symbol = $1 ORDER BY trade_id DESC LIMIT $2",
+                query.symbol,
+                query.limit,
             )
             rows.reverse()
         else:
@@ -121,7 +123,8 @@ class MarketApi:
             query.interval,
             [
                 CandleView(
-                    row["at"] // 1_000_000, *(from_steps(row[name], terms.tick) for name in ("open", "high", "low", "close")),
+                    row["at"] // 1_000_000, from_steps(row["open"], terms.tick), from_steps(row["high"], terms.tick),
+                    from_steps(row["low"], terms.tick), from_steps(row["close"], terms.tick),
                     from_steps(int(row["volume"]), terms.lot), from_units(int(row["quote"]), terms.quote.scale),
                     int(row["trades"]), from_steps(int(row["taker_buy"]), terms.lot),
                 )
@@ -140,4 +143,6 @@ class MarketApi:
                 Awaitable[list[bytes | None]], self.gateway.redis.mget([f"{prefix}:{key}" for key in keys])
             )
         except Exception as error:
-            raise ApiError(Code.MARKET_DATA_UNAVAILABLE, "The market-data cache does not answer now.") from error
+            raise ApiError(
+                Code.MARKET_DATA_UNAVAILABLE, "The market-data cache does not answer now."
+            ) from error

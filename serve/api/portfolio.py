@@ -1,8 +1,9 @@
 """`/api/portfolio`: balances, positions, profit, performance over time; reset and top-up of the virtual money."""
 
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 
 from actors.config import INITIAL_QUOTE, REFERENCE_ASSET
@@ -113,7 +114,9 @@ def _total(amounts: Any) -> str:
     return format(sum((Decimal(a) for a in amounts), Decimal(0)), "f")
 
 
-def _balance(gateway: Gateway, asset_id: int, free: int, locked: int, value: int | None, equity: int | None) -> Balance:
+def _balance(
+    gateway: Gateway, asset_id: int, free: int, locked: int, value: int | None, equity: int | None
+) -> Balance:
     asset = gateway.assets[asset_id]
     reference = gateway.assets[gateway.desk.asset_ids[REFERENCE_ASSET]]
     return Balance(
@@ -161,7 +164,7 @@ def _value(gateway: Gateway, asset: str, units: int, prices: dict[str, int]) -> 
 async def _prices(gateway: Gateway) -> dict[str, int]:
     """Last prices in ticks; of symbols the cache knows."""
     try:
-        found: dict[bytes, bytes] = await gateway.redis.hgetall(f"{gateway.settings.prefix}:prices")  # type: ignore[misc]
+        found: Any = await cast(Awaitable[Any], gateway.redis.hgetall(f"{gateway.settings.prefix}:prices"))
     except Exception:
         return {}
     out = {}

@@ -34,6 +34,7 @@ IN_FLIGHT_LIMIT: Final = 64
 WAITING_LIMIT: Final = 100_000
 """More than the reports kept for a resume (`actors.history`): all of them may come at once."""
 
+
 class Place(Request, tag_field="op", tag="place", kw_only=True):
     id: RequestId = None
     orders: Annotated[list[Order], msgspec.Meta(min_length=1, max_length=MAX_BATCH)]
@@ -125,7 +126,9 @@ class OrdersSession(Session):
 
     def on_frame(self, frame: str | bytes, binary: bool) -> None:
         self.binary = binary
-        request = decode(_decode_msgpack if binary else _decode_json, frame, "MessagePack" if binary else "JSON")
+        request = decode(
+            _decode_msgpack if binary else _decode_json, frame, "MessagePack" if binary else "JSON"
+        )
         if isinstance(request, Ping):
             self.send({"id": request.id, "ok": True, "op": "pong"})
             return
@@ -135,7 +138,10 @@ class OrdersSession(Session):
         if not isinstance(request, SubscribeFrame):
             self._must_trade()
         if len(self._tasks) >= IN_FLIGHT_LIMIT:
-            error = ApiError(Code.OVERLOADED, f"More than {IN_FLIGHT_LIMIT} frames wait for their answer; nothing was done.")
+            error = ApiError(
+                Code.OVERLOADED,
+                f"More than {IN_FLIGHT_LIMIT} frames wait for their answer; nothing was done.",
+            )
             self.send(problem(request.id, error))
             return
         task = asyncio.create_task(self._answer(request))
@@ -165,7 +171,9 @@ class OrdersSession(Session):
         packed = []
         for k, one in enumerate(request.orders):
             if (one.order_id == 0) == (one.client_order_id is None):
-                raise ApiError(Code.VALIDATION, "Give either order_id or client_order_id.", f"orders[{k}].order_id")
+                raise ApiError(
+                    Code.VALIDATION, "Give either order_id or client_order_id.", f"orders[{k}].order_id"
+                )
             packed.append(desk.cancel(account, one.order_id, one.client_order_id))
         answers = await self._gateway.submit(account, packed)
         return {"results": [self._gateway.result(rows) for rows in answers]}
@@ -174,13 +182,19 @@ class OrdersSession(Session):
         results = []
         for one in request.orders:
             try:
-                results.append(OrderResult(order=await self._gateway.amend(self._account, one.order_id, one.quantity)))
+                results.append(
+                    OrderResult(order=await self._gateway.amend(self._account, one.order_id, one.quantity))
+                )
             except ApiError as error:
                 results.append(refused(error))
         return {"results": results}
 
     async def _replace(self, request: ReplaceFrame) -> dict[str, Any]:
-        return {"results": [OrderResult(order=await self._gateway.replace(self._account, request.order_id, request))]}
+        return {
+            "results": [
+                OrderResult(order=await self._gateway.replace(self._account, request.order_id, request))
+            ]
+        }
 
     async def _cancel_all(self, request: CancelAll) -> dict[str, Any]:
         symbol = None if request.symbol is None else self._gateway.desk.terms_of(request.symbol).symbol_id

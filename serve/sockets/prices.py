@@ -107,7 +107,9 @@ class PricesSession(Session):
 
     def on_frame(self, frame: str | bytes, binary: bool) -> None:
         self.binary = binary
-        request: Subscribe = decode(_decode_msgpack if binary else _decode_json, frame, "MessagePack" if binary else "JSON")
+        request: Subscribe = decode(
+            _decode_msgpack if binary else _decode_json, frame, "MessagePack" if binary else "JSON"
+        )
         if request.op == "ping":
             self.send({"id": request.id, "ok": True, "op": "pong"})
             return
@@ -126,7 +128,9 @@ class PricesSession(Session):
             self._keys -= keys
             return
         if len(self._keys | keys) > MAX_SUBSCRIPTIONS:
-            raise ApiError(Code.VALIDATION, f"At most {MAX_SUBSCRIPTIONS} subscriptions on one socket.", "symbols")
+            raise ApiError(
+                Code.VALIDATION, f"At most {MAX_SUBSCRIPTIONS} subscriptions on one socket.", "symbols"
+            )
         for key in sorted(keys - self._keys):
             self._bus.add(key, self)
         self._keys |= keys

@@ -1,5 +1,6 @@
-"""A small client of the public API, written against its documentation only: HTTP answers are checked against /openapi.json.
+"""A small client of the public API, written against its documentation only.
 
+Every HTTP answer is checked against /openapi.json.
 Knows nothing of the server's code.
 """
 
@@ -102,7 +103,7 @@ class Contract:
         if not reply.body and "content" not in described:
             return
         found = described["content"][media_type]
-        if "application/problem+json" == media_type:
+        if media_type == "application/problem+json":
             assert reply.code in found["examples"], f"{method} {template} does not document {reply.code}"
             assert set(reply.json) == PROBLEM_FIELDS
             assert reply.json["request_id"] == reply.headers["x-request-id"]
@@ -187,7 +188,7 @@ class Client:
     async def post(self, path: str, json: Any = None, status: int = 200) -> Any:
         return (await self.call("POST", path, json)).ok(status)
 
-    # -- trading --------------------------------------------------------------------------------------------------
+    # -- trading ---------------------------------------------------------------------------------------------
 
     async def buy(self, symbol: str, **order: Any) -> Json:
         found: Json = await self.post("/api/trading/buy", {"symbol": symbol, **order})
@@ -229,7 +230,7 @@ class Client:
         bid, offer = await eventually(ask, lambda pair: None not in pair, f"{symbol} has two sides")
         return Decimal(bid), Decimal(offer)
 
-    # -- sockets --------------------------------------------------------------------------------------------------
+    # -- sockets ---------------------------------------------------------------------------------------------
 
     @asynccontextmanager
     async def socket(self, path: str, *, binary: bool = False, **query: str) -> AsyncIterator["Socket"]:

@@ -35,10 +35,8 @@ class User(msgspec.Struct):
 class Exchange:
     """A running `raypit up` and what a client may know of it."""
 
-    def __init__(self, data: Path, output: Path, mark: str) -> None:
+    def __init__(self, data: Path) -> None:
         self.data = data
-        self.output = output
-        self.mark = mark
         state = json.loads((data / "raypit.json").read_text())
         self.url: str = state["url"]
         self.pid: int = state["pid"]
@@ -58,9 +56,7 @@ class Exchange:
             return json.load(answer)
 
     def register(self, name: str) -> User:
-        found = self.ask(
-            "/api/auth/register", {"username": f"{name}-{secrets.token_hex(4)}", "password": PASSWORD}
-        )
+        found = self.ask("/api/auth/register", {"username": f"{name}-{secrets.token_hex(4)}", "password": PASSWORD})
         return _user(found)
 
     def log_in(self, username: str) -> User:
@@ -74,7 +70,13 @@ def _user(found: Any) -> User:
 
 @pytest.fixture(scope="session")
 def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
-    """Asserts at the end that it ends in good order and leaves no process behind."""
+    """Asserts at the end that it ends in good order and leaves no process behind.
+
+    While writing tests: RAYPIT_TEST_ON=<data folder> takes an exchange that runs already, and leaves it so.
+    """
+    if running := os.environ.get("RAYPIT_TEST_ON"):
+        yield Exchange(Path(running))
+        return
     folder = tmp_path_factory.mktemp("exchange")
     data, output, mark = folder / "data", folder / "output.txt", secrets.token_hex(8)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAYPIT_")}
@@ -89,7 +91,7 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
         )
     try:
         _await_ready(process, output)
-        yield Exchange(data, output, mark)
+        yield Exchange(data)
         offspring = _processes(data, mark)
         assert process.poll() is None, f"the exchange ended by itself:\n{_tail(output)}"
         process.send_signal(signal.SIGTERM)
@@ -118,8 +120,11 @@ def _tail(output: Path) -> str:
 
 
 def _processes(data: Path, mark: str) -> dict[int, str]:
-    """pid -> its birth and command of every process of this instance: by the mark in its environment, or (those with an
-    environment of their own) by its working folder or command line inside the data folder."""
+    """pid -> birth and command of every process of this instance.
+
+    Known by the mark in its environment, or (those that have an environment of their own) by a working folder
+    or a command line that names the data folder.
+    """
     found = {}
     for entry in Path("/proc").glob("[0-9]*"):
         try:
@@ -144,12 +149,10 @@ def _birth(pid: int) -> str:
 
 
 def _still_there(processes: dict[int, str]) -> dict[int, str]:
-    return {
-        pid: told for pid, told in processes.items() if _birth(pid) and _birth(pid) == told.split(" ", 1)[0]
-    }
+    return {pid: told for pid, told in processes.items() if _birth(pid) and _birth(pid) == told.split(" ", 1)[0]}
 
 
-# -- users ----------------------------------------------------------------------------------------------------------
+# -- users ---------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
