@@ -8,7 +8,8 @@ While such a row is being committed, batches wait.
 import asyncio
 import time
 from collections import deque
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
@@ -39,6 +40,7 @@ from market.reasons import Reason
 from market.records import COMMAND
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 IN_FLIGHT_LIMIT: Final = 131_072
 """Commands sent to one book and not yet seen committed; beyond it new ones are refused with OVERLOADED."""
@@ -97,6 +99,7 @@ class AccountService:
         self._batches: list[deque[Batch]] = [deque() for _ in self.books]
         self._ops: deque[tuple[list[Op], asyncio.Future[None]]] = deque()
         self._committing = False
+        self._at_rest: deque[Callable[[], None]] = deque()
         self._recovering = True
         self._wake = asyncio.Event()
         self._snapshots = SnapshotStore(settings.pg_dsn, self.name)
@@ -176,6 +179,8 @@ class AccountService:
             reports += self._apply(ops, ts_ns, debits=False)
             self._committing = False
             self.metrics.batches.inc()
+        while self._at_rest and not any(self._batches):
+            self._at_rest.popleft()()
         for made in reports:
             self._tell(made)
         for future in waiting:
@@ -208,9 +213,7 @@ class AccountService:
                 free = int(self.ledger.balances(op.account)[op.asset, 0])
                 if free + op.units < 0:
                     name = self.ledger.assets[op.asset].name
-                    raise Refused(
-                        "INSUFFICIENT_BALANCE", f"{name}: {-op.units} units asked for, {free} are free"
-                    )
+                    raise Refused("INSUFFICIENT_BALANCE", f"{name}: {-op.units} units asked for, {free} are free")
 
     async def _append(self, ops: list[Op], ts_ns: int = 0) -> None:
         row = OwnRow([book.seq - len(q) for book, q in zip(self.books, self._batches, strict=True)], ops)
@@ -252,9 +255,7 @@ class AccountService:
         sent = self._sent[batch.partition]
         if not sent:
             return
-        own = batch.commands["command_id"][
-            batch.commands["account"] % self.settings.account_actors == self.partition
-        ]
+        own = batch.commands["command_id"][batch.commands["account"] % self.settings.account_actors == self.partition]
         if not len(own):
             return
         newest = int(own[-1])
@@ -478,19 +479,30 @@ class AccountService:
                 saved = here
 
     async def snapshot(self) -> int:
-        while self._committing or any(self._batches):
-            await asyncio.sleep(0.001)
+        own_seq, position, payload = await self._when_settled(self._copy)
+        await self._snapshots.save(position, payload)
+        return own_seq
+
+    def _copy(self) -> tuple[int, int, bytes]:
         own_seq = self.own_seq
         state = _Snapshot(
             own_seq, [book.seq for book in self.books], sorted(self.quiet), self.ledger.snapshot(), self.history.save()
         )  # fmt: skip
-        await self._snapshots.save(own_seq + sum(state.positions), encoder.encode(state))
-        return own_seq
+        return own_seq, own_seq + sum(state.positions), encoder.encode(state)
+
+    async def _when_settled(self, ask: Callable[[], T]) -> T:
+        """Run `ask` when nothing received waits to be settled and nothing of our own is being committed."""
+        if not self._committing and not any(self._batches):
+            return ask()
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._at_rest.append(lambda: answer.set_result(ask()))
+        return await answer
 
     async def digest(self) -> dict[str, Any]:
         """Digest of the settled state and the journal positions it stands at; conservation beside it."""
-        while self._committing or any(self._batches):
-            await asyncio.sleep(0.001)
+        return await self._when_settled(self._digest)
+
+    def _digest(self) -> dict[str, Any]:
         totals = self.ledger.settled().totals()
         return {
             "own_seq": self.own_seq,
@@ -519,9 +531,7 @@ class AccountService:
         await self.journal.close()
 
 
-def apply_ops(
-    ledger: Ledger, ops: list[Op], ts_ns: int, debits: bool = True, others: bool = True
-) -> list[Records]:
+def apply_ops(ledger: Ledger, ops: list[Op], ts_ns: int, debits: bool = True, others: bool = True) -> list[Records]:
     """Apply the ops of one row: all debits first (held while the row is committed), then everything else."""
     made = []
     if debits:

@@ -1,7 +1,7 @@
 """The client's end of an account actor's stream: gateways and feeds submit commands and ask questions through it.
 
-Commands of one event-loop turn leave in one frame. Each command is answered by the report that carries its token; when the
-account actor goes away, waiting commands fail with `OutcomeUnknown` and new ones
+Commands of one event-loop turn leave in one frame. Each command is answered by the report that carries its token;
+when the account actor goes away, waiting commands fail with `OutcomeUnknown` and new ones
 with `LinkDown` until it is back.
 """
 

@@ -94,9 +94,7 @@ class BookService:
         await self._replay()
         # The first row of an epoch is an empty batch: what an older epoch still has under way now collides.
         await self._commit(np.zeros(0, COMMAND), np.zeros(0, EVENT))
-        log.info(
-            "book recovered", name=self.name, epoch=self.journal.epoch, seq=self.seq, from_snapshot=from_seq
-        )
+        log.info("book recovered", name=self.name, epoch=self.journal.epoch, seq=self.seq, from_snapshot=from_seq)
         self._server = await listen(self.settings.socket(self.name), self._on_frame, self._on_close)
 
     async def _replay(self) -> None:
@@ -106,9 +104,7 @@ class BookService:
             batch = decode_batch(row.payload)
             events = self._match(batch.commands)
             if events.tobytes() != batch.events.tobytes():
-                raise JournalCorrupt(
-                    f"{self.name}: seq {row.seq} matches to other events than it was journaled with"
-                )
+                raise JournalCorrupt(f"{self.name}: seq {row.seq} matches to other events than it was journaled with")
             self.seq = row.seq
             self.ts_ns = batch.ts_ns
 
@@ -127,9 +123,7 @@ class BookService:
                 matched = time.perf_counter()
                 payload = await self._commit(commands, events)
                 self._publish(payload)
-                self.metrics.batch(
-                    len(commands), events, matched - began, time.perf_counter() - matched, oldest
-                )
+                self.metrics.batch(len(commands), events, matched - began, time.perf_counter() - matched, oldest)
             if self._pending or self._at_rest:
                 self._wake.set()
             if time.monotonic() - self._snapshot_at > SNAPSHOT_EVERY_S and self.seq != self._snapshot_seq:
@@ -172,9 +166,7 @@ class BookService:
     async def _commit(self, commands: Records, events: Records) -> bytes:
         self.seq += 1
         self.ts_ns = max(self.ts_ns + 1, time.time_ns())
-        payload = encode_batch(
-            Batch(self.partition, self.journal.epoch, self.seq, self.ts_ns, commands, events)
-        )
+        payload = encode_batch(Batch(self.partition, self.journal.epoch, self.seq, self.ts_ns, commands, events))
         await self.journal.append(self.seq, self.ts_ns, payload)
         self._ring.append((self.seq, payload))
         self._ring_bytes += len(payload)
@@ -222,9 +214,7 @@ class BookService:
         behind = hello.after_seq + 1 < oldest
         link.send(
             Kind.WELCOME,
-            encoder.encode(
-                Welcome(self.journal.epoch, self.seq, behind, self._watermarks.get(hello.partition, 0))
-            ),
+            encoder.encode(Welcome(self.journal.epoch, self.seq, behind, self._watermarks.get(hello.partition, 0))),
         )
         if behind:
             return
@@ -250,9 +240,7 @@ class BookService:
     def _copy(self) -> tuple[int, bytes]:
         self._snapshot_at = time.monotonic()
         self._snapshot_seq = self.seq
-        state = BookSnapshot(
-            self.ts_ns, dict(self._watermarks), {k: b.snapshot() for k, b in self.books.items()}
-        )
+        state = BookSnapshot(self.ts_ns, dict(self._watermarks), {k: b.snapshot() for k, b in self.books.items()})
         return self.seq, msgspec.msgpack.encode(state)
 
     async def _save(self, seq: int, payload: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Runs the simulated market: steps its participants and trades for them through the account actors, as any gateway does."""
+"""Runs the simulated market: steps its participants and trades for them as any gateway does."""
 
 import asyncio
 import time
@@ -12,9 +12,9 @@ from actors.account_client import AccountClient
 from actors.config import Settings
 from actors.metrics import FeedMetrics
 from actors.wire import Records
+from market.agents import SimulatedMarket
 from market.enums import CommandKind
 from market.records import COMMAND, REPORT
-from market.agents import SimulatedMarket
 
 log = structlog.get_logger()
 

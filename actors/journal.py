@@ -1,7 +1,7 @@
 """The durable journal in PostgreSQL: one row per committed batch, primary key (stream, seq).
 
-`append` returns only when the row is on disk. Any exception from a write means "outcome unknown": reconnect, look for the
-row, decide. The primary key is the fence: a writer whose sequence number is taken by another epoch must end.
+`append` returns only when the row is on disk. Any exception from a write means "outcome unknown": reconnect, look
+for the row, decide. The primary key is the fence: a writer whose sequence number is taken by another epoch must end.
 """
 
 import asyncio
@@ -61,9 +61,7 @@ class Journal:
                 connection = await self._connected()
             await self._copy(connection, seq, ts_ns, payload)
         except Exception as error:
-            log.warning(
-                "journal write failed, outcome unknown", stream=self.stream, seq=seq, error=repr(error)
-            )
+            log.warning("journal write failed, outcome unknown", stream=self.stream, seq=seq, error=repr(error))
             self.stalled = True
             await self._resolve(seq, ts_ns, payload)
             self.stalled = False
@@ -88,9 +86,7 @@ class Journal:
                 if epoch == self.epoch:
                     return
                 if epoch is not None:
-                    raise Fenced(
-                        f"{self.stream} seq {seq} was written by epoch {epoch}, this is {self.epoch}"
-                    )
+                    raise Fenced(f"{self.stream} seq {seq} was written by epoch {epoch}, this is {self.epoch}")
                 await self._copy(connection, seq, ts_ns, payload)
                 return
             except Fenced:
@@ -105,8 +101,7 @@ class Journal:
         while until_seq is None or after_seq < until_seq:
             connection = await self._connected()
             rows = await connection.fetch(
-                "SELECT seq, epoch, ts_ns, payload FROM journal WHERE stream = $1 AND seq > $2 "
-                "ORDER BY seq LIMIT $3",
+                "SELECT seq, epoch, ts_ns, payload FROM journal WHERE stream = $1 AND seq > $2 ORDER BY seq LIMIT $3",
                 self.stream,
                 after_seq,
                 READ_CHUNK,

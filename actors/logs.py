@@ -15,9 +15,7 @@ KEPT: Final = 3
 def configure(data_dir: str, name: str) -> None:
     folder = Path(data_dir) / "logs"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    to_file = logging.handlers.RotatingFileHandler(
-        folder / f"{name}.log", maxBytes=MAX_BYTES, backupCount=KEPT
-    )
+    to_file = logging.handlers.RotatingFileHandler(folder / f"{name}.log", maxBytes=MAX_BYTES, backupCount=KEPT)
     to_stderr = logging.StreamHandler(sys.stderr)
     to_stderr.setLevel(logging.ERROR)
     root = logging.getLogger("raypit")

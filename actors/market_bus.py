@@ -1,7 +1,7 @@
 """The hot cache and the public market-data bus on the Redis protocol.
 
-Each message is encoded once, as the JSON that `/ws/prices` sends on; gateways forward the bytes. A cache: when it is away,
-trading goes on, and what was missed is simply replaced by what is newer.
+Each message is encoded once, as the JSON that `/ws/prices` sends on; gateways forward the bytes. A cache: when it is
+away, trading goes on, and what was missed is simply replaced by what is newer.
 """
 
 import contextlib
@@ -87,9 +87,7 @@ class MarketBus:
             levels = book.depth(side, DEPTH_CACHED)
             prices = levels["price_ticks"].tolist()
             lots = levels["qty_lots"].tolist()
-            sides.append(
-                [[from_steps(p, one.tick), from_steps(q, one.lot)] for p, q in zip(prices, lots, strict=True)]
-            )
+            sides.append([[from_steps(p, one.tick), from_steps(q, one.lot)] for p, q in zip(prices, lots, strict=True)])
         head = {"channel": "depth", "symbol": one.symbol, "last_update_id": book.exec_id, "ts_ns": ts_ns}
         published = _encode(head | {"bids": sides[0][:DEPTH_PUBLISHED], "asks": sides[1][:DEPTH_PUBLISHED]})
         cached = _encode(head | {"bids": sides[0], "asks": sides[1]})

@@ -48,9 +48,7 @@ class BookMetrics(ActorMetrics):
         self._batches = self.counter("raypit_journal_batches", "Journal rows committed")
         self._match = self.histogram("raypit_match_seconds", "Matching one batch")
         self._commit = self.histogram("raypit_commit_seconds", "Committing one batch to the journal")
-        self._wait = self.histogram(
-            "raypit_book_seconds", "From arrival of a batch's oldest command to its commit"
-        )
+        self._wait = self.histogram("raypit_book_seconds", "From arrival of a batch's oldest command to its commit")
 
     def batch(self, commands: int, events: Records, match_s: float, commit_s: float, oldest: float) -> None:
         kinds = np.bincount(events["kind"], minlength=len(EventKind))
@@ -72,9 +70,7 @@ class AccountMetrics(ActorMetrics):
         self.batches = self.counter("raypit_account_journal_batches", "Journal rows of the account stream")
         self.open_orders = self.gauge("raypit_open_orders", "Open orders")
         self.accounts = self.gauge("raypit_accounts", "Open accounts")
-        self.drift = self.gauge(
-            "raypit_conservation_drift_units", "Largest sum of postings over assets; must be 0"
-        )
+        self.drift = self.gauge("raypit_conservation_drift_units", "Largest sum of postings over assets; must be 0")
         self.links = self.gauge("raypit_gateway_links", "Connected gateways and feeds")
         self.admit_s = self.histogram("raypit_admit_seconds", "Admitting one frame of commands")
         self.settle_s = self.histogram("raypit_settle_seconds", "Settling one batch")
@@ -85,9 +81,7 @@ class ProjectorMetrics(ActorMetrics):
         super().__init__(actor)
         self.ticks = self.counter("raypit_ticks", "Public trades put on the tape")
         self.rows = self.counter("raypit_projected_rows", "Rows written to read models")
-        self.lag_s = self.gauge(
-            "raypit_projection_lag_seconds", "Age of the newest batch when it was projected"
-        )
+        self.lag_s = self.gauge("raypit_projection_lag_seconds", "Age of the newest batch when it was projected")
         self.cache_errors = self.counter("raypit_cache_errors", "Failed writes to the hot cache")
 
 

@@ -67,9 +67,7 @@ class ProjectorService:
             await self._shadow(partition)
             written = self._positions.get(book_name(partition), 0)
             self._written[partition] = written
-            follower = BookFollower(
-                self.settings.pg_dsn, partition, lambda: Hello("follower", NAME), self._on_batch
-            )
+            follower = BookFollower(self.settings.pg_dsn, partition, lambda: Hello("follower", NAME), self._on_batch)
             follower.seq = min(written, self._shadowed[partition])
             self._followers.append(follower)
         await self.bus.start()
@@ -153,9 +151,7 @@ class ProjectorService:
             while True:
                 try:
                     if connection is None or connection.is_closed():
-                        connection = await asyncpg.connect(
-                            self.settings.pg_dsn, timeout=5, command_timeout=60
-                        )
+                        connection = await asyncpg.connect(self.settings.pg_dsn, timeout=5, command_timeout=60)
                     await self._learn_quiet_if_new(connection, models)
                     self.metrics.rows.inc(await models.write(connection, NAME))
                     self.metrics.lag_s.set(self._lag_s)
@@ -179,9 +175,7 @@ class ProjectorService:
         self._users_seen |= new
         await self._learn_quiet(connection)
         quiet = models.quiet
-        models.orders = {
-            k: row for k, row in models.orders.items() if not row.created_ns or row.account not in quiet
-        }
+        models.orders = {k: row for k, row in models.orders.items() if not row.created_ns or row.account not in quiet}
         models.executions = [row for row in models.executions if row[0] not in quiet]
 
     async def _publish_loop(self) -> None:

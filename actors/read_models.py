@@ -80,15 +80,23 @@ class ReadModels:
     def _order(self, batch: Batch, e: Any, kind: int) -> None:
         order_id = int(e["order_id"])
         if kind == EventKind.ACCEPTED:
-            client_order_id = batch.commands[int(e["command_index"])]["client_order_id"].decode(
-                "ascii", "replace"
-            )
+            client_order_id = batch.commands[int(e["command_index"])]["client_order_id"].decode("ascii", "replace")
             self.orders[order_id] = OrderRow(
-                order_id, int(e["account"]), self._instruments[int(e["symbol"])].symbol, client_order_id,
-                int(e["side"]), int(e["ord_type"]), int(e["time_in_force"]), int(e["stp_mode"]), int(e["flags"]),
-                int(e["price_ticks"]), int(e["qty_lots"]), int(e["leaves_lots"]),
-                created_ns=batch.ts_ns, updated_ns=batch.ts_ns,
-            )  # fmt: skip
+                order_id,
+                int(e["account"]),
+                self._instruments[int(e["symbol"])].symbol,
+                client_order_id,
+                int(e["side"]),
+                int(e["ord_type"]),
+                int(e["time_in_force"]),
+                int(e["stp_mode"]),
+                int(e["flags"]),
+                int(e["price_ticks"]),
+                int(e["qty_lots"]),
+                int(e["leaves_lots"]),
+                created_ns=batch.ts_ns,
+                updated_ns=batch.ts_ns,
+            )
             return
         row = self.orders.setdefault(order_id, OrderRow(order_id))
         row.updated_ns = batch.ts_ns
@@ -141,7 +149,7 @@ class ReadModels:
                 int(e["quote_units"]),
                 received * ppm // PPM,
                 batch.ts_ns,
-            )  # fmt: skip
+            )
         )
 
     async def write(self, connection: asyncpg.Connection, projection: str) -> int:
@@ -174,11 +182,19 @@ class ReadModels:
         if new:
             await _insert(connection, "orders", 18, new)
         changed = [
-            (r.order_id, r.qty_lots, r.leaves_lots, r.cum_qty_lots, r.cum_quote_units, int(r.ord_status), r.reason,
-             r.updated_ns)
+            (
+                r.order_id,
+                r.qty_lots,
+                r.leaves_lots,
+                r.cum_qty_lots,
+                r.cum_quote_units,
+                int(r.ord_status),
+                r.reason,
+                r.updated_ns,
+            )
             for r in self.orders.values()
             if not r.created_ns
-        ]  # fmt: skip
+        ]
         if changed:
             await connection.executemany(
                 "UPDATE orders SET qty_lots = CASE WHEN $2::bigint < 0 THEN qty_lots ELSE $2 END, leaves_lots = $3, "
@@ -189,9 +205,7 @@ class ReadModels:
             )
 
 
-async def _insert(
-    connection: asyncpg.Connection, table: str, columns: int, rows: Iterable[tuple[Any, ...]]
-) -> None:
+async def _insert(connection: asyncpg.Connection, table: str, columns: int, rows: Iterable[tuple[Any, ...]]) -> None:
     rows = list(rows)
     if not rows:
         return

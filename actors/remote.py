@@ -1,8 +1,8 @@
 """Everything that Ray sees: the actor classes, their options, how they are made and found.
 
-A Ray actor here is a thin host: its service runs on an event loop of its own in a thread, so that Ray's calls (control,
-health, metrics) and the data plane do not wait for each other. When the service fails, the process ends and Ray revives it:
-the constructor is the recovery.
+A Ray actor here is a thin host: its service runs on an event loop of its own in a thread, so that Ray's calls
+(control, health, metrics) and the data plane do not wait for each other. When the service fails, the process ends and
+Ray revives it: the constructor is the recovery.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """Frames between actors: what the bytes on a stream mean. Pure encoding; no sockets.
 
-A frame is `u32 length | u8 kind | body`. Commands, batches and reports are the raw records of `market.records`; the rare
-rest is MessagePack. A BATCH body is exactly the journal row's payload.
+A frame is `u32 length | u8 kind | body`. Commands, batches and reports are the raw records of `market.records`; the
+rare rest is MessagePack. A BATCH body is exactly the journal row's payload.
 """
 
 import struct

@@ -86,9 +86,7 @@ def reachable_binary(binary: Binary, account: Account) -> Binary:
         )
     stamp = binary.path.stat()
     origin = f"{binary.path}:{binary.version_text}:{stamp.st_size}:{stamp.st_mtime_ns}"
-    name = (
-        f"raypit-{binary.path.name}-{binary.version_text}-{hashlib.sha256(origin.encode()).hexdigest()[:12]}"
-    )
+    name = f"raypit-{binary.path.name}-{binary.version_text}-{hashlib.sha256(origin.encode()).hexdigest()[:12]}"
     for base in COPY_BASES:
         path = base / name / binary.path.relative_to(binary.tree)
         if _copied(binary.tree, base / name) and _can_run(path, account):

@@ -116,9 +116,7 @@ class _Replay:
         try:
             async for batch in self._batches(name, seq, progress, task):
                 if match(books, batch.commands).tobytes() != batch.events.tobytes():
-                    self.differences.append(
-                        f"{name}: seq {batch.seq} matches to other events than were journaled"
-                    )
+                    self.differences.append(f"{name}: seq {batch.seq} matches to other events than were journaled")
                     return
         except JournalCorrupt as error:
             self.differences.append(str(error))
@@ -126,9 +124,7 @@ class _Replay:
         replayed = {self._instruments[k].symbol: book.digest() for k, book in books.items()}
         for symbol, digest in (digests or {}).items():
             if replayed.get(symbol) != digest:
-                self.differences.append(
-                    f"{name}: {symbol} is {digest} live and {replayed.get(symbol)} replayed"
-                )
+                self.differences.append(f"{name}: {symbol} is {digest} live and {replayed.get(symbol)} replayed")
         self.books[name] = {
             "seq": seq, "digests": replayed, "live_orders": sum(book.live_orders for book in books.values())
         }  # fmt: skip
@@ -141,9 +137,7 @@ class _Replay:
         own_seq = found["own_seq"] if found else self._newest.get(name, 0)
         ends = found["positions"] if found else [self._newest.get(one, 0) for one in books]
         task = progress.add_task(name, total=sum(ends))
-        streams = [
-            _Reader(self._batches(one, end, progress, task)) for one, end in zip(books, ends, strict=True)
-        ]
+        streams = [_Reader(self._batches(one, end, progress, task)) for one, end in zip(books, ends, strict=True)]
         try:
             async for row in self._rows(name, own_seq):
                 own = msgspec.msgpack.decode(row.payload, type=OwnRow)
@@ -208,9 +202,7 @@ class _Replay:
         if seq < until:
             raise JournalCorrupt(f"{stream}: ends at {seq}, {until} is live")
 
-    async def _batches(
-        self, stream: str, until: int, progress: Progress, task: TaskID
-    ) -> AsyncGenerator[Batch]:
+    async def _batches(self, stream: str, until: int, progress: Progress, task: TaskID) -> AsyncGenerator[Batch]:
         async with aclosing(self._rows(stream, until)) as rows:
             async for row in rows:
                 progress.advance(task)
@@ -241,9 +233,7 @@ def show(report: dict[str, Any], console: Console) -> None:
     for name, one in report["assets"].items():
         table.add_row(name, one["accounts"], one["fees"], one["deposits"], one["drift"])
     console.print(table)
-    table = Table(
-        title="partitions replayed from the journal" + (", equal to live" if report["live"] else "")
-    )
+    table = Table(title="partitions replayed from the journal" + (", equal to live" if report["live"] else ""))
     for column in ("partition", "at", "open orders", "digest"):
         table.add_column(column)
     for name, one in report["books"].items():

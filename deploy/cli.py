@@ -45,9 +45,7 @@ def up(
     port: Annotated[int | None, typer.Option(help="Port of API and pages; 0: a free one.")] = None,
     data: Annotated[str | None, typer.Option(help="Folder for everything that lasts.")] = None,
     feed: Annotated[str | None, typer.Option(help="`simulated` or `none`.")] = None,
-    rate: Annotated[
-        float | None, typer.Option(help="Commands/s of the simulated market, all symbols.")
-    ] = None,
+    rate: Annotated[float | None, typer.Option(help="Commands/s of the simulated market, all symbols.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the simulated market.")] = None,
     symbols: Annotated[int | None, typer.Option(help="Number of symbols.")] = None,
     book_actors: Annotated[int | None, typer.Option(help="Book partitions; for life.")] = None,
@@ -164,12 +162,8 @@ def _alive(pid: int) -> bool:
 def demo(
     data: Data = None,
     url: Annotated[str | None, typer.Option(help="Of an exchange elsewhere.")] = None,
-    loop: Annotated[
-        bool, typer.Option("--loop", help="Trade until Ctrl-C; one line an acknowledged order.")
-    ] = False,
-    record: Annotated[
-        str | None, typer.Option(help="With --loop: append acknowledged orders to this file.")
-    ] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Trade until Ctrl-C; one line an acknowledged order.")] = False,
+    record: Annotated[str | None, typer.Option(help="With --loop: append acknowledged orders to this file.")] = None,
 ) -> None:
     """Register a user, trade, and show what happened."""
     from deploy import demo as demonstration

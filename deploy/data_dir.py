@@ -152,9 +152,7 @@ class DataDir:
             )
         text = path.read_text().strip()
         if not text:
-            raise DataDirError(
-                f"The secret {path} is empty. Restore it from a backup, or delete it to get a new one."
-            )
+            raise DataDirError(f"The secret {path} is empty. Restore it from a backup, or delete it to get a new one.")
         return text
 
     def forget_secret(self, name: str) -> None:

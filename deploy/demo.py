@@ -1,6 +1,7 @@
 """`raypit demo`: a user's first minutes at the exchange, over its public API only.
 
-The tour registers, buys at the market, lets an order rest until the market fills it, cancels another, and adds the balances up.
+The tour registers, buys at the market, lets an order rest until the market fills it, cancels another, and adds the
+balances up.
 The loop trades until stopped and records what was acknowledged, so that a crash in between can be judged.
 """
 
@@ -41,9 +42,7 @@ class Client:
         async with self._session.request(method, path, json=body, params=query, headers=headers) as answer:
             content = await answer.json(content_type=None)
             if answer.status >= 400:
-                raise DemoError(
-                    f"{method} {path}: {answer.status} {content.get('code')}: {content.get('detail')}"
-                )
+                raise DemoError(f"{method} {path}: {answer.status} {content.get('code')}: {content.get('detail')}")
             return content
 
     async def register(self) -> None:
@@ -64,9 +63,7 @@ class Client:
     @asynccontextmanager
     async def private(self) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         """The order socket, subscribed to the private stream."""
-        async with self._session.ws_connect(
-            "/ws/orders", headers={"Authorization": f"Bearer {self.token}"}
-        ) as ws:
+        async with self._session.ws_connect("/ws/orders", headers={"Authorization": f"Bearer {self.token}"}) as ws:
             await ws.receive_json()
             await ws.send_json({"op": "subscribe", "id": 0})
             await ws.receive_json()
@@ -107,23 +104,22 @@ async def _tour(url: str, out: Console) -> None:
             with out.status("waiting until the market takes it"):
                 filled = await _await_fill(client, ws, resting)
             _show_orders(out, "filled by the market", [filled])
+            low = (bid * 9 / 10).quantize(Decimal("0.01"))
             far = await client.call(
                 "POST",
                 "/api/trading/buy",
-                {"symbol": SYMBOL, "type": "LIMIT", "quantity": "0.01", "price": str((bid * 9 / 10).quantize(Decimal("0.01")))},
-            )  # fmt: skip
+                {"symbol": SYMBOL, "type": "LIMIT", "quantity": "0.01", "price": str(low)},
+            )
             canceled = await client.call("DELETE", f"/api/trading/orders/{far['order_id']}")
             _show_orders(out, "a limit buy 10 % below the market, and its cancel", [far, canceled])
         await _add_up(client, out, started)
 
 
-async def _await_fill(
-    client: Client, ws: aiohttp.ClientWebSocketResponse, order: dict[str, Any]
-) -> dict[str, Any]:
+async def _await_fill(client: Client, ws: aiohttp.ClientWebSocketResponse, order: dict[str, Any]) -> dict[str, Any]:
     """Wait for the private stream to tell that the order is filled; move it when the market leaves it behind."""
     try:
         async with asyncio.timeout(FILL_LIMIT_S):
-            while order["status"] not in ("FILLED",):
+            while order["status"] != "FILLED":
                 message = await ws.receive_json()
                 told = message.get("order")
                 if told is not None and told["order_id"] == order["order_id"]:
@@ -141,9 +137,7 @@ async def _add_up(client: Client, out: Console, started: dict[str, Any]) -> None
     """Balances = what there was + what executions brought - what they took - commissions, to the last unit."""
     portfolio = await client.call("GET", "/api/portfolio")
     executions = await _all_executions(client)
-    expected: dict[str, Decimal] = {
-        b["asset"]: Decimal(b["free"]) + Decimal(b["locked"]) for b in started["balances"]
-    }
+    expected: dict[str, Decimal] = {b["asset"]: Decimal(b["free"]) + Decimal(b["locked"]) for b in started["balances"]}
     for one in executions:
         base, quote = SYMBOL.removesuffix("USDT"), "USDT"
         sign = 1 if one["side"] == "BUY" else -1
@@ -159,9 +153,7 @@ async def _add_up(client: Client, out: Console, started: dict[str, Any]) -> None
         same = held == expected[balance["asset"]]
         wrong += [] if same else [balance["asset"]]
         mark = "[green]adds up[/]" if same else "[red]differs[/]"
-        table.add_row(
-            balance["asset"], balance["free"], balance["locked"], f"{expected[balance['asset']]:f}", mark
-        )
+        table.add_row(balance["asset"], balance["free"], balance["locked"], f"{expected[balance['asset']]:f}", mark)
     out.print(table)
     out.print(f"equity {portfolio['equity']} {portfolio['reference_asset']}", highlight=False)
     if wrong:
@@ -186,9 +178,7 @@ async def _all_executions(client: Client) -> list[dict[str, Any]]:
 def _show_orders(out: Console, title: str, orders: list[dict[str, Any]]) -> None:
     table = Table(title=title)
     for column in ("order", "side", "type", "price", "quantity", "executed", "average", "status"):
-        table.add_column(
-            column, justify="right" if column in ("price", "quantity", "executed", "average") else "left"
-        )
+        table.add_column(column, justify="right" if column in ("price", "quantity", "executed", "average") else "left")
     for one in orders:
         price = "-" if one["type"] == "MARKET" else one["price"]
         table.add_row(
@@ -219,7 +209,7 @@ def loop(url: str, record: str | None, out: Console) -> None:
 async def _loop(url: str, record: str | None, out: Console) -> None:
     async with _client(url) as client:
         out.print(f"registered [bold]{client.name}[/]; Ctrl-C ends", highlight=False)
-        log = None if record is None else Path(record).open("a")
+        log = None if record is None else Path(record).open("a")  # noqa: ASYNC230, SIM115  it lives as long as we
         if log is not None:
             _write(log, {"user": client.name, "token": client.token})
         turn = bought = 0

@@ -100,9 +100,7 @@ def _memory() -> Finding:
 def _shared_memory() -> Finding:
     folder = Path("/dev/shm")  # noqa: S108  measured, not written
     if not folder.is_dir():
-        return Finding(
-            "Shared memory", False, "no /dev/shm", "Mount a tmpfs there: mount -t tmpfs tmpfs /dev/shm"
-        )
+        return Finding("Shared memory", False, "no /dev/shm", "Mount a tmpfs there: mount -t tmpfs tmpfs /dev/shm")
     usage = shutil.disk_usage(folder)
     return _finding(
         "Shared memory",
@@ -154,8 +152,7 @@ def _open_files() -> Finding:
         "Open files",
         soft == resource.RLIM_INFINITY or soft >= OPEN_FILES_LEAST,
         f"{_limit(soft)} (hard limit {_limit(hard)})",
-        "Raise it before the start: ulimit -n 65536 "
-        "(systemd: LimitNOFILE=65536; docker run --ulimit nofile=65536).",
+        "Raise it before the start: ulimit -n 65536 (systemd: LimitNOFILE=65536; docker run --ulimit nofile=65536).",
     )
 
 
@@ -171,11 +168,7 @@ def _disk(data: Path) -> Finding:
 
 def usable_cores() -> float:
     """Cores this process may use: its affinity, and its container's quota when that is less."""
-    cores = (
-        float(len(os.sched_getaffinity(0)))
-        if hasattr(os, "sched_getaffinity")
-        else float(os.cpu_count() or 1)
-    )
+    cores = float(len(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else float(os.cpu_count() or 1)
     with contextlib.suppress(OSError, ValueError):
         quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
         cores = min(cores, float(quota) / float(period))  # "max" is no number: no quota

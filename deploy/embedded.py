@@ -223,11 +223,7 @@ class EmbeddedServer(ABC):
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=0o700)
         found = folder.lstat()
-        if (
-            not stat.S_ISDIR(found.st_mode)
-            or found.st_mode & 0o077
-            or found.st_uid not in (os.geteuid(), account.uid)
-        ):
+        if not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077 or found.st_uid not in (os.geteuid(), account.uid):
             raise ServiceError(f"{folder} is not a private folder of ours. Remove it, then start again.")
         give_folder(folder, account)
         return folder

@@ -58,14 +58,10 @@ def read_migrations(folder: Path = MIGRATIONS) -> list[Migration]:
             raise MigrationError(f"{path.name} is not called NNNN_name.sql (lower case). Rename it.")
         version = int(parts[1])
         if version in found:
-            raise MigrationError(
-                f"{found[version].name} and {path.stem} have one number. Renumber the newer one."
-            )
+            raise MigrationError(f"{found[version].name} and {path.stem} have one number. Renumber the newer one.")
         sql = path.read_text(encoding="utf-8")  # text mode: a checkout with CRLF has the same checksum
         if control := _TRANSACTION_CONTROL.search(sql):
-            raise MigrationError(
-                f"{path.name} says {control[1].upper()}. Remove it: each file is one transaction."
-            )
+            raise MigrationError(f"{path.name} says {control[1].upper()}. Remove it: each file is one transaction.")
         found[version] = Migration(version, path.stem, sql)
     return list(found.values())
 
@@ -82,9 +78,7 @@ async def migrate(dsn: str, folder: Path = MIGRATIONS) -> list[str]:
     try:
         await _lock(connection)
         await connection.execute(_TABLE)
-        applied = await connection.fetch(
-            "SELECT version, name, checksum FROM schema_migrations ORDER BY version"
-        )
+        applied = await connection.fetch("SELECT version, name, checksum FROM schema_migrations ORDER BY version")
         missing = _missing(migrations, applied)
         for migration in missing:
             await _apply(connection, migration)
@@ -129,8 +123,7 @@ def _missing(migrations: Sequence[Migration], applied: "Sequence[Record]") -> li
     for migration in known.values():
         if migration.version < newest:
             raise MigrationError(
-                f"Migration {migration.name} was not applied but a later one was. "
-                f"Give it a number above {newest:04d}."
+                f"Migration {migration.name} was not applied but a later one was. Give it a number above {newest:04d}."
             )
     return list(known.values())
 

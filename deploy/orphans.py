@@ -1,7 +1,7 @@
 """Processes that an exchange of this data folder left behind: found by a mark in their environment, and ended.
 
-Ray's and HAProxy's children outlive a supervisor that was killed outright. Only the holder of the data folder's lock may
-call this: whoever carries the mark then belongs to a dead exchange.
+Ray's and HAProxy's children outlive a supervisor that was killed outright. Only the holder of the data folder's lock
+may call this: whoever carries the mark then belongs to a dead exchange.
 """
 
 import contextlib

@@ -184,11 +184,7 @@ class EmbeddedPostgres(EmbeddedServer):
             process.kill()
             process.wait()
         if code != 0:
-            outcome = (
-                f"ended with exit code {code}"
-                if code is not None
-                else f"took longer than {INIT_LIMIT_S:.0f} s"
-            )
+            outcome = f"ended with exit code {code}" if code is not None else f"took longer than {INIT_LIMIT_S:.0f} s"
             raise ServiceError(
                 f"{Path(command[0]).name} {outcome} in {cluster}. Mend what it says (disk space?), "
                 f"then start again. The end of {self.log.path}:\n{self.log.tail()}"

@@ -307,9 +307,7 @@ def _must_be_free(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise ServiceError(
-                f"cannot listen on {host}:{port}: {error.strerror}. Choose another --port."
-            ) from None
+            raise ServiceError(f"cannot listen on {host}:{port}: {error.strerror}. Choose another --port.") from None
 
 
 async def _keep_promises(connection: "asyncpg.Connection[Any]", options: Options) -> None:

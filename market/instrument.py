@@ -50,9 +50,7 @@ class Instrument(msgspec.Struct, frozen=True):
 
     @property
     def quote_units_per_tick_lot(self) -> int:
-        return _exact(
-            self.tick * self.lot * 10**self.quote.scale, f"{self.symbol}: tick x lot in quote units"
-        )
+        return _exact(self.tick * self.lot * 10**self.quote.scale, f"{self.symbol}: tick x lot in quote units")
 
     @property
     def base_units_per_lot(self) -> int:
@@ -62,9 +60,7 @@ class Instrument(msgspec.Struct, frozen=True):
         if self.max_price_ticks * self.max_qty_lots <= 0:
             raise ValueError(f"{self.symbol}: filters must be positive")
         if self.max_notional_units >= INT_LIMIT or self.max_qty_lots * self.base_units_per_lot >= INT_LIMIT:
-            raise ValueError(
-                f"{self.symbol}: the largest order does not fit 62 bits; lower the filter maxima"
-            )
+            raise ValueError(f"{self.symbol}: the largest order does not fit 62 bits; lower the filter maxima")
         _ = self.quote_units_per_tick_lot
 
 
@@ -85,7 +81,7 @@ def _exact(value: Decimal, what: str) -> int:
 
 def to_steps(value: Decimal, step: Decimal) -> int:
     """`value / step` as an exact integer >= 0; raises `OutOfRange` or `NotAMultiple`."""
-    if not value.is_finite() or value.is_signed() and value != 0 or value.adjusted() > 30:
+    if not value.is_finite() or (value.is_signed() and value != 0) or value.adjusted() > 30:
         raise OutOfRange(str(value))
     if value.adjusted() < -30 and value != 0:
         raise NotAMultiple(str(value))

@@ -246,9 +246,7 @@ class Grid:
     def _edges(self) -> Floats:
         """[symbol, ladder]: mirrored price where the ladder begins, in its cells."""
         cells = self.middle / self.cell
-        edges: Floats = (
-            LADDER_SIGN * cells[:, None] - self.half_spread[:, None] - LADDER_OFFSET
-        ) / LADDER_CELLS
+        edges: Floats = (LADDER_SIGN * cells[:, None] - self.half_spread[:, None] - LADDER_OFFSET) / LADDER_CELLS
         return edges
 
     @property
@@ -270,9 +268,7 @@ class Grid:
         """[symbol, maker place]: in typical levels."""
         return np.asarray(SHAPE[LADDER, self.top[:, LADDER] - goals])
 
-    def urgency(
-        self, goals: Ints, live: npt.NDArray[np.bool_], price: Ints, eaten: npt.NDArray[np.bool_]
-    ) -> Floats:
+    def urgency(self, goals: Ints, live: npt.NDArray[np.bool_], price: Ints, eaten: npt.NDArray[np.bool_]) -> Floats:
         """[symbol, maker place]: of a new order there, given what stands there now."""
         settled = live & (self._mirrored_cell(price) == goals)
         repair = np.where(live & self.ahead(price), AHEAD_URGENCY, 1.0)

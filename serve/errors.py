@@ -107,9 +107,7 @@ CATALOGUE: Final[dict[Code, ErrorSpec]] = {
     Code.UNAUTHENTICATED: ErrorSpec(
         401, "Not authenticated", "A valid access token is needed: `Authorization: Bearer <access_token>`."
     ),
-    Code.TOKEN_EXPIRED: ErrorSpec(
-        401, "Token expired", "The token has expired. Refresh the session or log in."
-    ),
+    Code.TOKEN_EXPIRED: ErrorSpec(401, "Token expired", "The token has expired. Refresh the session or log in."),
     Code.SESSION_REVOKED: ErrorSpec(401, "Session revoked", "This session was ended. Log in again."),
     Code.INVALID_CREDENTIALS: ErrorSpec(401, "Invalid credentials", "The username or the password is wrong."),
     Code.FORBIDDEN: ErrorSpec(403, "Forbidden", "Your role does not permit this."),
@@ -119,13 +117,9 @@ CATALOGUE: Final[dict[Code, ErrorSpec]] = {
     Code.TOO_MANY_ATTEMPTS: ErrorSpec(
         429, "Too many attempts", "Too many attempts. Wait as long as Retry-After says.", None, 60
     ),
-    Code.RATE_LIMITED: ErrorSpec(
-        429, "Rate limited", "Too many requests. Wait as long as Retry-After says.", None, 1
-    ),
+    Code.RATE_LIMITED: ErrorSpec(429, "Rate limited", "Too many requests. Wait as long as Retry-After says.", None, 1),
     Code.OVERLOADED: ErrorSpec(503, "Overloaded", f"Too much is under way. {_RETRY}", None, 1),
-    Code.UNAVAILABLE: ErrorSpec(
-        503, "Unavailable", "A service behind this one does not answer now.", None, 1
-    ),
+    Code.UNAVAILABLE: ErrorSpec(503, "Unavailable", "A service behind this one does not answer now.", None, 1),
     Code.ACCOUNT_UNAVAILABLE: ErrorSpec(
         503,
         "Trading account unavailable",
@@ -133,9 +127,7 @@ CATALOGUE: Final[dict[Code, ErrorSpec]] = {
         None,
         1,
     ),
-    Code.BOOK_UNAVAILABLE: ErrorSpec(
-        503, "Book unavailable", f"The book does not answer now. {_RETRY}", None, 1
-    ),
+    Code.BOOK_UNAVAILABLE: ErrorSpec(503, "Book unavailable", f"The book does not answer now. {_RETRY}", None, 1),
     Code.MARKET_DATA_UNAVAILABLE: ErrorSpec(
         503, "Market data unavailable", "There is no current market data for this symbol now.", None, 1
     ),
@@ -155,9 +147,7 @@ CATALOGUE: Final[dict[Code, ErrorSpec]] = {
     Code.DUPLICATE_CLIENT_ORDER_ID: ErrorSpec(
         409, "Duplicate client order id", "An order with this client_order_id exists.", "client_order_id"
     ),
-    Code.MAX_NUM_ORDERS: ErrorSpec(
-        422, "Too many open orders", "The account has as many open orders as permitted."
-    ),
+    Code.MAX_NUM_ORDERS: ErrorSpec(422, "Too many open orders", "The account has as many open orders as permitted."),
     Code.INSUFFICIENT_BALANCE: ErrorSpec(
         422, "Insufficient balance", "The free balance does not cover the order and its fees."
     ),

@@ -127,16 +127,12 @@ class Gateway:
         except OutcomeUnknown:
             raise ApiError(Code.STATUS_UNKNOWN) from None
         except LinkDown:
-            raise ApiError(
-                Code.BOOK_UNAVAILABLE, "The account does not answer now; nothing was done."
-            ) from None
+            raise ApiError(Code.BOOK_UNAVAILABLE, "The account does not answer now; nothing was done.") from None
         except Refused as refused:
             raise ApiError(Code.OVERLOADED, f"{refused.text}; nothing was done.") from None
 
     async def place(self, account: int, order: SideOrder, side: str) -> OrderView:
-        packed = self.desk.place(
-            account, order, _SIDES[side], self.new_client_order_id(order.client_order_id)
-        )  # type: ignore[arg-type]
+        packed = self.desk.place(account, order, _SIDES[side], self.new_client_order_id(order.client_order_id))  # type: ignore[arg-type]
         (rows,) = await self.submit(account, [packed])
         return self._viewed(rows)
 

@@ -44,14 +44,10 @@ token lives 15 minutes; `auth/refresh` gives the next one.
 
 
 def build_openapi(endpoints: Sequence[Endpoint], version: str) -> Json:
-    structs = [
-        struct for one in endpoints for struct in (one.request, one.query, one.params) if struct is not None
-    ]
+    structs = [struct for one in endpoints for struct in (one.request, one.query, one.params) if struct is not None]
     replies = [one.response for one in endpoints if one.response is not None and one.media_type == JSON]
     types = list(dict.fromkeys((*structs, *replies, Problem, Live, Ready)))
-    schemas, components = msgspec.json.schema_components(
-        types, schema_hook=_anything, ref_template=f"{REF}{{name}}"
-    )
+    schemas, components = msgspec.json.schema_components(types, schema_hook=_anything, ref_template=f"{REF}{{name}}")
     schema_of = dict(zip(types, schemas, strict=True))
     _describe_fields(types, components)
     paths: Json = {}
@@ -59,9 +55,7 @@ def build_openapi(endpoints: Sequence[Endpoint], version: str) -> Json:
         operations = paths.setdefault(f"/{endpoint.paths[0].strip('/')}", {})
         operations[endpoint.method.lower()] = _operation(endpoint, schema_of, components)
     paths[LIVE_PATH] = {"get": _probe("Is the process alive?", "getHealthLive", schema_of[Live], components)}
-    paths[READY_PATH] = {
-        "get": _probe("Is everything it needs there?", "getHealthReady", schema_of[Ready], components)
-    }
+    paths[READY_PATH] = {"get": _probe("Is everything it needs there?", "getHealthReady", schema_of[Ready], components)}
     paths[READY_PATH]["get"]["responses"]["503"] = {
         "description": "Not ready: it says which component and why.",
         "content": {JSON: {"schema": schema_of[Ready]}},

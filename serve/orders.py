@@ -54,8 +54,7 @@ _MARKET: Final = int(OrdType.MARKET)
 _TRADE: Final = int(ExecType.TRADE)
 _REFUSALS: Final = frozenset((int(ExecType.REJECTED), int(ExecType.CANCEL_REJECTED)))
 _ENDED: Final = frozenset(
-    int(one)
-    for one in (OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.EXPIRED_IN_MATCH)
+    int(one) for one in (OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.EXPIRED_IN_MATCH)
 )
 
 
@@ -74,7 +73,8 @@ class Grid:
         """As `from_steps`, for steps >= 0."""
         if self._per_unit == 1:
             return str(steps * self._per_step)
-        return self._format % divmod(steps * self._per_step, self._per_unit)
+        text: str = self._format % divmod(steps * self._per_step, self._per_unit)
+        return text
 
 
 class Terms:
@@ -110,9 +110,7 @@ class OrderDesk:
     def terms_of(self, symbol: str) -> Terms:
         terms = self.by_name.get(symbol)
         if terms is None:
-            raise ApiError(
-                Code.UNKNOWN_SYMBOL, f"{symbol} is not traded here; see /api/market/symbols.", "symbol"
-            )
+            raise ApiError(Code.UNKNOWN_SYMBOL, f"{symbol} is not traded here; see /api/market/symbols.", "symbol")
         return terms
 
     # -- commands -------------------------------------------------------------------------------------------------
@@ -134,9 +132,7 @@ class OrderDesk:
         )
         return self._new(CommandKind.REPLACE, account, wanted, target.side, client_order_id, target.order_id)
 
-    def _new(
-        self, kind: int, account: int, order: SideOrder, side: int, client_order_id: bytes, target: int
-    ) -> bytes:
+    def _new(self, kind: int, account: int, order: SideOrder, side: int, client_order_id: bytes, target: int) -> bytes:
         terms = self.by_name.get(order.symbol) or self.terms_of(order.symbol)
         price = qty = quote = flags = tif = 0
         ord_type = _ORD_TYPE[order.type]
@@ -260,7 +256,7 @@ class OrderDesk:
             return {
                 "channel": "orders", "seq": row.seq, "exec_type": "BALANCE", "ts_ns": row.ts_ns, "asset": asset.name,
                 "change": from_units(row.last_quote_units, asset.scale),
-                "balances": [[asset.name, from_units(row.base_free, asset.scale), from_units(row.base_locked, asset.scale)]],
+                "balances": [_held(asset, row.base_free, row.base_locked)],
             }  # fmt: skip
         terms = self.terms[row.symbol]
         told: dict[str, Any] = {
@@ -270,13 +266,18 @@ class OrderDesk:
             "ts_ns": row.ts_ns,
             "order": self.view([row]),
             "balances": [
-                [terms.base.name, from_units(row.base_free, terms.base.scale), from_units(row.base_locked, terms.base.scale)],
-                [terms.quote.name, from_units(row.quote_free, terms.quote.scale), from_units(row.quote_locked, terms.quote.scale)],
+                _held(terms.base, row.base_free, row.base_locked),
+                _held(terms.quote, row.quote_free, row.quote_locked),
             ],
-        }  # fmt: skip
+        }
         if row.exec_type == ExecType.TRADE:
             told["is_maker"] = bool(row.flags & REPORT_MAKER)
         return told
+
+
+def _held(asset: Asset, free: int, locked: int) -> list[str]:
+    """[name, free, locked]"""
+    return [asset.name, from_units(free, asset.scale), from_units(locked, asset.scale)]
 
 
 def _field_of(row: ReportRow) -> str | None:
@@ -299,13 +300,9 @@ def steps_of(value: Decimal | None, step: Decimal, field: str, code: Code, what:
     try:
         steps = to_steps(value, step)
     except NotAMultiple:
-        raise ApiError(
-            code, f"The {field} must be a multiple of the {what}, {step.normalize():f}.", field
-        ) from None
+        raise ApiError(code, f"The {field} must be a multiple of the {what}, {step.normalize():f}.", field) from None
     except (OutOfRange, InvalidOperation):  # the quotient has more digits than a division keeps
-        raise ApiError(
-            Code.VALIDATION, f"The {field} must be a finite, positive, reasonable number.", field
-        ) from None
+        raise ApiError(Code.VALIDATION, f"The {field} must be a finite, positive, reasonable number.", field) from None
     if steps <= 0:
         raise ApiError(Code.VALIDATION, f"The {field} must be above zero.", field)
     return steps

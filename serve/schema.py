@@ -1,7 +1,7 @@
 """The public structures of the trading API: what clients send and get. From these OpenAPI is generated.
 
-Prices, quantities and amounts are decimal strings in answers; requests take strings or JSON numbers. Times are integers:
-nanoseconds since the Unix epoch (`*_ns`) or milliseconds (`*_ms`).
+Prices, quantities and amounts are decimal strings in answers; requests take strings or JSON
+numbers. Times are integers: nanoseconds since the Unix epoch (`*_ns`) or milliseconds (`*_ms`).
 """
 
 from decimal import Decimal

@@ -58,13 +58,9 @@ def example_of(schema: Json, components: Json, depth: int = 0) -> Any:
 def _object_example(schema: Json, components: Json, depth: int) -> Json:
     if "properties" in schema:
         needed = schema.get("required", ()) if depth >= DEEP else schema["properties"]
-        return {
-            name: _field_example(name, schema["properties"][name], components, depth + 1) for name in needed
-        }
+        return {name: _field_example(name, schema["properties"][name], components, depth + 1) for name in needed}
     extra = schema.get("additionalProperties")
-    return (
-        {"name": example_of(extra, components, depth + 1)} if isinstance(extra, dict) and depth < DEEP else {}
-    )
+    return {"name": example_of(extra, components, depth + 1)} if isinstance(extra, dict) and depth < DEEP else {}
 
 
 def _field_example(name: str, schema: Json, components: Json, depth: int) -> Any:

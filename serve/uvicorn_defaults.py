@@ -18,9 +18,7 @@ def callback() -> list[Middleware]:
         return []
 
     def init(self: uvicorn.Config, *args: Any, **kwargs: Any) -> None:
-        kwargs["ws_per_message_deflate"] = (
-            False  # a zlib stream per socket costs more than the bytes it saves
-        )
+        kwargs["ws_per_message_deflate"] = False  # a zlib stream per socket costs more than the bytes it saves
         kwargs["ws_max_size"] = MAX_FRAME_BYTES
         kwargs["access_log"] = False
         kwargs["proxy_headers"] = False  # nobody before us sets them: a client could choose its own address

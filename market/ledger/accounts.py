@@ -117,9 +117,19 @@ class Ledger:
         self._grow_orders(n)
         reasons = np.zeros(n, np.int64)
         kernel.admit(
-            self._header, self._rows, self._counts, self._orders, self._ids, self._cids,
-            self._balances, self._table, commands, _words(commands, _WORDS_PER_COMMAND), ts_ns, reasons,
-        )  # fmt: skip
+            self._header,
+            self._rows,
+            self._counts,
+            self._orders,
+            self._ids,
+            self._cids,
+            self._balances,
+            self._table,
+            commands,
+            _words(commands, _WORDS_PER_COMMAND),
+            ts_ns,
+            reasons,
+        )
         if not reasons.any():
             return commands, np.zeros(0, REPORT)
         refused = reasons != 0
@@ -136,9 +146,20 @@ class Ledger:
         out["ord_status"] = OrdStatus.REJECTED
         out["reason"] = reasons
         for name in (
-            "side", "ord_type", "time_in_force", "stp_mode", "flags", "symbol", "account", "order_id",
-            "price_ticks", "qty_lots", "token", "gateway", "client_order_id",
-        ):  # fmt: skip
+            "side",
+            "ord_type",
+            "time_in_force",
+            "stp_mode",
+            "flags",
+            "symbol",
+            "account",
+            "order_id",
+            "price_ticks",
+            "qty_lots",
+            "token",
+            "gateway",
+            "client_order_id",
+        ):
             out[name] = commands[name]
         out["orig_order_id"] = commands["target_id"]
         out["command_kind"] = commands["kind"]
@@ -157,10 +178,23 @@ class Ledger:
         self._grow_orders(len(events))
         reports = self._reports
         n = kernel.settle(
-            self._header, self._rows, self._counts, self._orders, self._ids, self._cids, self._balances,
-            self._positions, self._table, commands, _words(commands, _WORDS_PER_COMMAND), events, ts_ns,
-            reports, _words(reports, _WORDS_PER_REPORT), np.zeros(len(commands), np.int64),
-        )  # fmt: skip
+            self._header,
+            self._rows,
+            self._counts,
+            self._orders,
+            self._ids,
+            self._cids,
+            self._balances,
+            self._positions,
+            self._table,
+            commands,
+            _words(commands, _WORDS_PER_COMMAND),
+            events,
+            ts_ns,
+            reports,
+            _words(reports, _WORDS_PER_REPORT),
+            np.zeros(len(commands), np.int64),
+        )
         return reports[:n].copy()
 
     def drop_pending(self) -> int:
@@ -175,7 +209,7 @@ class Ledger:
                 self._cids,
                 self._balances,
                 self._table,
-            )  # fmt: skip
+            )
         )
 
     def set_available(self, symbol: int, available: bool) -> None:
@@ -215,9 +249,7 @@ class Ledger:
         free = int(self._balances[row, asset, 0])
         outside = int(self._balances[ROW_EXTERNAL, asset, 0])
         if free + units < 0:
-            raise ValueError(
-                f"account has {free} free units of {self.assets[asset].name}, {-units} asked for"
-            )
+            raise ValueError(f"account has {free} free units of {self.assets[asset].name}, {-units} asked for")
         if free + units >= INT_LIMIT or abs(outside - units) >= INT_LIMIT:
             raise ValueError(f"the sum of all {self.assets[asset].name} would not fit; lower the amount")
         self._balances[row, asset, 0] += units
@@ -351,13 +383,15 @@ class Ledger:
         twin = self.settled()
         arrays = twin._arrays()
         head = _Head(
-            _MAGIC, self.partition, self.partitions, [one.symbol for one in self.instruments],
-            {name: list(array.shape) for name, array in arrays.items()}, twin.digest(),
-        )  # fmt: skip
-        encoded = msgspec.msgpack.encode(head)
-        return b"".join(
-            [len(encoded).to_bytes(4, "little"), encoded, *(a.tobytes() for a in arrays.values())]
+            _MAGIC,
+            self.partition,
+            self.partitions,
+            [one.symbol for one in self.instruments],
+            {name: list(array.shape) for name, array in arrays.items()},
+            twin.digest(),
         )
+        encoded = msgspec.msgpack.encode(head)
+        return b"".join([len(encoded).to_bytes(4, "little"), encoded, *(a.tobytes() for a in arrays.values())])
 
     @classmethod
     def restore(cls, instruments: Sequence[Instrument], data: bytes) -> "Ledger":

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, cast
 
-
 from actors.config import INITIAL_QUOTE, REFERENCE_ASSET
 from market.instrument import from_steps, from_units
 from serve.auth.principal import SIGNED_IN, TRADERS
@@ -75,10 +74,7 @@ class PortfolioApi:
         )  # fmt: skip
         scale = self.gateway.assets[self.gateway.desk.asset_ids[REFERENCE_ASSET]].scale
         return EquityHistory(
-            [
-                EquityPoint(int(row["at"].timestamp() * 1000), from_units(int(row["quote_units"]), scale))
-                for row in rows
-            ]
+            [EquityPoint(int(row["at"].timestamp() * 1000), from_units(int(row["quote_units"]), scale)) for row in rows]
         )
 
 
@@ -114,9 +110,7 @@ def _total(amounts: Any) -> str:
     return format(sum((Decimal(a) for a in amounts), Decimal(0)), "f")
 
 
-def _balance(
-    gateway: Gateway, asset_id: int, free: int, locked: int, value: int | None, equity: int | None
-) -> Balance:
+def _balance(gateway: Gateway, asset_id: int, free: int, locked: int, value: int | None, equity: int | None) -> Balance:
     asset = gateway.assets[asset_id]
     reference = gateway.assets[gateway.desk.asset_ids[REFERENCE_ASSET]]
     return Balance(

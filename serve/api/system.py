@@ -17,9 +17,8 @@ def endpoints(gateway: Gateway) -> list[Endpoint]:
     async def status(_: Context) -> SystemStatus:
         actors = await asyncio.gather(*(asyncio.to_thread(_ask, name) for name in names(gateway.settings)))
         ok = all(one.ok for one in actors)
-        return SystemStatus(
-            "ok" if ok else "degraded", VERSION, gateway.settings.symbols, round(time.time() - gateway.started, 1), actors
-        )  # fmt: skip
+        uptime_s = round(time.time() - gateway.started, 1)
+        return SystemStatus("ok" if ok else "degraded", VERSION, gateway.settings.symbols, uptime_s, actors)
 
     return [
         Endpoint("GET", "system/status", status, response=SystemStatus, tags=("system",), v1_only=True,

@@ -102,8 +102,7 @@ class TradingApi:
             wanted = [
                 one
                 for one in found
-                if (named is None or one.client_order_id == named)
-                and (before is None or one.order_id < before)
+                if (named is None or one.client_order_id == named) and (before is None or one.order_id < before)
             ]
             return OrderList(wanted[: query.limit])
         rows = await self.gateway.pool.fetch(

@@ -25,22 +25,16 @@ class Profile(msgspec.Struct, frozen=True):
     username: Annotated[str, msgspec.Meta(examples=["alice"])]
     email: Annotated[str | None, msgspec.Meta(examples=["alice@example.org"])]
     role: Annotated[Role, msgspec.Meta(examples=["user"])]
-    created_at: Annotated[
-        str, msgspec.Meta(description="UTC, ISO 8601.", examples=["2026-11-01T09:00:00.000000Z"])
-    ]
+    created_at: Annotated[str, msgspec.Meta(description="UTC, ISO 8601.", examples=["2026-11-01T09:00:00.000000Z"])]
 
 
 class SignedIn(msgspec.Struct, frozen=True):
     """A session's tokens and whose it is."""
 
-    access_token: Annotated[
-        str, msgspec.Meta(description="For the Authorization header.", examples=["eyJhbGciOi…"])
-    ]
+    access_token: Annotated[str, msgspec.Meta(description="For the Authorization header.", examples=["eyJhbGciOi…"])]
     token_type: Annotated[str, msgspec.Meta(examples=["Bearer"])]
     expires_in: Annotated[int, msgspec.Meta(description="Seconds the access token lives.", examples=[900])]
-    refresh_token: Annotated[
-        str, msgspec.Meta(description="Good once, for auth/refresh.", examples=["q3Zk…"])
-    ]
+    refresh_token: Annotated[str, msgspec.Meta(description="Good once, for auth/refresh.", examples=["q3Zk…"])]
     refresh_expires_in: Annotated[
         int, msgspec.Meta(description="Seconds the refresh token lives.", examples=[2_592_000])
     ]

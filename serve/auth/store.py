@@ -147,9 +147,7 @@ async def add_session(connection: Connection, user_id: int, address: str | None,
     return session_id
 
 
-async def add_refresh_token(
-    connection: Connection, token_hash: bytes, session_id: int, expires_at: datetime
-) -> None:
+async def add_refresh_token(connection: Connection, token_hash: bytes, session_id: int, expires_at: datetime) -> None:
     await connection.execute(
         """
         with renewed as (update sessions set expires_at = $3 where session_id = $2)
@@ -184,9 +182,7 @@ async def lock_refresh_token(connection: Connection, token_hash: bytes) -> Refre
 
 
 async def use_refresh_token(connection: Connection, token_hash: bytes) -> None:
-    await connection.execute(
-        "update refresh_tokens set used_at = clock_timestamp() where token_hash = $1", token_hash
-    )
+    await connection.execute("update refresh_tokens set used_at = clock_timestamp() where token_hash = $1", token_hash)
 
 
 async def get_session(connection: Connection, session_id: int, user_id: int) -> SessionRow | None:

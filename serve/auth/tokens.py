@@ -87,11 +87,7 @@ def _claims(found: dict[str, Any], now_s: float) -> Claims:
     role, issued_at, expires_at = Role(found["role"]), found["iat"], found["exp"]
     if type(issued_at) is not int or type(expires_at) is not int:
         raise TypeError
-    if (
-        role not in SIGNED_IN
-        or issued_at > now_s + CLOCK_SKEW_S
-        or expires_at > issued_at + ACCESS_LIFETIME_S
-    ):
+    if role not in SIGNED_IN or issued_at > now_s + CLOCK_SKEW_S or expires_at > issued_at + ACCESS_LIFETIME_S:
         raise ValueError
     return Claims(_identifier(found["sub"]), _identifier(found["sid"]), role, expires_at)
 

@@ -46,9 +46,7 @@ def build_app(
     version: str = "0.1.0",
 ) -> Starlette:
     """The application. `extra_routes` (sockets, pages, mounts) come after the endpoints, before the docs."""
-    operations = [
-        Operation(endpoint, path, authenticator) for endpoint in endpoints for path in endpoint.paths
-    ]
+    operations = [Operation(endpoint, path, authenticator) for endpoint in endpoints for path in endpoint.paths]
     middleware = []
     if cors_origins:
         # Tokens travel in a header, never in a cookie: an origin gets no more than it can ask for by itself.

@@ -180,9 +180,7 @@ class Gate:
             if status:
                 raise
             status = 500
-            await self._send(
-                problem_reply(ApiError(Code.INTERNAL), request_id), scope["method"], request_id, send
-            )
+            await self._send(problem_reply(ApiError(Code.INTERNAL), request_id), scope["method"], request_id, send)
         return status
 
 

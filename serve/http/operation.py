@@ -79,9 +79,7 @@ class Operation:
         assert self._authenticator is not None
         return await self._authenticator.authenticate(bearer_token(headers))
 
-    def _reply(
-        self, value: object, headers: Mapping[bytes, bytes], extra: list[tuple[bytes, bytes]]
-    ) -> Reply:
+    def _reply(self, value: object, headers: Mapping[bytes, bytes], extra: list[tuple[bytes, bytes]]) -> Reply:
         status = self.endpoint.status
         if self.endpoint.response is None:
             return Reply(status, b"", b"", extra)

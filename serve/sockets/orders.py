@@ -90,7 +90,7 @@ class Echo(Request, tag_field="op", tag="echo", kw_only=True):
     """The no-op that the benchmark measures orders against."""
 
     id: RequestId = None
-    orders: list[Order] = []
+    orders: list[Order] = msgspec.field(default_factory=list)
 
 
 Frame = Place | Cancel | AmendFrame | ReplaceFrame | CancelAll | SubscribeFrame | Ping | Echo
@@ -126,9 +126,7 @@ class OrdersSession(Session):
 
     def on_frame(self, frame: str | bytes, binary: bool) -> None:
         self.binary = binary
-        request = decode(
-            _decode_msgpack if binary else _decode_json, frame, "MessagePack" if binary else "JSON"
-        )
+        request = decode(_decode_msgpack if binary else _decode_json, frame, "MessagePack" if binary else "JSON")
         if isinstance(request, Ping):
             self.send({"id": request.id, "ok": True, "op": "pong"})
             return
@@ -171,9 +169,7 @@ class OrdersSession(Session):
         packed = []
         for k, one in enumerate(request.orders):
             if (one.order_id == 0) == (one.client_order_id is None):
-                raise ApiError(
-                    Code.VALIDATION, "Give either order_id or client_order_id.", f"orders[{k}].order_id"
-                )
+                raise ApiError(Code.VALIDATION, "Give either order_id or client_order_id.", f"orders[{k}].order_id")
             packed.append(desk.cancel(account, one.order_id, one.client_order_id))
         answers = await self._gateway.submit(account, packed)
         return {"results": [self._gateway.result(rows) for rows in answers]}
@@ -182,19 +178,13 @@ class OrdersSession(Session):
         results = []
         for one in request.orders:
             try:
-                results.append(
-                    OrderResult(order=await self._gateway.amend(self._account, one.order_id, one.quantity))
-                )
+                results.append(OrderResult(order=await self._gateway.amend(self._account, one.order_id, one.quantity)))
             except ApiError as error:
                 results.append(refused(error))
         return {"results": results}
 
     async def _replace(self, request: ReplaceFrame) -> dict[str, Any]:
-        return {
-            "results": [
-                OrderResult(order=await self._gateway.replace(self._account, request.order_id, request))
-            ]
-        }
+        return {"results": [OrderResult(order=await self._gateway.replace(self._account, request.order_id, request))]}
 
     async def _cancel_all(self, request: CancelAll) -> dict[str, Any]:
         symbol = None if request.symbol is None else self._gateway.desk.terms_of(request.symbol).symbol_id

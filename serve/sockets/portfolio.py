@@ -83,9 +83,7 @@ class PortfolioSession(Session):
 
     def on_frame(self, frame: str | bytes, binary: bool) -> None:
         self.binary = binary
-        request = decode(
-            _decode_msgpack if binary else _decode_json, frame, "MessagePack" if binary else "JSON"
-        )
+        request = decode(_decode_msgpack if binary else _decode_json, frame, "MessagePack" if binary else "JSON")
         self.send({"id": request.id, "ok": True, "op": "pong"})
 
     def restart(self) -> None:

@@ -1,4 +1,4 @@
-"""`/ws/prices`: tickers, depth and trades, as they come from the bus; each message was encoded once for all listeners."""
+"""`/ws/prices`: tickers, depth and trades, as they come from the bus, encoded once for all listeners."""
 
 import asyncio
 import contextlib
@@ -128,9 +128,7 @@ class PricesSession(Session):
             self._keys -= keys
             return
         if len(self._keys | keys) > MAX_SUBSCRIPTIONS:
-            raise ApiError(
-                Code.VALIDATION, f"At most {MAX_SUBSCRIPTIONS} subscriptions on one socket.", "symbols"
-            )
+            raise ApiError(Code.VALIDATION, f"At most {MAX_SUBSCRIPTIONS} subscriptions on one socket.", "symbols")
         for key in sorted(keys - self._keys):
             self._bus.add(key, self)
         self._keys |= keys

@@ -133,7 +133,8 @@ class Session:
             if frame is None:
                 return None
             self.binary = message.get("text") is None
-            decoded = (msgspec.msgpack if self.binary else msgspec.json).decode(frame)
+            codec: Any = msgspec.msgpack if self.binary else msgspec.json
+            decoded = codec.decode(frame)
             token = decoded["token"] if decoded.get("op") == "auth" else None
             return token if isinstance(token, str) else None
         except (TimeoutError, KeyError, AttributeError, TypeError, *UNREADABLE):

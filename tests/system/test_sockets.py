@@ -1,0 +1,633 @@
+"""The WebSocket API. Case ids (WS-...) are those of `serve/PROTOCOL.md`; one test checks that none is without a test."""
+
+import asyncio
+import itertools
+import re
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+import msgspec
+import pytest
+
+import serve
+from serve.sockets import outbox as outboxes
+from serve.sockets import session as sessions
+from serve.sockets.orders import IN_FLIGHT_LIMIT, OrdersSession
+from serve.sockets.outbox import Outbox
+from tests.system.client import Client, Closed, Json, Socket, eventually
+from tests.system.conftest import Exchange, User
+
+pytestmark = pytest.mark.system
+
+BTC: Final = "BTCUSDT"
+REST: Final = {"symbol": BTC, "side": "BUY", "type": "LIMIT", "price": "50000", "quantity": "0.0002"}
+"""Far below the market: it rests."""
+TAKE: Final = {"symbol": BTC, "side": "BUY", "type": "MARKET", "quantity": "0.001"}
+FORMATS: Final = pytest.mark.parametrize("binary", [False, True], ids=["json", "messagepack"])
+
+
+def orders_of(answer: Json) -> list[Json]:
+    assert answer["ok"] is True, answer
+    assert all(one["error"] is None for one in answer["results"]), answer
+    return [one["order"] for one in answer["results"]]
+
+
+def codes_of(answer: Json) -> list[str | None]:
+    assert answer["ok"] is True, answer
+    return [one["error"] and one["error"]["code"] for one in answer["results"]]
+
+
+async def closing(socket: Socket) -> tuple[int | None, str]:
+    """Code and reason of the close that comes next."""
+    with pytest.raises(Closed) as ended:
+        await socket.receive()
+    return ended.value.code, ended.value.reason
+
+
+def test_every_case_of_the_protocol_is_quoted_by_a_test() -> None:
+    text = (Path(serve.__file__).parent / "PROTOCOL.md").read_text()
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    case = re.compile(r"\b(?:WS|HT)-[A-Z]\d\d\b")
+    assert set(case.findall(text)) == set(case.findall(tests))
+
+
+# -- authenticating -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/ws/orders", "/ws/portfolio"])
+async def test_the_token_may_come_in_three_ways(exchange: Exchange, alice: User, path: str) -> None:
+    """WS-A01, WS-A02, WS-A03, WS-O01."""
+    account = 0
+    async with exchange.client(alice) as client:
+        account = (await client.portfolio())["account"]
+        async with client.socket(path) as socket:
+            first = await socket.receive()
+    async with exchange.client() as nobody:
+        async with nobody.socket(path, token=alice.access_token) as socket:
+            assert _same_kind(await socket.receive(), first)
+        for binary in (False, True):
+            async with nobody.socket(path, binary=binary) as socket:
+                await socket.send({"op": "auth", "token": alice.access_token})
+                assert _same_kind(await socket.receive(), first)
+                assert (await socket.ask("ping"))["op"] == "pong"
+    if path == "/ws/orders":
+        assert first == {"op": "welcome", "account": account}
+    else:
+        assert first["portfolio"]["account"] == account
+
+
+def _same_kind(one: Json, other: Json) -> bool:
+    return set(one) == set(other) and one.get("op") == other.get("op")
+
+
+@pytest.mark.parametrize("path", ["/ws/orders", "/ws/portfolio", "/ws/prices"])
+async def test_a_bad_token_is_told_and_the_socket_closed(exchange: Exchange, path: str) -> None:
+    """WS-A04, WS-A06."""
+    async with exchange.client() as nobody, nobody.socket(path, token="not-a-token") as socket:
+        told = await socket.receive()
+        assert (told["ok"], told["error"]["code"]) == (False, "UNAUTHENTICATED")
+        assert await closing(socket) == (1008, "authenticate with a valid access token")
+
+
+@pytest.mark.parametrize("frame", ['{"op":"ping"}', "no json", "[" * 5000, b"\xc1", '{"op":"auth","token":5}'])
+async def test_a_first_frame_that_is_no_token_closes_the_socket(exchange: Exchange, frame: str | bytes) -> None:
+    """WS-A04."""
+    async with exchange.client() as nobody, nobody.socket("/ws/orders") as socket:
+        await socket.send_raw(frame)
+        assert await closing(socket) == (1008, "authenticate with a valid access token")
+
+
+async def test_prices_need_no_token(anyone: Client) -> None:
+    """WS-A06."""
+    async with anyone.socket("/ws/prices") as socket:
+        assert await socket.ask("ping") == {"id": "ping-1", "ok": True, "op": "pong"}
+
+
+async def test_other_addresses_have_no_socket(anyone: Client) -> None:
+    with pytest.raises(aiohttp.WSServerHandshakeError):
+        async with anyone.socket("/ws/nothing"):
+            pass
+
+
+# -- frames ---------------------------------------------------------------------------------------------------------
+
+
+@FORMATS
+async def test_answers_carry_the_frame_s_id(trader: Client, binary: bool) -> None:
+    """WS-F01, WS-F08, WS-F09."""
+    async with trader.trading_socket(binary=binary) as socket:
+        for name in (0, -5, (1 << 63) - 1, "x", "", "n" * 64, None):
+            await socket.send({"op": "ping", "id": name})
+            assert await socket.answer() == {"id": name, "ok": True, "op": "pong"}
+        assert await socket.ask("echo", orders=[REST] * 3) == {"id": "echo-1", "ok": True, "orders": 3}
+        await socket.send({"op": "ping"})
+        assert await socket.answer() == {"id": None, "ok": True, "op": "pong"}
+        for name in (1.5, True, "n" * 65, [1], 1 << 63):
+            await socket.send({"op": "ping", "id": name})
+            told = await socket.answer()
+            assert (told["id"], told["error"]["code"], told["error"]["field"]) == (None, "VALIDATION", "id")
+
+
+async def test_the_format_follows_the_newest_frame(trader: Client) -> None:
+    """WS-F04."""
+    async with trader.socket("/ws/orders") as socket:
+        await socket.receive()
+        for frame, decode in (
+            (b"\x81\xa2op\xa4ping", msgspec.msgpack.decode),
+            ('{"op":"ping"}', msgspec.json.decode),
+            (b"\xc1", msgspec.msgpack.decode),
+        ):
+            await socket.send_raw(frame)
+            message = await socket._socket.receive(timeout=20)
+            assert isinstance(message.data, type(frame))
+            assert decode(message.data)["id"] is None
+
+
+async def test_frames_are_taken_in_the_order_they_come(trader: Client) -> None:
+    """WS-F05, WS-O12."""
+    async with trader.trading_socket() as socket:
+        for k in range(20):
+            await socket.send({"op": "place", "id": f"p{k}", "orders": [{**REST, "client_order_id": f"c{k}"}]})
+            await socket.send({"op": "cancel", "id": f"c{k}", "orders": [{"client_order_id": f"c{k}"}]})
+        answers = {}
+        for _ in range(40):
+            answer = await socket.answer()
+            answers[answer["id"]] = orders_of(answer)[0]["status"]
+        assert answers == {f"p{k}": "NEW" for k in range(20)} | {f"c{k}": "CANCELED" for k in range(20)}
+    assert (await trader.get("/api/trading/orders", open="true"))["orders"] == []
+
+
+async def test_a_frame_that_is_too_large_closes_the_socket(trader: Client) -> None:
+    """WS-F07."""
+    async with trader.trading_socket() as socket:
+        await socket.send_raw('{"op":"ping"}' + " " * ((1 << 20) - 13))
+        assert (await socket.answer())["op"] == "pong"
+        await socket.send_raw('{"op":"ping"}' + " " * ((1 << 20) - 12))
+        assert (await closing(socket))[0] == 1009
+
+
+# -- order entry ----------------------------------------------------------------------------------------------------
+
+
+@FORMATS
+async def test_place_one_and_many(trader: Client, binary: bool) -> None:
+    """WS-O02, WS-O03, WS-O04, WS-O05."""
+    async with trader.trading_socket(binary=binary) as socket:
+        (filled,) = orders_of(await socket.ask("place", orders=[TAKE]))
+        assert (filled["status"], filled["executed_quantity"]) == ("FILLED", "0.00100")
+        assert sum(Decimal(fill["quantity"]) for fill in filled["fills"]) == Decimal("0.001")
+
+        mixed = [
+            {**REST, "client_order_id": "a"},
+            {**REST, "price": "50000.001"},
+            {**REST, "client_order_id": "a"},
+            {**REST, "symbol": "NOPE"},
+            {**REST, "side": "SELL", "quantity": "1", "price": "200000"},
+            {**REST, "client_order_id": "b"},
+        ]
+        answer = await socket.ask("place", orders=mixed)
+        assert codes_of(answer) == [
+            None, "PRICE_FILTER", "DUPLICATE_CLIENT_ORDER_ID", "UNKNOWN_SYMBOL", "INSUFFICIENT_BALANCE", None,
+        ]  # fmt: skip
+        assert [one["order"] and one["order"]["client_order_id"] for one in answer["results"]][::5] == ["a", "b"]
+
+        before = await trader.standing()
+        await socket.send({"op": "place", "id": 1, "orders": [REST, {**REST, "side": "UP"}]})
+        refused = await socket.answer()
+        assert (refused["id"], refused["ok"], refused["error"]["field"]) == (1, False, "orders[1].side")
+        assert await trader.standing() == before
+
+
+async def test_a_thousand_orders_in_a_frame(trader: Client) -> None:
+    """WS-O03: of one symbol no more than its `max_num_orders` may be open or on their way."""
+    listed = (await trader.get("/api/market/symbols"))["symbols"]
+    limits = {one["symbol"]: one["max_num_orders"] for one in listed}
+    assert limits[BTC] == 200
+    async with trader.trading_socket() as socket:
+        answer = await socket.ask("place", orders=[{**REST, "time_in_force": "IOC"}] * 1000)
+        assert sorted(map(str, set(codes_of(answer)))) == ["MAX_NUM_ORDERS", "None"]
+        assert codes_of(answer)[:200] == [None] * 200
+        told = await socket.ask("place", orders=[REST] * 1001)
+        assert (told["error"]["code"], told["error"]["field"]) == ("VALIDATION", "orders")
+
+
+@FORMATS
+async def test_cancel_amend_replace_cancel_all(trader: Client, binary: bool) -> None:
+    """WS-O06, WS-O07, WS-O08, WS-O09."""
+    async with trader.trading_socket(binary=binary) as socket:
+        orders = [{**REST, "client_order_id": f"{k}"} for k in range(4)]
+        ids = [one["order_id"] for one in orders_of(await socket.ask("place", orders=orders))]
+
+        answer = await socket.ask(
+            "cancel",
+            orders=[{"order_id": ids[0]}, {"client_order_id": "1"}, {"order_id": ids[0]}, {"client_order_id": "9"}],
+        )
+        assert codes_of(answer) == [None, None, "UNKNOWN_ORDER", "UNKNOWN_ORDER"]
+        assert [one["error"]["field"] for one in answer["results"][2:]] == ["order_id", "client_order_id"]
+        assert [one["order"]["status"] for one in answer["results"][:2]] == ["CANCELED"] * 2
+
+        answer = await socket.ask(
+            "amend",
+            orders=[
+                {"order_id": ids[2], "quantity": "0.00015"},
+                {"order_id": ids[3], "quantity": "0.0003"},
+                {"order_id": ids[0], "quantity": "0.00015"},
+                {"order_id": ids[3], "quantity": "0.000000001"},
+                {"order_id": ids[3], "quantity": "0.00001"},
+            ],
+        )
+        assert codes_of(answer) == [None, "AMEND_NOT_REDUCED", "UNKNOWN_ORDER", "LOT_SIZE", "NOTIONAL"]
+        assert answer["results"][0]["order"]["quantity"] == "0.00015"
+
+        (replaced,) = orders_of(await socket.ask("replace", order_id=ids[2], quantity="0.0003", price="49999"))
+        assert (replaced["price"], replaced["quantity"]) == ("49999.00", "0.00030")
+        gone = await socket.ask("replace", order_id=ids[2], quantity="0.0003", price="49999")
+        assert (gone["ok"], gone["error"]["code"], gone["error"]["field"]) == (False, "UNKNOWN_ORDER", "order_id")
+
+        orders_of(
+            await socket.ask("place", orders=[{**REST, "symbol": "ETHUSDT", "price": "2000", "quantity": "0.01"}])
+        )
+        canceled = orders_of(await socket.ask("cancel_all", symbol=BTC))
+        assert {one["order_id"] for one in canceled} == {ids[3], replaced["order_id"]}
+        assert [one["symbol"] for one in orders_of(await socket.ask("cancel_all"))] == ["ETHUSDT"]
+        assert orders_of(await socket.ask("cancel_all")) == []
+
+
+async def test_a_paused_account_is_told_so(trader: Client) -> None:
+    """WS-O11."""
+    async with trader.trading_socket() as socket:
+        (resting,) = orders_of(await socket.ask("place", orders=[REST]))
+        await trader.post("/api/v1/trading/control", {"action": "pause"})
+        try:
+            assert codes_of(await socket.ask("place", orders=[REST, TAKE])) == ["ACCOUNT_PAUSED"] * 2
+            assert codes_of(await socket.ask("cancel", orders=[{"order_id": resting["order_id"]}])) == [None]
+        finally:
+            await trader.post("/api/v1/trading/control", {"action": "resume"})
+
+
+# -- private stream -------------------------------------------------------------------------------------------------
+
+
+@FORMATS
+async def test_the_private_stream_is_dense_and_tells_balances(trader: Client, binary: bool) -> None:
+    """WS-S01, WS-S02."""
+    async with trader.trading_socket(binary=binary) as socket:
+        at, _ = await trader.standing()
+        assert (await socket.ask("subscribe"))["seq"] == at
+        (resting,) = orders_of(await socket.ask("place", orders=[{**REST, "client_order_id": "mine"}]))
+        await socket.ask("amend", orders=[{"order_id": resting["order_id"], "quantity": "0.00015"}])
+        await socket.ask("cancel", orders=[{"client_order_id": "mine"}])
+        await socket.ask("place", orders=[{**REST, "time_in_force": "IOC"}])
+        await socket.ask("place", orders=[TAKE])
+        refused = await socket.ask("place", orders=[{**REST, "price": "1000", "quantity": "0.01"}])
+        assert codes_of(refused) == ["PERCENT_PRICE_BY_SIDE"]
+        await trader.post("/api/portfolio/top-up", {"asset": "USDT", "amount": "5"})
+        last, balances = await trader.standing()
+        events = await socket.until_seq(last)
+    assert [event["seq"] for event in events] == list(range(at + 1, last + 1))
+    kinds = [event["exec_type"] for event in events]
+    assert [kind for kind, _ in itertools.groupby(kinds)] == [
+        "NEW", "REPLACED", "CANCELED", "NEW", "EXPIRED", "NEW", "TRADE", "REJECTED", "BALANCE",
+    ]  # fmt: skip
+    assert events[-1]["change"] == "5.00000000"
+    told = {asset: (free, locked) for event in events for asset, free, locked in event["balances"]}
+    assert told["USDT"] == balances["USDT"]
+    assert told["BTC"] == balances["BTC"]
+    assert [event["order"]["status"] for event in events[:3]] == ["NEW", "NEW", "CANCELED"]
+    assert events[1]["order"]["quantity"] == "0.00015"
+    trade = next(event for event in events if event["exec_type"] == "TRADE")
+    assert trade["is_maker"] is False
+    assert len(trade["order"]["fills"]) == 1
+
+
+async def test_the_maker_hears_of_its_fill(trader: Client, other: Client) -> None:
+    """WS-S03."""
+    async with trader.trading_socket() as maker, other.trading_socket() as taker:
+        await maker.ask("subscribe")
+        for _ in range(10):  # a participant of the market may be faster than our taker
+            bid, ask = await trader.top_of_book(BTC)
+            price = str(bid + (ask - bid) / 2 // Decimal("0.01") * Decimal("0.01"))
+            await maker.send({"op": "place", "id": 1, "orders": [{**REST, "type": "LIMIT_MAKER", "price": price}]})
+            await taker.send(
+                {"op": "place", "id": 2, "orders": [{**REST, "side": "SELL", "price": price, "time_in_force": "IOC"}]}
+            )
+            answer, resting = await taker.answer(), await maker.answer()
+            if codes_of(answer) == ["INSUFFICIENT_BALANCE"]:
+                await other.buy(BTC, quantity="0.001")
+                continue
+            fills = [fill["trade_id"] for one in answer["results"] for fill in (one["order"] or {}).get("fills", ())]
+            if fills and codes_of(resting) == [None]:
+                break
+        (order,) = orders_of(resting)
+        heard = await maker.event(lambda e: e["exec_type"] == "TRADE" and e["order"]["order_id"] == order["order_id"])
+        assert heard["is_maker"] is True
+        assert heard["order"]["fills"][0]["trade_id"] in fills
+        assert Decimal(heard["order"]["fills"][0]["commission"]) * 1000 == Decimal(heard["order"]["executed_quantity"])
+
+
+@FORMATS
+async def test_resuming_gives_exactly_what_was_missed(trader: Client, binary: bool) -> None:
+    """WS-S04."""
+    async with trader.trading_socket() as socket:
+        await socket.ask("subscribe")
+        await socket.ask("place", orders=[REST])
+        seen = (await socket.event())["seq"]
+    for _ in range(3):
+        await trader.buy(BTC, quantity="0.001")
+    await trader.cancel_all()
+    last, _ = await trader.standing()
+    async with trader.trading_socket(binary=binary) as socket:
+        answer = await socket.ask("subscribe", from_seq=seen)
+        assert answer["seq"] == last, "what was missed comes before the answer"
+        assert [event["seq"] for event in socket.events] == list(range(seen + 1, last + 1))
+        socket.events.clear()
+        await socket.ask("place", orders=[REST])
+        assert [event["seq"] for event in socket.events] == [last + 1], "and then it goes on"
+    async with trader.trading_socket() as socket:
+        await socket.ask("subscribe", from_seq=last + 1)
+        assert socket.events == []
+
+
+async def test_two_sockets_of_one_account_hear_the_same(trader: Client) -> None:
+    """WS-S07."""
+    async with trader.trading_socket() as one, trader.trading_socket() as two:
+        await one.ask("subscribe")
+        at = (await two.ask("subscribe"))["seq"]
+        again = await one.ask("subscribe")
+        assert (again["error"]["code"], again["error"]["field"]) == ("VALIDATION", "op")
+        await one.ask("place", orders=[REST, REST])
+        assert await two.until_seq(at + 2) == one.events
+    async with trader.trading_socket() as three:
+        await three.ask("subscribe")
+        await trader.cancel_all()
+        assert [event["seq"] for event in await three.until_seq(at + 4)] == [at + 3, at + 4]
+
+
+async def test_a_resume_ahead_or_too_far_back_is_refused(trader: Client) -> None:
+    """WS-S05, WS-S06: 65,536 reports are kept, those of all accounts together."""
+    prices = {one["symbol"]: one for one in (await trader.get("/api/market/prices"))["prices"]}
+    batch = []
+    for one in (await trader.get("/api/market/symbols"))["symbols"]:
+        lot, tick = Decimal(one["lot_size"]), Decimal(one["tick_size"])
+        price = Decimal(prices[one["symbol"]]["last_price"]) / 2 // tick * tick
+        quantity = (Decimal(6) / price // lot + 1) * lot
+        batch += [{**REST, "symbol": one["symbol"], "price": str(price), "quantity": str(quantity)}] * 125
+    batch = [{**one, "time_in_force": "IOC"} for one in batch]
+    before, _ = await trader.standing()
+    async with trader.trading_socket() as socket:
+        ahead = await socket.ask("subscribe", from_seq=before + 1)
+        assert (ahead["error"]["code"], ahead["error"]["field"]) == ("VALIDATION", "from_seq")
+        assert str(before) in ahead["error"]["detail"]
+        frame = msgspec.json.encode({"op": "place", "orders": batch}).decode()
+        at = before
+        while at <= before + 65_536:
+            await socket.send_raw(frame)
+            assert len(orders_of(await socket.answer())) == 1000
+            at, _ = await trader.standing()
+        refused = await socket.ask("subscribe", from_seq=before)
+        assert (refused["error"]["code"], refused["error"]["field"]) == ("VALIDATION", "from_seq")
+        assert (await socket.ask("subscribe", from_seq=at - 10_000))["ok"], "more than a slow reader may let wait"
+        assert [event["seq"] for event in socket.events] == list(range(at - 9_999, at + 1))
+
+
+# -- portfolio ------------------------------------------------------------------------------------------------------
+
+
+@FORMATS
+async def test_the_portfolio_follows_a_fill(trader: Client, binary: bool) -> None:
+    """WS-P01, WS-P02, WS-P03."""
+    async with trader.socket("/ws/portfolio", binary=binary) as socket:
+        assert (await socket.ask("ping"))["op"] == "pong"
+        first = await socket.event()
+        assert first["channel"] == "portfolio"
+        assert first["portfolio"]["equity"] == "100000.00000000"
+        await trader.buy(BTC, quantity="0.001")
+        seq, balances = await trader.standing()
+        then = await socket.event(lambda event: event["seq"] >= seq)
+        told = {one["asset"]: (one["free"], one["locked"]) for one in then["portfolio"]["balances"]}
+        assert told == balances
+        again = await socket.event()
+        assert again["seq"] == seq, "valued anew without a change of its own"
+
+
+# -- market data ----------------------------------------------------------------------------------------------------
+
+
+async def test_all_channels_of_a_symbol(anyone: Client) -> None:
+    """WS-M01, WS-M02, WS-M03."""
+    async with anyone.socket("/ws/prices") as socket:
+        answer = await socket.ask("subscribe", channels=["ticker", "depth", "trades"], symbols=[BTC])
+        assert answer["subscriptions"] == 3
+        ticker = await socket.event(lambda event: event["channel"] == "ticker")
+        rest = (await anyone.get("/api/market/prices", symbol=BTC))["prices"][0]
+        assert set(ticker) - {"channel"} == set(rest)
+
+        updates, trade_ids = [], []
+        while len(updates) < 5 or len(trade_ids) < 3:
+            event = await socket.event()
+            assert event["symbol"] == BTC
+            if event["channel"] == "depth":
+                updates.append(event["last_update_id"])
+                bids, asks = ([Decimal(price) for price, _ in event[side]] for side in ("bids", "asks"))
+                assert 0 < len(bids) <= 20
+                assert bids == sorted(bids, reverse=True)
+                assert bids[0] < min(asks)
+            elif event["channel"] == "trades":
+                trade_ids += [trade["trade_id"] for trade in event["trades"]]
+                assert {trade["taker_side"] for trade in event["trades"]} <= {"BUY", "SELL"}
+        assert updates == sorted(updates)
+        assert trade_ids == list(range(trade_ids[0], trade_ids[0] + len(trade_ids))), "no trade is skipped"
+
+        async def tape() -> list[int]:
+            found = await anyone.get("/api/market/trades", symbol=BTC, from_id=trade_ids[0], limit=len(trade_ids))
+            return [trade["trade_id"] for trade in found["trades"]]
+
+        await eventually(tape, lambda found: found == trade_ids, "the tape has them too")
+
+
+async def test_subscriptions_change(anyone: Client) -> None:
+    """WS-M04, WS-M05."""
+    async with anyone.socket("/ws/prices") as socket:
+        assert (await socket.ask("subscribe"))["subscriptions"] == 24, "everything"
+        assert (await socket.ask("unsubscribe", channels=["trades", "depth"]))["subscriptions"] == 8
+        assert (await socket.ask("unsubscribe", symbols=[BTC]))["subscriptions"] == 7
+        assert (await socket.ask("subscribe", channels=["ticker"], symbols=[BTC]))["subscriptions"] == 8
+        for fields, code, field in (
+            ({"symbols": ["NOPE"]}, "UNKNOWN_SYMBOL", "symbols"),
+            ({"symbols": [BTC, "NOPE"]}, "UNKNOWN_SYMBOL", "symbols"),
+            ({"channels": ["candles"]}, "VALIDATION", "channels[0]"),
+            ({"channel": "ticker"}, "VALIDATION", "channel"),
+            ({"symbols": ["N" * 100_000]}, "UNKNOWN_SYMBOL", "symbols"),
+        ):
+            told = await socket.ask("subscribe", **fields)
+            assert (told["error"]["code"], told["error"]["field"]) == (code, field)
+            assert len(told["error"]["detail"]) <= 300
+        assert (await socket.ask("unsubscribe"))["subscriptions"] == 0
+        while True:  # what was queued before may still come; then nothing but answers
+            socket.events.clear()
+            await socket.ask("ping")
+            if not socket.events:
+                break
+
+
+async def test_subscriptions_in_the_address(anyone: Client) -> None:
+    """WS-M06."""
+    async with anyone.socket("/ws/prices", channels="ticker,depth", symbols=f"{BTC},ETHUSDT") as socket:
+        seen = set()
+        while len(seen) < 4:
+            event = await socket.event()
+            seen.add((event["channel"], event["symbol"]))
+        assert seen == {(channel, symbol) for channel in ("ticker", "depth") for symbol in (BTC, "ETHUSDT")}
+    for query, code, field in (
+        ({"symbols": "NOPE"}, "UNKNOWN_SYMBOL", "symbols"),
+        ({"channels": "candles"}, "VALIDATION", "channels[0]"),
+    ):
+        async with anyone.socket("/ws/prices", **query) as socket:
+            told = await socket.receive()
+            assert (told["error"]["code"], told["error"]["field"]) == (code, field)
+            assert (await socket.ask("ping"))["ok"], "the socket stays"
+
+
+async def test_a_messagepack_client_gets_market_data_as_json_text(anyone: Client) -> None:
+    """WS-M07: those messages are encoded once for everybody."""
+    async with anyone.socket("/ws/prices", binary=True) as socket:
+        assert (await socket.ask("subscribe", channels=["ticker"], symbols=[BTC]))["ok"]
+        message = await socket._socket.receive(timeout=20)
+        assert message.type is aiohttp.WSMsgType.TEXT
+
+
+# -- limits, with a transport that does as it is told ---------------------------------------------------------------
+
+
+class Transport:
+    """Takes messages while `open`; says what arrived."""
+
+    def __init__(self) -> None:
+        self.open = asyncio.Event()
+        self.taken: list[Any] = []
+        self.closed: tuple[int, str] | None = None
+        self.incoming: asyncio.Queue[Json] = asyncio.Queue()
+        self.headers: dict[str, str] = {}
+        self.query_params: dict[str, str] = {}
+
+    async def accept(self) -> None:
+        pass
+
+    async def receive(self) -> Json:
+        return await self.incoming.get()
+
+    async def send(self, message: Json) -> None:
+        await self.open.wait()
+        self.taken.append(message.get("text") or message.get("bytes"))
+
+    async def close(self, code: int, reason: str) -> None:
+        self.closed = (code, reason)
+
+
+def outbox_of(transport: Transport, limit: int = 5) -> Outbox:
+    return Outbox(transport, limit)  # type: ignore[arg-type]
+
+
+async def test_a_reader_that_lets_too_many_wait_is_cut_off() -> None:
+    """WS-L01: nothing follows a message that was lost."""
+    transport = Transport()
+    outbox = outbox_of(transport)
+    for k in range(8):
+        outbox.send(f"{k}")
+    transport.open.set()
+    await outbox.run()
+    assert transport.taken == []
+    assert transport.closed == (1013, "reads too slowly; reconnect and resume")
+
+
+async def test_bytes_are_limited_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """WS-L01."""
+    monkeypatch.setattr(outboxes, "WAITING_BYTES", 100)
+    transport = Transport()
+    transport.open.set()
+    outbox = outbox_of(transport, 1000)
+    writing = asyncio.create_task(outbox.run())
+    for _ in range(5):
+        outbox.send(b"x" * 90)
+        while len(transport.taken) < 1:
+            await asyncio.sleep(0)
+        transport.taken.clear()
+    assert transport.closed is None, "what was sent no longer counts"
+    outbox.send(b"x" * 60)
+    outbox.send(b"x" * 60)
+    await writing
+    assert transport.closed is not None
+
+
+async def test_states_are_conflated_and_events_kept() -> None:
+    """WS-L02."""
+    transport = Transport()
+    outbox = outbox_of(transport)
+    writing = asyncio.create_task(outbox.run())
+    for k in range(100):
+        outbox.replace("depth", f"depth {k}")
+        outbox.replace("ticker", f"ticker {k}")
+        if k % 25 == 0:
+            outbox.send(f"trade {k}")
+    transport.open.set()
+    outbox.close(1013, "restarting")
+    outbox.send("too late")
+    outbox.replace("depth", "too late")
+    await writing
+    assert transport.taken == ["trade 0", "trade 25", "trade 50", "trade 75", "depth 99", "ticker 99"]
+    assert transport.closed == (1013, "restarting")
+
+
+async def test_a_reader_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """WS-L03."""
+    monkeypatch.setattr(outboxes, "SEND_TIMEOUT_S", 0.01)
+    outbox = outbox_of(Transport())
+    outbox.send("never taken")
+    await outbox.run()
+    assert outbox.closed
+
+
+async def test_a_socket_without_a_token_is_closed_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """WS-A05."""
+    monkeypatch.setattr(sessions, "AUTH_TIMEOUT_S", 0.01)
+    transport = Transport()
+    transport.open.set()
+    session = OrdersSession(None, transport, None, sessions.SocketCount())  # type: ignore[arg-type]
+    await session.run()
+    assert transport.closed == (1008, "authenticate with a valid access token")
+
+
+async def test_too_many_frames_that_wait_are_refused() -> None:
+    """WS-F06."""
+
+    class Busy:
+        asked = 0
+
+        async def place_many(self, account: int, orders: list[Any]) -> list[Any]:
+            self.asked += 1
+            await asyncio.Event().wait()
+            return []
+
+    class Anyone:
+        async def authenticate(self, token: str) -> Any:
+            return sessions.Principal(1, "alice", sessions.Role.USER, 1)
+
+    busy, transport = Busy(), Transport()
+    transport.open.set()
+    session = OrdersSession(busy, transport, Anyone(), sessions.SocketCount())  # type: ignore[arg-type]
+    session.principal = await Anyone().authenticate("")
+    writing = asyncio.create_task(session.outbox.run())
+    frame = msgspec.json.encode({"op": "place", "id": 7, "orders": [REST]}).decode()
+    for _ in range(IN_FLIGHT_LIMIT + 1):
+        session.on_frame(frame, False)
+    while not transport.taken:
+        await asyncio.sleep(0)
+    (told,) = map(msgspec.json.decode, transport.taken)
+    assert (told["id"], told["error"]["code"]) == (7, "OVERLOADED")
+    assert busy.asked == IN_FLIGHT_LIMIT
+    session.restart()
+    await writing
+    assert transport.closed == (1013, "restarting; reconnect and resume from your last seq"), "WS-S08"
+    session.on_close()
