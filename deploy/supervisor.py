@@ -187,17 +187,18 @@ class Supervisor:
         """Restart what dies, until asked to stop."""
         misses = 0.0
         while not self._stopping.wait(WATCH_EVERY_S):
-            if self._postgres is not None and not self._postgres.alive():
-                log.error("PostgreSQL died, starting it anew")
-                self._postgres.start()
-            if self._valkey is not None and not self._valkey.alive():
-                log.error("Valkey died, starting it anew")
-                self._valkey.start()
-            misses = 0.0 if self._ray_answers() else misses + WATCH_EVERY_S
-            if misses >= RAY_PROBE_S:
-                log.error("Ray does not answer, starting it anew")
-                self._restart_ray()
-                misses = 0.0
+            try:
+                for server in (self._postgres, self._valkey):
+                    if server is not None and not server.alive():
+                        log.error("died, starting it anew", server=server.name)
+                        server.start()
+                misses = 0.0 if self._ray_answers() else misses + WATCH_EVERY_S
+                if misses >= RAY_PROBE_S:
+                    log.error("Ray does not answer, starting it anew")
+                    self._restart_ray()
+                    misses = 0.0
+            except Exception:
+                log.exception("restart failed, will be tried again")
 
     def _ray_answers(self) -> bool:
         import ray

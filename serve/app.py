@@ -64,6 +64,7 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
     """The application over a started gateway, and the tasks that keep it alive."""
     identity = Identity(gateway.pool, secret)
     sockets = SocketCount()
+    identity.on_sessions_revoked(sockets.end_revoked)
     bus = PriceBus(gateway)
     readiness = Readiness({"accounts": gateway.check_accounts, "database": gateway.check_database})
     metrics = GatewayMetrics(gateway.settings, sockets, bus)

@@ -1,6 +1,9 @@
 """What all sockets share: accepting, authenticating, reading frames, the limits."""
 
+from __future__ import annotations
+
 import asyncio
+from collections.abc import Collection
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
@@ -36,14 +39,20 @@ msgpack_encode = msgspec.msgpack.Encoder().encode
 
 
 class SocketCount:
-    """Open sockets by channel, for the limit and the metrics."""
+    """Open sockets: for the limit, the metrics, and to end those of revoked sessions."""
 
     def __init__(self) -> None:
         self.open: dict[str, int] = {}
+        self.sessions: set[Session] = set()
 
     @property
     def total(self) -> int:
-        return sum(self.open.values())
+        return len(self.sessions)
+
+    def end_revoked(self, session_ids: Collection[int]) -> None:
+        for session in self.sessions:
+            if session.principal is not None and session.principal.session_id in session_ids:
+                session.outbox.close(CLOSE_POLICY, "the session was ended; log in again")
 
 
 class Session:
@@ -67,16 +76,18 @@ class Session:
             await self.socket.close(CLOSE_TRY_LATER, "too many sockets; try later")
             return
         await self.socket.accept()
+        self._count.sessions.add(self)
         self._count.open[self.channel] = self._count.open.get(self.channel, 0) + 1
         writer = asyncio.create_task(self.outbox.run())
         try:
             await self._converse(writer)
         finally:
+            self._count.sessions.discard(self)
             self._count.open[self.channel] -= 1
             self.on_close()
             writer.cancel()
 
-    async def _converse(self, writer: "asyncio.Task[None]") -> None:
+    async def _converse(self, writer: asyncio.Task[None]) -> None:
         if not await self._authenticated():
             self.outbox.close(CLOSE_POLICY, "authenticate with a valid access token")
             await asyncio.wait({writer}, timeout=5)
