@@ -53,7 +53,7 @@ class Op(msgspec.Struct, array_like=True):
     """One thing that only the account's own journal knows."""
 
     kind: str
-    """open, post, forget, pause"""
+    """open, post, forget, pause; reset is expanded before it is journaled"""
     account: int
     asset: int = -1
     units: int = 0
@@ -194,9 +194,13 @@ class AccountService:
         while self._ops:
             group, future = self._ops.popleft()
             try:
+                group = self._expanded(group)
                 self._check(group)
             except (Refused, UnknownAccount) as error:
                 future.set_exception(error)
+                continue
+            except ValueError as error:
+                future.set_exception(Refused("ORDER_REJECTED", str(error)))
                 continue
             ops += group
             waiting.append(future)
@@ -204,16 +208,31 @@ class AccountService:
                 break  # the next group is checked against what this one leaves
         return ops, waiting
 
+    def _expanded(self, group: list[Op]) -> list[Op]:
+        """A reset becomes the postings that it means at this moment."""
+        return [one for op in group for one in (self._reset(op) if op.kind == "reset" else (op,))]
+
+    def _reset(self, op: Op) -> list[Op]:
+        """Balances back to `units` of one asset, positions forgotten; refused while orders are open."""
+        if self.ledger.open_symbols(op.account):
+            raise Refused("ORDER_REJECTED", "cancel all open orders first")
+        held = self.ledger.balances(op.account)[:, 0]
+        target = np.zeros_like(held)
+        target[op.asset] = op.units
+        delta = target - held
+        posts = [Op("post", op.account, int(k), int(delta[k])) for k in np.flatnonzero(delta)]
+        return [*posts, Op("forget", op.account)]
+
     def _check(self, group: list[Op]) -> None:
+        """What is committed must apply, now and in every replay."""
+        opened = {op.account for op in group if op.kind == "open"}
         for op in group:
-            if op.kind in ("post", "forget", "pause") and not self.ledger.is_open(op.account):
-                if not any(o.kind == "open" and o.account == op.account for o in group):
-                    raise UnknownAccount(op.account)
-            elif op.kind == "post" and op.units < 0:
-                free = int(self.ledger.balances(op.account)[op.asset, 0])
-                if free + op.units < 0:
-                    name = self.ledger.assets[op.asset].name
-                    raise Refused("INSUFFICIENT_BALANCE", f"{name}: {-op.units} units asked for, {free} are free")
+            if op.kind == "open":
+                self.ledger.check_open(op.account)
+            elif op.kind == "post":
+                self.ledger.check_post(op.account, op.asset, op.units, new=op.account in opened)
+            elif op.account not in opened and not self.ledger.is_open(op.account):
+                raise UnknownAccount(op.account)
 
     async def _append(self, ops: list[Op], ts_ns: int = 0) -> None:
         row = OwnRow([book.seq - len(q) for book, q in zip(self.books, self._batches, strict=True)], ops)
@@ -407,14 +426,7 @@ class AccountService:
 
     async def ask_reset(self, _: Link, account: int, asset: int, units: int) -> None:
         """Balances back to `units` of one asset; refused while orders are open."""
-        if self.ledger.open_symbols(account):
-            raise Refused("OPEN_ORDERS", "cancel all open orders first")
-        held = self.ledger.balances(account)[:, 0]
-        target = np.zeros_like(held)
-        target[asset] = units
-        delta = target - held
-        ops = [Op("post", account, int(k), int(delta[k])) for k in np.flatnonzero(delta)]
-        await self.submit([*ops, Op("forget", account)])
+        await self.submit([Op("reset", account, asset, units)])
 
     async def ask_account(self, _: Link, account: int) -> dict[str, Any]:
         """Balances and positions at one moment."""

@@ -59,6 +59,8 @@ class BookService:
         self.partition = partition
         self.instruments = settings.instruments()
         self.books = {k: Book(self.instruments[k], k) for k in settings.symbols_of(partition)}
+        self._owned = np.zeros(settings.symbols, np.bool_)
+        self._owned[list(self.books)] = True
         self.journal = Journal(settings.pg_dsn, self.name)
         self.seq = 0
         self.ts_ns = 0
@@ -184,7 +186,8 @@ class BookService:
         if kind == Kind.COMMANDS:
             partition = self._partition_of[link]
             commands = np.frombuffer(body, COMMAND)
-            if not np.isin(commands["symbol"], list(self.books)).all():
+            symbols = commands["symbol"]
+            if symbols.min() < 0 or symbols.max() >= len(self._owned) or not self._owned[symbols].all():
                 raise ValueError(f"{self.name} does not own all of these symbols")
             self._pending.append((link, partition, commands, time.perf_counter()))
             self._pending_count += len(commands)

@@ -7,6 +7,7 @@ amount of an account is the sum of what its open orders reserve.
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -56,6 +57,8 @@ Records = npt.NDArray[np.void]
 
 _WORDS_PER_COMMAND = COMMAND.itemsize // 8
 _WORDS_PER_REPORT = REPORT.itemsize // 8
+MAX_ROWS: Final = 4_000_000
+"""Accounts of one partition: a bound on what an account id can make us allocate."""
 _FIRST_ROWS = 64
 _FIRST_ORDERS = 1024
 _MAGIC = "raypit-ledger-1"
@@ -228,8 +231,7 @@ class Ledger:
 
     def open(self, account: int, maker_fee_ppm: int, taker_fee_ppm: int) -> bool:
         """Open an account; False when it was open already (redelivery is harmless)."""
-        if account % self.partitions != self.partition or account // self.partitions < SYSTEM_ROWS:
-            raise UnknownAccount(account)
+        self.check_open(account)
         row = account // self.partitions
         self._grow_rows(row + 1)
         if self._rows[row, R_STATE] & R_OPEN:
@@ -240,18 +242,30 @@ class Ledger:
         self._header[H_ROWS] = max(int(self._header[H_ROWS]), row + 1)
         return True
 
-    def post(self, account: int, asset: int, units: int, ts_ns: int) -> Records:
-        """Deposit (units > 0) or withdraw (< 0) free funds against the outside; returns the BALANCE report [1].
+    def check_open(self, account: int) -> None:
+        """UnknownAccount unless this partition can own the account."""
+        row = account // self.partitions
+        if account % self.partitions != self.partition or not SYSTEM_ROWS <= row < MAX_ROWS:
+            raise UnknownAccount(account)
 
-        Raises ValueError when the account has less free or a sum would leave 62 bits.
-        """
-        row = self._row(account)
-        free = int(self._balances[row, asset, 0])
+    def check_post(self, account: int, asset: int, units: int, new: bool = False) -> None:
+        """What `post` raises, without posting; `new`: the account is about to be opened."""
+        if not 0 <= asset < len(self.assets):
+            raise ValueError(f"there is no asset {asset}")
+        free = 0 if new else int(self._balances[self._row(account), asset, 0])
         outside = int(self._balances[ROW_EXTERNAL, asset, 0])
         if free + units < 0:
             raise ValueError(f"account has {free} free units of {self.assets[asset].name}, {-units} asked for")
         if free + units >= INT_LIMIT or abs(outside - units) >= INT_LIMIT:
             raise ValueError(f"the sum of all {self.assets[asset].name} would not fit; lower the amount")
+
+    def post(self, account: int, asset: int, units: int, ts_ns: int) -> Records:
+        """Deposit (units > 0) or withdraw (< 0) free funds against the outside; returns the BALANCE report [1].
+
+        Raises ValueError when the account has less free or a sum would leave 62 bits.
+        """
+        self.check_post(account, asset, units)
+        row = self._row(account)
         self._balances[row, asset, 0] += units
         self._balances[ROW_EXTERNAL, asset, 0] -= units
         self._rows[row, R_SEQ] += 1
