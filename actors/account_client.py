@@ -1,13 +1,14 @@
 """The client's end of an account actor's stream: gateways and feeds submit commands and ask questions through it.
 
 Commands of one event-loop turn leave in one frame. Each command is answered by the report that carries its token;
-when the account actor goes away, waiting commands fail with `OutcomeUnknown` and new ones
-with `LinkDown` until it is back.
+when the account actor goes away or does not answer in time, waiting commands fail with `OutcomeUnknown`, and
+new ones with `LinkDown` until it is back.
 """
 
 import asyncio
 import itertools
 import secrets
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -34,6 +35,10 @@ from market.records import REPORT
 log = structlog.get_logger()
 
 CALL_TIMEOUT_S: Final = 5.0
+COMMAND_TIMEOUT_S: Final = 10.0
+"""After that the outcome is unknown; the command may still be executed."""
+OVERDUE_EVERY_S: Final = 1.0
+"""One look at all of them: a timer for each command would cost more than sending it."""
 WAITING_LIMIT: Final = 100_000
 """Commands of this process that wait for an answer."""
 _RETRY_MOST_S: Final = 0.5
@@ -70,8 +75,9 @@ class AccountClient:
         self._resolve = resolve
         self._link: Link | None = None
         self._welcomed = asyncio.Event()
-        self._tokens = itertools.count(secrets.randbits(48) << 14 | 1)
+        self._next_token = secrets.randbits(48) << 14 | 1
         self._waiting: dict[int, tuple[_Waiting, int]] = {}
+        self._deadlines: deque[tuple[float, _Waiting]] = deque()
         self._out: list[Records] = []
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._call_ids = itertools.count(1)
@@ -135,14 +141,17 @@ class AccountClient:
         n = len(commands)
         if len(self._waiting) + n > WAITING_LIMIT:
             raise Refused("OVERLOADED", "too many orders wait for an answer")
-        first = next(self._tokens)
-        tokens = [first, *(next(self._tokens) for _ in range(n - 1))]
+        tokens = range(self._next_token, self._next_token + n)
+        self._next_token += n
         commands["token"] = tokens
         future: asyncio.Future[list[list[ReportRow]]] = self._loop.create_future()
-        answers: list[list[ReportRow]] = [[] for _ in range(n)]
+        answers: list[list[ReportRow]] = [[] for _ in tokens]
         entry = _Waiting(answers, future, n)
         for k, token in enumerate(tokens):
             self._waiting[token] = (entry, k)
+        if not self._deadlines:
+            self._loop.call_later(OVERDUE_EVERY_S, self._give_up)
+        self._deadlines.append((self._loop.time() + COMMAND_TIMEOUT_S, entry))
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(commands)
@@ -152,6 +161,16 @@ class AccountClient:
         out, self._out = self._out, []
         if out and self._link is not None:
             self._link.send(Kind.COMMANDS, b"".join([one.tobytes() for one in out]))
+
+    def _give_up(self) -> None:
+        """On commands that wait too long."""
+        now, deadlines = self._loop.time(), self._deadlines
+        while deadlines and (deadlines[0][1].future.done() or deadlines[0][0] <= now):
+            future = deadlines.popleft()[1].future
+            if not future.done():
+                future.set_exception(OutcomeUnknown(f"no answer in {COMMAND_TIMEOUT_S:.0f} s"))
+        if deadlines:
+            self._loop.call_later(OVERDUE_EVERY_S, self._give_up)
 
     # -- questions ------------------------------------------------------------------------------------------------
 

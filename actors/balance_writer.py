@@ -11,7 +11,6 @@ import structlog
 
 from actors.config import REFERENCE_ASSET, Settings
 from actors.wire import Records
-from market.ledger.layout import I_BASE_PER_LOT, I_LAST, I_QUOTE, I_QUOTE_PER_TICK_LOT
 
 if TYPE_CHECKING:
     from actors.account_actor import AccountService
@@ -89,11 +88,10 @@ class BalanceWriter:
         """All assets at their last price, in units of the reference asset."""
         ledger = self._service.ledger
         total = ledger.balances(account).sum(axis=1)
-        reference = ledger.asset_ids[REFERENCE_ASSET]
-        worth = int(total[reference])
+        prices = ledger.last_prices()
+        worth = int(total[ledger.asset_ids[REFERENCE_ASSET]])
         for k, one in enumerate(ledger.instruments):
-            row = ledger._table[k]
-            if row[I_QUOTE] == reference:
-                lots = int(total[ledger.asset_ids[one.base.name]]) // int(row[I_BASE_PER_LOT])
-                worth += lots * int(row[I_LAST]) * int(row[I_QUOTE_PER_TICK_LOT])
+            if one.quote.name == REFERENCE_ASSET and k in prices:
+                lots = int(total[ledger.asset_ids[one.base.name]]) // one.base_units_per_lot
+                worth += lots * prices[k] * one.quote_units_per_tick_lot
         return worth

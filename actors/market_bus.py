@@ -5,6 +5,7 @@ away, trading goes on, and what was missed is simply replaced by what is newer.
 """
 
 import contextlib
+from decimal import Decimal
 from typing import Any, Final, cast
 
 import msgspec
@@ -16,7 +17,7 @@ from actors.metrics import ProjectorMetrics
 from market.book import Book
 from market.candles import DayWindow
 from market.enums import Side
-from market.instrument import Instrument, from_steps, from_units
+from market.instrument import Instrument, from_steps, from_units, places
 
 log = structlog.get_logger()
 
@@ -26,6 +27,7 @@ DEPTH_CACHED: Final = 1000
 """Levels per side in the cache, for `GET depth`."""
 TICKS_KEPT_MS: Final = 24 * 3600 * 1000
 
+_SIDES: Final = [one.name for one in Side]
 _encode = msgspec.json.Encoder().encode
 
 
@@ -33,6 +35,7 @@ class MarketBus:
     def __init__(self, settings: Settings, instruments: list[Instrument], metrics: ProjectorMetrics) -> None:
         self._prefix = settings.prefix
         self._instruments = instruments
+        self._grids = [(_grid(one.tick), _grid(one.lot)) for one in instruments]
         self._metrics = metrics
         self._redis = aioredis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
         self._trades: dict[int, list[dict[str, Any]]] = {}
@@ -46,18 +49,18 @@ class MarketBus:
             self.healthy = bool(await self._redis.ping())
 
     def add_trade(self, symbol: int, trade_id: int, price: int, qty: int, side: int, ts_ns: int) -> None:
-        one = self._instruments[symbol]
+        (price_units, price_places), (lot_units, lot_places) = self._grids[symbol]
         row = {
             "trade_id": trade_id,
-            "price": from_steps(price, one.tick),
-            "quantity": from_steps(qty, one.lot),
-            "taker_side": Side(side).name,
+            "price": from_units(price * price_units, price_places),
+            "quantity": from_units(qty * lot_units, lot_places),
+            "taker_side": _SIDES[side],
             "ts_ns": ts_ns,
         }
         self._trades.setdefault(symbol, []).append(row)
 
     async def flush_trades(self) -> None:
-        """One message per symbol and batch; nothing is conflated."""
+        """One message per symbol, however many trades; nothing is conflated. Kept for a day as it was published."""
         if not self._trades:
             return
         taken, self._trades = self._trades, {}
@@ -67,27 +70,21 @@ class MarketBus:
             message = _encode({"channel": "trades", "symbol": name, "trades": rows})
             pipe.publish(f"{self._prefix}:bus:trades:{name}", message)
             key = f"{self._prefix}:ticks:{name}"
-            for row in rows:
-                pipe.xadd(
-                    key,
-                    {
-                        "i": row["trade_id"],
-                        "p": row["price"],
-                        "q": row["quantity"],
-                        "s": row["taker_side"][0],
-                    },
-                )
+            pipe.xadd(key, {"trades": message})
             pipe.xtrim(key, minid=rows[-1]["ts_ns"] // 1_000_000 - TICKS_KEPT_MS, approximate=True)
         await self._execute(pipe)
 
     def add_depth(self, symbol: int, book: Book, ts_ns: int) -> None:
         one = self._instruments[symbol]
+        (price_units, price_places), (lot_units, lot_places) = self._grids[symbol]
         sides = []
         for side in (Side.BUY, Side.SELL):
             levels = book.depth(side, DEPTH_CACHED)
-            prices = levels["price_ticks"].tolist()
-            lots = levels["qty_lots"].tolist()
-            sides.append([[from_steps(p, one.tick), from_steps(q, one.lot)] for p, q in zip(prices, lots, strict=True)])
+            prices = (levels["price_ticks"] * price_units).tolist()
+            lots = (levels["qty_lots"] * lot_units).tolist()
+            sides.append(
+                [[from_units(p, price_places), from_units(q, lot_places)] for p, q in zip(prices, lots, strict=True)]
+            )
         head = {"channel": "depth", "symbol": one.symbol, "last_update_id": book.exec_id, "ts_ns": ts_ns}
         published = _encode(head | {"bids": sides[0][:DEPTH_PUBLISHED], "asks": sides[1][:DEPTH_PUBLISHED]})
         cached = _encode(head | {"bids": sides[0], "asks": sides[1]})
@@ -141,3 +138,8 @@ class MarketBus:
 
     async def close(self) -> None:
         await self._redis.aclose()
+
+
+def _grid(step: Decimal) -> tuple[int, int]:
+    """A step as units of 10^-places, and the places."""
+    return int(step.scaleb(places(step))), places(step)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import asyncpg
 import msgspec
+import numpy as np
 import structlog
 
 from actors.book_actor import BookSnapshot
@@ -18,8 +19,8 @@ from actors.follower import BookFollower
 from actors.journal import Journal
 from actors.market_bus import MarketBus
 from actors.metrics import ProjectorMetrics
-from actors.read_models import ReadModels
-from actors.wire import Batch, Hello
+from actors.read_models import ReadModels, prepare
+from actors.wire import Batch, Hello, Records
 from market.book import Book
 from market.candles import DAY_MINUTES, MINUTE_NS, Candle, DayWindow
 from market.enums import EventKind, Side
@@ -32,7 +33,7 @@ FLUSH_EVERY_S: Final = 0.25
 PUBLISH_EVERY_S: Final = 0.1
 """Depth and tickers are conflated to this; trades are published at once."""
 PENDING_LIMIT: Final = 200_000
-"""Rows waiting for PostgreSQL; beyond it the books are no longer read."""
+"""Events waiting for PostgreSQL; beyond it the books are no longer read."""
 
 
 class ProjectorService:
@@ -48,6 +49,8 @@ class ProjectorService:
         self._written: dict[int, int] = {}
         self._shadowed: dict[int, int] = {}
         self._followers: list[BookFollower] = []
+        self._fresh: list[Batch] = []
+        self._fresh_events = 0
         self._dirty: set[int] = set(range(len(self.instruments)))
         self._wake = asyncio.Event()
         self._users_seen: set[int] = set()
@@ -105,53 +108,66 @@ class ProjectorService:
         await asyncio.gather(*self._tasks)
 
     def _on_batch(self, batch: Batch) -> None:
-        if batch.seq > self._shadowed[batch.partition]:
-            self._shadowed[batch.partition] = batch.seq
-            self._shadow_apply(batch)
-        if batch.seq > self._written[batch.partition]:
-            self._written[batch.partition] = batch.seq
-            self._project(batch)
+        """Only set aside: a batch may hold a single command, and looking into many at once costs hardly more."""
+        self._fresh.append(batch)
+        self._fresh_events += len(batch.events)
         self._lag_s = (time.time_ns() - batch.ts_ns) / 1e9
         self._wake.set()
-        if len(self._models) > PENDING_LIMIT:
+        if self._fresh_events + len(self._models) > PENDING_LIMIT:
             link = self._followers[batch.partition].link
             if link is not None:
                 link.pause()
 
-    def _shadow_apply(self, batch: Batch) -> None:
-        commands = batch.commands
-        for symbol in set(commands["symbol"].tolist()):
-            self.books[symbol].apply(commands[commands["symbol"] == symbol])
-            self._dirty.add(symbol)
+    def _absorb(self) -> None:
+        """Bring shadow books, tape, candles and read models up to the newest batch."""
+        fresh, self._fresh, self._fresh_events = self._fresh, [], 0
+        shadowed = [batch.commands for batch in fresh if batch.seq > self._shadowed[batch.partition]]
+        if shadowed:
+            self._shadow_apply(np.concatenate(shadowed))
+        for batch in fresh:
+            partition = batch.partition
+            self._shadowed[partition] = max(self._shadowed[partition], batch.seq)
+            if batch.seq > self._written[partition]:
+                self._written[partition] = batch.seq
+                self._models.add(batch)
+                self._models.positions[book_name(partition)] = batch.seq
+                self._tell_trades(batch)
 
-    def _project(self, batch: Batch) -> None:
-        models = self._models
-        models.add_orders(batch)
-        trades = batch.events[batch.events["kind"] == EventKind.TRADE]
-        for e in trades:
-            symbol = int(e["symbol"])
-            name = self.instruments[symbol].symbol
-            price, qty, quote = int(e["price_ticks"]), int(e["qty_lots"]), int(e["quote_units"])
-            trade_id, side = int(e["trade_id"]), int(e["side"])
-            models.trades.append((name, trade_id, price, qty, quote, side, batch.ts_ns))
+    def _shadow_apply(self, commands: Records) -> None:
+        by_symbol = commands[np.argsort(commands["symbol"], kind="stable")]
+        starts = np.flatnonzero(np.diff(by_symbol["symbol"], prepend=-1))
+        for own in np.split(by_symbol, starts[1:]):
+            if len(own):
+                symbol = int(own["symbol"][0])
+                self.books[symbol].apply(own)
+                self._dirty.add(symbol)
+
+    def _tell_trades(self, batch: Batch) -> None:
+        events = batch.events
+        trades = events[events["kind"] == EventKind.TRADE]
+        if not len(trades):
+            return
+        columns = ("symbol", "trade_id", "price_ticks", "qty_lots", "quote_units", "side")
+        for symbol, trade_id, price, qty, quote, side in zip(*(trades[one].tolist() for one in columns), strict=True):
             candle = self.windows[symbol].trade(batch.ts_ns, trade_id, price, qty, quote, side == Side.BUY)
-            models.candles[name, candle.open_ns] = candle
+            self._models.candles[self.instruments[symbol].symbol, candle.open_ns] = candle
             self.bus.add_trade(symbol, trade_id, price, qty, side, batch.ts_ns)
-        models.positions[book_name(batch.partition)] = batch.seq
         self.metrics.ticks.inc(len(trades))
 
     async def _write_loop(self) -> None:
         connection: asyncpg.Connection | None = None
         while True:
             await asyncio.sleep(FLUSH_EVERY_S)
+            self._absorb()
             if not self._models.positions:
                 continue
-            models = self._models
+            models = self._models.sealed()
             self._models = ReadModels(self.instruments, models.quiet)
             while True:
                 try:
                     if connection is None or connection.is_closed():
                         connection = await asyncpg.connect(self.settings.pg_dsn, timeout=5, command_timeout=60)
+                        await prepare(connection)
                     await self._learn_quiet_if_new(connection, models)
                     self.metrics.rows.inc(await models.write(connection, NAME))
                     self.metrics.lag_s.set(self._lag_s)
@@ -169,19 +185,16 @@ class ProjectorService:
 
     async def _learn_quiet_if_new(self, connection: asyncpg.Connection, models: ReadModels) -> None:
         """Accounts seen for the first time may be simulated participants that registered after our start."""
-        new = {row.account for row in models.orders.values() if row.created_ns} - self._users_seen
-        if not new:
-            return
-        self._users_seen |= new
-        await self._learn_quiet(connection)
-        quiet = models.quiet
-        models.orders = {k: row for k, row in models.orders.items() if not row.created_ns or row.account not in quiet}
-        models.executions = [row for row in models.executions if row[0] not in quiet]
+        new = models.accounts() - self._users_seen
+        if new:
+            self._users_seen |= new
+            await self._learn_quiet(connection)
 
     async def _publish_loop(self) -> None:
         while True:
             await self._wake.wait()
             self._wake.clear()
+            self._absorb()
             await self.bus.flush_trades()
             dirty = sorted(self._dirty)
             self._dirty.clear()
@@ -197,7 +210,7 @@ class ProjectorService:
         return {
             "name": NAME,
             "lag_s": round(self._lag_s, 4),
-            "pending_rows": len(self._models),
+            "pending_rows": self._fresh_events + len(self._models),
             "books": {book_name(f.partition): f.seq for f in self._followers},
             "cache": self.bus.healthy,
         }

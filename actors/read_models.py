@@ -1,213 +1,182 @@
 """Gathers what committed batches mean for the queryable tables, and writes it in one transaction with the cursor.
 
-Exactly once: rows and the stream positions they come from are committed together.
+Exactly once: rows and the stream positions they come from are committed together. Whole columns at a time: a flush may
+hold tens of thousands of events, and Python that touches each of them costs more than matching them did.
 """
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Final
 
 import asyncpg
 import msgspec
 import numpy as np
 
-from actors.wire import Batch
+from actors.order_rows import Column, changes_of, executions_of
+from actors.staging import Staging
+from actors.wire import Batch, Records
 from market.candles import Candle
-from market.enums import EventKind, OrdStatus
-from market.instrument import PPM, Instrument
-from market.reasons import Reason
+from market.enums import EventKind
+from market.instrument import Instrument
+from market.records import COMMAND, EVENT
+
+_STATE: Final = {
+    "qty_lots": "bigint", "leaves_lots": "bigint", "cum_qty_lots": "bigint", "cum_quote_units": "bigint",
+    "ord_status": "smallint", "reason": "smallint", "updated_ns": "bigint",
+}  # fmt: skip
+_NEW_ORDERS: Final = Staging(
+    "new_orders",
+    {
+        "order_id": "bigint", "account": "bigint", "symbol": "bigint", "client_order_id": "bytea", "side": "smallint",
+        "ord_type": "smallint", "time_in_force": "smallint", "stp_mode": "smallint", "flags": "smallint",
+        "price_ticks": "bigint", "created_ns": "bigint", **_STATE,
+    },
+)  # fmt: skip
+_CHANGES: Final = Staging("order_changes", {"order_id": "bigint", **_STATE})
+_TRADES: Final = Staging(
+    "new_trades",
+    {
+        "symbol": "bigint", "trade_id": "bigint", "price_ticks": "bigint", "qty_lots": "bigint",
+        "quote_units": "bigint", "taker_side": "smallint", "ts_ns": "bigint",
+    },
+)  # fmt: skip
+_EXECUTIONS: Final = Staging(
+    "new_executions",
+    {
+        "account": "bigint", "symbol": "bigint", "trade_id": "bigint", "order_id": "bigint", "side": "smallint",
+        "is_maker": "boolean", "price_ticks": "bigint", "qty_lots": "bigint", "quote_units": "bigint",
+        "commission_units": "bigint", "ts_ns": "bigint",
+    },
+)  # fmt: skip
+# Staged rows carry the symbol's number; $1 is the list of names.
+# Any byte is a LATIN1 character, and the first 128 are ASCII, which is all that the API lets in.
+_INSERT_ORDERS: Final = (
+    "INSERT INTO orders SELECT order_id, account, name, convert_from(rtrim(client_order_id, '\\x00'), 'LATIN1'), side, "
+    "ord_type, time_in_force, stp_mode, flags, price_ticks, qty_lots, leaves_lots, cum_qty_lots, cum_quote_units, "
+    "ord_status, reason, created_ns, updated_ns FROM new_orders "
+    "JOIN unnest($1::text[]) WITH ORDINALITY AS names (name, number) ON number = symbol + 1 "
+    "ON CONFLICT DO NOTHING"
+)
+_UPDATE_ORDERS: Final = (
+    "UPDATE orders AS o SET qty_lots = CASE WHEN c.qty_lots < 0 THEN o.qty_lots ELSE c.qty_lots END, "
+    "leaves_lots = c.leaves_lots, cum_qty_lots = o.cum_qty_lots + c.cum_qty_lots, "
+    "cum_quote_units = o.cum_quote_units + c.cum_quote_units, "
+    "ord_status = CASE WHEN c.ord_status < 0 THEN o.ord_status ELSE c.ord_status END, reason = c.reason, "
+    "updated_ns = c.updated_ns FROM order_changes AS c WHERE o.order_id = c.order_id"
+)
+_INSERT_TRADES: Final = (
+    "INSERT INTO trades SELECT name, trade_id, price_ticks, qty_lots, quote_units, taker_side, ts_ns "
+    "FROM new_trades JOIN unnest($1::text[]) WITH ORDINALITY AS names (name, number) ON number = symbol + 1 "
+    "ON CONFLICT DO NOTHING"
+)
+_INSERT_EXECUTIONS: Final = (
+    "INSERT INTO executions SELECT account, name, trade_id, order_id, side, is_maker, price_ticks, qty_lots, "
+    "quote_units, commission_units, ts_ns FROM new_executions "
+    "JOIN unnest($1::text[]) WITH ORDINALITY AS names (name, number) ON number = symbol + 1 "
+    "ON CONFLICT DO NOTHING"
+)
+_UPSERT_CANDLES: Final = (
+    "INSERT INTO candles VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12) "
+    "ON CONFLICT (symbol, open_ns) DO UPDATE SET high_ticks = excluded.high_ticks, "
+    "low_ticks = excluded.low_ticks, close_ticks = excluded.close_ticks, "
+    "volume_lots = excluded.volume_lots, quote_units = excluded.quote_units, "
+    "trades = excluded.trades, taker_buy_lots = excluded.taker_buy_lots, "
+    "last_trade_id = excluded.last_trade_id"
+)
+_UPSERT_POSITIONS: Final = (
+    "INSERT INTO projection (name, stream, seq) VALUES ($1, $2, $3) "
+    "ON CONFLICT (name, stream) DO UPDATE SET seq = excluded.seq"
+)
 
 
-class OrderRow(msgspec.Struct):
-    """An order's row when it was accepted within this flush (`created_ns` > 0), else a change to it."""
-
-    order_id: int
-    account: int = 0
-    symbol: str = ""
-    client_order_id: str = ""
-    side: int = 0
-    ord_type: int = 0
-    time_in_force: int = 0
-    stp_mode: int = 0
-    flags: int = 0
-    price_ticks: int = 0
-    qty_lots: int = -1
-    leaves_lots: int = 0
-    cum_qty_lots: int = 0
-    cum_quote_units: int = 0
-    ord_status: int = OrdStatus.NEW
-    reason: int = 0
-    created_ns: int = 0
-    updated_ns: int = 0
+async def prepare(connection: asyncpg.Connection) -> None:
+    """Once on every connection that `ReadModels.write` is given."""
+    for staging in (_NEW_ORDERS, _CHANGES, _TRADES, _EXECUTIONS):
+        await connection.execute(staging.create)
 
 
 class ReadModels:
     """What is not yet written. Quiet accounts (simulated participants) get no orders and executions."""
 
     def __init__(self, instruments: list[Instrument], quiet: set[int]) -> None:
-        self._instruments = instruments
         self.quiet = quiet
-        self.clear()
-
-    def clear(self) -> None:
-        self.orders: dict[int, OrderRow] = {}
-        self.trades: list[tuple[Any, ...]] = []
-        self.executions: list[tuple[Any, ...]] = []
         self.candles: dict[tuple[str, int], Candle] = {}
         self.positions: dict[str, int] = {}
+        self._names = [one.symbol for one in instruments]
+        self._base_per_lot = np.array([one.base_units_per_lot for one in instruments], np.int64)
+        self._batches: list[Batch] = []
+        self._events = 0
 
     def __len__(self) -> int:
-        return len(self.orders) + len(self.trades) + len(self.executions) + len(self.candles)
+        return self._events + len(self.candles)
 
-    def add_orders(self, batch: Batch) -> None:
-        """Order changes and executions of users. Loops over users' events only: simulated ones are masked out."""
-        events = batch.events
-        quiet = np.fromiter(self.quiet, np.int64, len(self.quiet))
-        two_legged = np.isin(events["kind"], (EventKind.TRADE, EventKind.DECREMENTED))
-        loud = ~np.isin(events["account"], quiet) & (events["kind"] != EventKind.REJECTED)
-        loud_maker = two_legged & ~np.isin(events["maker_account"], quiet)
-        for k in np.flatnonzero(loud | loud_maker):
-            e = events[k]
-            kind = int(e["kind"])
-            if loud[k]:
-                self._order(batch, e, kind)
-                if kind == EventKind.TRADE:
-                    self._execution(batch, e, taker=True)
-            if loud_maker[k]:
-                self._maker(batch, e, kind)
-                if kind == EventKind.TRADE:
-                    self._execution(batch, e, taker=False)
+    def add(self, batch: Batch) -> None:
+        self._batches.append(batch)
+        self._events += len(batch.events)
 
-    def _order(self, batch: Batch, e: Any, kind: int) -> None:
-        order_id = int(e["order_id"])
-        if kind == EventKind.ACCEPTED:
-            client_order_id = batch.commands[int(e["command_index"])]["client_order_id"].decode("ascii", "replace")
-            self.orders[order_id] = OrderRow(
-                order_id,
-                int(e["account"]),
-                self._instruments[int(e["symbol"])].symbol,
-                client_order_id,
-                int(e["side"]),
-                int(e["ord_type"]),
-                int(e["time_in_force"]),
-                int(e["stp_mode"]),
-                int(e["flags"]),
-                int(e["price_ticks"]),
-                int(e["qty_lots"]),
-                int(e["leaves_lots"]),
-                created_ns=batch.ts_ns,
-                updated_ns=batch.ts_ns,
-            )
-            return
-        row = self.orders.setdefault(order_id, OrderRow(order_id))
-        row.updated_ns = batch.ts_ns
-        row.leaves_lots = int(e["leaves_lots"])
-        if kind == EventKind.TRADE:
-            row.cum_qty_lots += int(e["qty_lots"])
-            row.cum_quote_units += int(e["quote_units"])
-            by_quote = int(e["flags"]) & 1
-            row.ord_status = OrdStatus.PARTIALLY_FILLED if row.leaves_lots or by_quote else OrdStatus.FILLED
-        elif kind == EventKind.CANCELED:
-            row.ord_status = OrdStatus.CANCELED
-            row.reason = int(e["reason"])
-        elif kind == EventKind.EXPIRED:
-            row.reason = int(e["reason"])
-            row.ord_status = {
-                Reason.SELF_TRADE_PREVENTION: OrdStatus.EXPIRED_IN_MATCH,
-                Reason.QUOTE_SPENT: OrdStatus.FILLED,
-            }.get(Reason(row.reason), OrdStatus.EXPIRED)
-        elif kind == EventKind.AMENDED:
-            row.qty_lots = int(e["qty_lots"])
-            row.ord_status = -1  # unchanged
+    def sealed(self) -> "ReadModels":
+        """Itself, with candles that no later trade changes: they must be as old as the stream positions are."""
+        self.candles = {key: msgspec.structs.replace(candle) for key, candle in self.candles.items()}
+        return self
 
-    def _maker(self, batch: Batch, e: Any, kind: int) -> None:
-        order_id = int(e["maker_order_id"])
-        row = self.orders.setdefault(order_id, OrderRow(order_id))
-        row.updated_ns = batch.ts_ns
-        row.leaves_lots = int(e["maker_leaves_lots"])
-        if kind == EventKind.TRADE:
-            row.cum_qty_lots += int(e["qty_lots"])
-            row.cum_quote_units += int(e["quote_units"])
-            row.ord_status = OrdStatus.PARTIALLY_FILLED if row.leaves_lots else OrdStatus.FILLED
-        else:
-            row.ord_status = -1
-
-    def _execution(self, batch: Batch, e: Any, taker: bool) -> None:
-        one = self._instruments[int(e["symbol"])]
-        side = int(e["side"]) if taker else 1 - int(e["side"])
-        ppm = int(e["taker_fee_ppm" if taker else "maker_fee_ppm"])
-        received = int(e["qty_lots"]) * one.base_units_per_lot if side == 0 else int(e["quote_units"])
-        self.executions.append(
-            (
-                int(e["account" if taker else "maker_account"]),
-                one.symbol,
-                int(e["trade_id"]),
-                int(e["order_id" if taker else "maker_order_id"]),
-                side,
-                not taker,
-                int(e["price_ticks"]),
-                int(e["qty_lots"]),
-                int(e["quote_units"]),
-                received * ppm // PPM,
-                batch.ts_ns,
-            )
-        )
+    def accounts(self) -> set[int]:
+        """Every account with an event in it, quiet or not."""
+        found: set[int] = set()
+        for batch in self._batches:
+            found.update(np.unique(batch.events["account"]).tolist())
+        return found
 
     async def write(self, connection: asyncpg.Connection, projection: str) -> int:
         """Write everything and the stream positions in one transaction; returns the number of rows."""
-        rows = len(self)
+        events, commands, ts_ns = self._gathered()
         async with connection.transaction():
-            await self._write_orders(connection)
-            await _insert(connection, "trades", 7, self.trades)
-            await _insert(connection, "executions", 11, self.executions)
+            rows = await self._write_orders(connection, events, commands, ts_ns)
+            rows += await self._write_trades(connection, events, ts_ns)
             candles = [(symbol, *msgspec.structs.astuple(one)) for (symbol, _), one in self.candles.items()]
             if candles:
-                await connection.executemany(
-                    "INSERT INTO candles VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12) "
-                    "ON CONFLICT (symbol, open_ns) DO UPDATE SET high_ticks = excluded.high_ticks, "
-                    "low_ticks = excluded.low_ticks, close_ticks = excluded.close_ticks, "
-                    "volume_lots = excluded.volume_lots, quote_units = excluded.quote_units, "
-                    "trades = excluded.trades, taker_buy_lots = excluded.taker_buy_lots, "
-                    "last_trade_id = excluded.last_trade_id",
-                    candles,
-                )
-            await connection.executemany(
-                "INSERT INTO projection (name, stream, seq) VALUES ($1, $2, $3) "
-                "ON CONFLICT (name, stream) DO UPDATE SET seq = excluded.seq",
-                [(projection, stream, seq) for stream, seq in self.positions.items()],
-            )
-        return rows
+                await connection.executemany(_UPSERT_CANDLES, candles)
+            positions = [(projection, stream, seq) for stream, seq in self.positions.items()]
+            await connection.executemany(_UPSERT_POSITIONS, positions)
+        return rows + len(candles)
 
-    async def _write_orders(self, connection: asyncpg.Connection) -> None:
-        new = [msgspec.structs.astuple(row) for row in self.orders.values() if row.created_ns]
-        if new:
-            await _insert(connection, "orders", 18, new)
-        changed = [
-            (
-                r.order_id,
-                r.qty_lots,
-                r.leaves_lots,
-                r.cum_qty_lots,
-                r.cum_quote_units,
-                int(r.ord_status),
-                r.reason,
-                r.updated_ns,
-            )
-            for r in self.orders.values()
-            if not r.created_ns
-        ]
-        if changed:
-            await connection.executemany(
-                "UPDATE orders SET qty_lots = CASE WHEN $2::bigint < 0 THEN qty_lots ELSE $2 END, leaves_lots = $3, "
-                "cum_qty_lots = cum_qty_lots + $4, cum_quote_units = cum_quote_units + $5, "
-                "ord_status = CASE WHEN $6::smallint < 0 THEN ord_status ELSE $6 END, reason = $7, updated_ns = $8 "
-                "WHERE order_id = $1",
-                changed,
-            )
+    def _gathered(self) -> tuple[Records, Records, Column]:
+        """All events, with `command_index` into all commands, and each event's time."""
+        empty = Batch(0, 0, 0, 0, np.zeros(0, COMMAND), np.zeros(0, EVENT))
+        batches = self._batches or [empty]
+        commands = np.concatenate([one.commands for one in batches])
+        events = np.concatenate([one.events for one in batches])
+        counts = [len(one.events) for one in batches]
+        first_command = np.cumsum([0, *(len(one.commands) for one in batches[:-1])])
+        events["command_index"] += np.repeat(first_command, counts).astype(np.int32)
+        return events, commands, np.repeat([one.ts_ns for one in batches], counts)
 
+    async def _write_orders(
+        self, connection: asyncpg.Connection, events: Records, commands: Records, ts_ns: Column
+    ) -> int:
+        changes = changes_of(events, ts_ns, self.quiet)
+        is_new = changes.accepted_at >= 0
+        born_at = changes.accepted_at[is_new]
+        if len(born_at):
+            born = events[born_at]
+            columns = {name: column[is_new] for name, column in changes._asdict().items()}
+            columns |= {name: born[name] for name in ("account", "symbol", "side", "ord_type", "time_in_force")}
+            columns |= {name: born[name] for name in ("stp_mode", "flags", "price_ticks")}
+            columns["client_order_id"] = commands["client_order_id"][born["command_index"]]
+            columns["created_ns"] = ts_ns[born_at]
+            await _NEW_ORDERS.fill(connection, columns)
+            await connection.execute(_INSERT_ORDERS, self._names)
+        if len(born_at) < len(is_new):
+            await _CHANGES.fill(connection, {name: column[~is_new] for name, column in changes._asdict().items()})
+            await connection.execute(_UPDATE_ORDERS)
+        return len(is_new)
 
-async def _insert(connection: asyncpg.Connection, table: str, columns: int, rows: Iterable[tuple[Any, ...]]) -> None:
-    rows = list(rows)
-    if not rows:
-        return
-    marks = ",".join(f"${k}" for k in range(1, columns + 1))
-    await connection.executemany(f"INSERT INTO {table} VALUES ({marks}) ON CONFLICT DO NOTHING", rows)  # noqa: S608
+    async def _write_trades(self, connection: asyncpg.Connection, events: Records, ts_ns: Column) -> int:
+        is_trade = events["kind"] == EventKind.TRADE
+        trades, ts_ns = events[is_trade], ts_ns[is_trade]
+        if not len(trades):
+            return 0
+        columns = {name: trades[name] for name in ("symbol", "trade_id", "price_ticks", "qty_lots", "quote_units")}
+        await _TRADES.fill(connection, columns | {"taker_side": trades["side"], "ts_ns": ts_ns})
+        await connection.execute(_INSERT_TRADES, self._names)
+        made = executions_of(trades, ts_ns, self.quiet, self._base_per_lot)
+        await _EXECUTIONS.fill(connection, made._asdict())
+        await connection.execute(_INSERT_EXECUTIONS, self._names)
+        return len(trades) + len(made.account)

@@ -18,9 +18,7 @@ def main(arguments: list[str]) -> int:
         return 0
     name, *rest = arguments
     if name not in BENCHMARKS:
-        err.print(
-            f"There is no benchmark {name!r}. `python -m bench` lists those there are.", highlight=False
-        )
+        err.print(f"There is no benchmark {name!r}. `python -m bench` lists those there are.", highlight=False)
         return 2
     try:
         return int(importlib.import_module(f"bench.{name}").main(rest))

@@ -26,7 +26,7 @@ START_LIMIT_S: Final = 180.0
 STOP_LIMIT_S: Final = 60.0
 TOKEN_GOOD_S: Final = 600.0
 """Sign in anew before access tokens (15 minutes) can expire during a run."""
-PASSWORD: Final = "a benchmark's passphrase"  # noqa: S105  of users that this very run registers
+PASSWORD: Final = "a benchmark's passphrase"
 BASE_WORTH: Final = Decimal(50_000)
 """Top-up of each user in each base asset, in the quote asset: enough for every sell order at once."""
 
@@ -52,9 +52,7 @@ class Exchange:
     def __init__(self, url: str, data: Path | None, pid: int) -> None:
         parts = urlsplit(url)
         if parts.scheme != "http" or parts.hostname is None:
-            raise BenchError(
-                f"{url} is not an address like http://127.0.0.1:8000. Copy the one `raypit up` printed."
-            )
+            raise BenchError(f"{url} is not an address like http://127.0.0.1:8000. Copy the one `raypit up` printed.")
         self.url = url
         self.host = parts.hostname
         self.port = parts.port or 80
@@ -66,18 +64,14 @@ class Exchange:
 
     def ask(self, method: str, path: str, body: Any = None, token: str | None = None) -> Any:
         """One request on a connection of its own; the decoded answer."""
-        headers = {"content-type": "application/json"} | (
-            {"authorization": f"Bearer {token}"} if token else {}
-        )
+        headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
         connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
         try:
             connection.request(method, path, None if body is None else msgspec.json.encode(body), headers)
             answer = connection.getresponse()
             content = answer.read()
         except OSError as error:
-            raise BenchError(
-                f"{self.url} does not answer ({error}). Is it running? See `raypit status`."
-            ) from None
+            raise BenchError(f"{self.url} does not answer ({error}). Is it running? See `raypit status`.") from None
         finally:
             connection.close()
         if answer.status == 429:
@@ -88,10 +82,7 @@ class Exchange:
         return msgspec.json.decode(content) if content else None
 
     def terms(self) -> list[Terms]:
-        prices = {
-            one["symbol"]: Decimal(one["last_price"])
-            for one in self.ask("GET", "/api/market/prices")["prices"]
-        }
+        prices = {one["symbol"]: Decimal(one["last_price"]) for one in self.ask("GET", "/api/market/prices")["prices"]}
         self.quiet = not any(prices.values())
         found = self.ask("GET", "/api/market/symbols")["symbols"]
         opening = {one.symbol: one.start_price_ticks * one.tick for one in instruments(len(found))}
@@ -131,9 +122,7 @@ def attach(url: str | None, data: str | None) -> Exchange:
     """A running exchange, by its address, its data folder, or both."""
     state = None if data is None else state_file.read(Path(data).expanduser().absolute())
     if data is not None and state is None:
-        raise BenchError(
-            f"nothing runs in {data}. Start it with `raypit up --data {data}`, or leave --data away."
-        )
+        raise BenchError(f"nothing runs in {data}. Start it with `raypit up --data {data}`, or leave --data away.")
     address = url or (state.url if state is not None else "")
     return Exchange(address, None if data is None else Path(data), state.pid if state is not None else 0)
 

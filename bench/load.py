@@ -172,7 +172,7 @@ def _reason(message: bytes) -> str:
         try:
             answer: Any = decode(message.rpartition(b"\r\n\r\n")[2])
             errors = [answer.get("error"), *(one["error"] for one in answer.get("results", ())), answer]
-            return next(one["code"] for one in errors if one and "code" in one)
+            return str(next(one["code"] for one in errors if one and "code" in one))
         except (msgspec.DecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError, StopIteration):
             continue
     return repr(message[:80])

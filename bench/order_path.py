@@ -92,15 +92,9 @@ class Report(msgspec.Struct, frozen=True):
 
 def questions() -> list[Question]:
     http = [Question("HTTP", "", n, 1, noop, "buy") for noop in (HTTP_NOOP, "me") for n in (1, 16, 64)]
-    single = [
-        Question("WS", codec, n, 1, "echo", "place") for codec in workload.CODECS for n in (1, 16, 64)
-    ]
-    many = [
-        Question("WS", codec, n, 100, "echo", "place") for codec in workload.CODECS for n in (1, 4, 16)
-    ]
-    crossing = [
-        Question("WS", "JSON", n, size, "echo", "cross") for n, size in ((1, 1), (8, 1), (8, 100))
-    ]
+    single = [Question("WS", codec, n, 1, "echo", "place") for codec in workload.CODECS for n in (1, 16, 64)]
+    many = [Question("WS", codec, n, 100, "echo", "place") for codec in workload.CODECS for n in (1, 4, 16)]
+    crossing = [Question("WS", "JSON", n, size, "echo", "cross") for n, size in ((1, 1), (8, 1), (8, 100))]
     return [*http, *single, *many, *crossing]
 
 
@@ -192,9 +186,7 @@ def targets(findings: list[Finding]) -> list[Target]:
     )
     found = []
     for text, limit, mark, figure in wanted:
-        figures = [
-            figure(one) for one in findings if one.name.endswith(mark) and one.question.transport != "HTTP"
-        ]
+        figures = [figure(one) for one in findings if one.name.endswith(mark) and one.question.transport != "HTTP"]
         if figures:
             found.append(Target(text, limit, min(figures) if "ms" in text else max(figures)))
     return found
@@ -226,9 +218,7 @@ def show(report: Report) -> None:
     _show_cpu(report.findings)
     for target in report.targets:
         verdict = "[green]met[/]" if target.met else "[red]missed[/]"
-        out.print(
-            f"{verdict}  {target.text}: {target.found:,.2f} (target {target.wanted:,g})", highlight=False
-        )
+        out.print(f"{verdict}  {target.text}: {target.found:,.2f} (target {target.wanted:,g})", highlight=False)
 
 
 def _show_cpu(findings: list[Finding]) -> None:
@@ -281,7 +271,5 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="TEXT", help="only rows with this in their name")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
     parser.add_argument("--url", help="a running exchange instead of one of our own")
-    parser.add_argument(
-        "--data", metavar="DIR", help="its data folder: processor time by process is measured too"
-    )
+    parser.add_argument("--data", metavar="DIR", help="its data folder: processor time by process is measured too")
     return parser.parse_args(arguments)

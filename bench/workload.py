@@ -85,9 +85,7 @@ def place(plan: Plan, codec: Codec, size: int) -> list[Step]:
     for k, frames in enumerate([*slots, *([[]] * lag)]):
         if k >= lag:
             steps += [_cancel(codec, orders) for orders in slots[k - lag] if _resting(orders)]
-        steps += [
-            Step(codec.request("place", one), codec.accepted, len(one), orders=len(one)) for one in frames
-        ]
+        steps += [Step(codec.request("place", one), codec.accepted, len(one), orders=len(one)) for one in frames]
     return steps
 
 
@@ -95,12 +93,9 @@ def cross(plan: Plan, codec: Codec, size: int) -> list[Step]:
     """One name sells at the market and the other buys all of it, then the other way round: a fill for every two orders."""
     steps = []
     for maker, taker in ((0, 1), (1, 0)):
-        sells = [
-            _order(plan, "SELL", plan.terms.price + k % 10 * plan.terms.tick, f"s{k}") for k in range(size)
-        ]
+        sells = [_order(plan, "SELL", plan.terms.price + k % 10 * plan.terms.tick, f"s{k}") for k in range(size)]
         buys = [
-            _order(plan, "BUY", plan.terms.price + 10 * plan.terms.tick, f"b{k}", "IOC")
-            | {"quantity": one["quantity"]}
+            _order(plan, "BUY", plan.terms.price + 10 * plan.terms.tick, f"b{k}", "IOC") | {"quantity": one["quantity"]}
             for k, one in enumerate(sells)
         ]
         steps.append(
@@ -114,9 +109,7 @@ def cross(plan: Plan, codec: Codec, size: int) -> list[Step]:
             )
         )
         steps.append(
-            Step(
-                codec.request("place", buys), codec.accepted, size, connection=taker, orders=size, fills=size
-            )
+            Step(codec.request("place", buys), codec.accepted, size, connection=taker, orders=size, fills=size)
         )
     return steps
 

@@ -4,6 +4,7 @@ Stateless towards the exchange: everything here can be lost with the process. Kn
 """
 
 import asyncio
+import contextlib
 import itertools
 import secrets
 import time
@@ -26,8 +27,6 @@ from serve.schema import Order, OrderResult, OrderView, Refusal, SideOrder
 
 log = structlog.get_logger()
 
-ORDER_TIMEOUT_S: Final = 10.0
-"""After that the answer is STATUS_UNKNOWN; the order may still be executed."""
 POOL_MAX: Final = 8
 """Database connections of one gateway for queries."""
 QUERY_TIMEOUT_S: Final = 10.0
@@ -35,6 +34,11 @@ ROWS_PER_TURN: Final = 512
 """Missed reports told in one turn of the event loop: a resume of tens of thousands must not stop everyone else."""
 
 Listener = Callable[[ReportRow], None]
+Answers = list[list[ReportRow]]
+"""For each command its reports, the last one last."""
+Sent = asyncio.Future[Answers]
+Refusals = dict[int, OrderResult]
+"""By the order's place in its request."""
 
 _SIDES: Final = {"BUY": int(Side.BUY), "SELL": int(Side.SELL)}
 
@@ -116,20 +120,29 @@ class Gateway:
             return given.encode("ascii")
         return b"rp-%s-%d" % (self._boot.encode("ascii"), next(self._client_ids))
 
-    async def submit(self, account: int, packed: list[bytes]) -> list[list[ReportRow]]:
-        """Send commands; the reports that answer each. ApiError when the outcome is not known or nothing was sent."""
+    def send(self, account: int, packed: list[bytes]) -> Sent:
+        """Send commands; ApiError when nothing was sent. `answers` tells what became of them."""
         try:
-            future = self.client(account).submit(commands_of(packed))
-            async with asyncio.timeout(ORDER_TIMEOUT_S):
-                return await future
-        except TimeoutError:
-            raise ApiError(Code.STATUS_UNKNOWN) from None
-        except OutcomeUnknown:
-            raise ApiError(Code.STATUS_UNKNOWN) from None
+            return self.client(account).submit(commands_of(packed))
         except LinkDown:
             raise ApiError(Code.BOOK_UNAVAILABLE, "The account does not answer now; nothing was done.") from None
         except Refused as refused:
             raise ApiError(Code.OVERLOADED, f"{refused.text}; nothing was done.") from None
+
+    @staticmethod
+    def answers(sent: Sent) -> Answers:
+        """Of commands that are done: the reports that answer each. ApiError when the outcome is not known."""
+        try:
+            return sent.result()
+        except OutcomeUnknown:
+            raise ApiError(Code.STATUS_UNKNOWN) from None
+
+    async def submit(self, account: int, packed: list[bytes]) -> Answers:
+        """`send`, wait, `answers`."""
+        sent = self.send(account, packed)
+        with contextlib.suppress(OutcomeUnknown):
+            await sent
+        return self.answers(sent)
 
     async def place(self, account: int, order: SideOrder, side: str) -> OrderView:
         packed = self.desk.place(account, order, _SIDES[side], self.new_client_order_id(order.client_order_id))  # type: ignore[arg-type]
@@ -138,17 +151,27 @@ class Gateway:
 
     async def place_many(self, account: int, orders: list[Order]) -> list[OrderResult]:
         """Each order's own result, in order; one that is refused does not touch the others."""
-        results: list[OrderResult | None] = []
+        packed, refusals = self.pack(account, orders)
+        answers = await self.submit(account, packed) if packed else []
+        return self.results(answers, refusals)
+
+    def pack(self, account: int, orders: list[Order]) -> tuple[list[bytes], Refusals]:
+        """Commands of the orders that may be sent, and the refusals of the others by their places."""
         packed: list[bytes] = []
+        refusals: Refusals = {}
         place, new_id = self.desk.place, self.new_client_order_id
-        for order in orders:
+        for k, order in enumerate(orders):
             try:
                 packed.append(place(account, order, _SIDES[order.side], new_id(order.client_order_id)))
-                results.append(None)
             except ApiError as error:
-                results.append(refused(error))
-        answers = iter(await self.submit(account, packed)) if packed else iter(())
-        return [one or self.result(next(answers)) for one in results]
+                refusals[k] = refused(error)
+        return packed, refusals
+
+    def results(self, answers: Answers, refusals: Refusals) -> list[OrderResult]:
+        results = [self.result(rows) for rows in answers]
+        for k, one in refusals.items():  # in ascending order: each finds the places before it filled
+            results.insert(k, one)
+        return results
 
     def result(self, rows: list[ReportRow]) -> OrderResult:
         error = self.desk.refusal(rows[-1])

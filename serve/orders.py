@@ -53,27 +53,31 @@ _NEW: Final = int(CommandKind.NEW)
 _MARKET: Final = int(OrdType.MARKET)
 _TRADE: Final = int(ExecType.TRADE)
 _REFUSALS: Final = frozenset((int(ExecType.REJECTED), int(ExecType.CANCEL_REJECTED)))
+_REASONS: Final[dict[int, str | None]] = {int(one): one.name for one in Reason} | {int(Reason.NONE): None}
 _ENDED: Final = frozenset(
     int(one) for one in (OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.EXPIRED_IN_MATCH)
 )
 
 
-class Grid:
-    """A step (tick, lot, smallest unit) made ready to write many multiples of it as decimal strings, exactly."""
+class Grid(dict[int, str]):
+    """Multiples of a step (tick, lot, smallest unit) as decimal strings, exact as `from_steps`; for steps >= 0.
 
-    __slots__ = ("_format", "_per_step", "_per_unit")
+    Remembers some: most prices and quantities come again, at least when the order they belong to is canceled.
+    """
+
+    REMEMBERED: Final = 4096
 
     def __init__(self, step: Decimal) -> None:
         digits = places(step)
         self._per_step = int(step.scaleb(digits))
         self._per_unit = 10**digits
-        self._format = f"%d.%0{digits}d"
+        self._format = f"%d.%0{digits}d" if digits else "%d%.0s"
 
-    def text(self, steps: int) -> str:
-        """As `from_steps`, for steps >= 0."""
-        if self._per_unit == 1:
-            return str(steps * self._per_step)
+    def __missing__(self, steps: int) -> str:
+        if len(self) >= self.REMEMBERED:
+            self.clear()
         text: str = self._format % divmod(steps * self._per_step, self._per_unit)
+        self[steps] = text
         return text
 
 
@@ -232,7 +236,7 @@ class OrderDesk:
         terms = self.terms[last.symbol]
         fills = [self._fill(row) for row in own if row.exec_type == _TRADE]
         return order_view(
-            terms, last.order_id, last.client_order_id.rstrip(b"\0").decode("ascii", "replace"), last.side,
+            terms, last.order_id, last.client_order_id.rstrip(b"\0").decode("latin-1"), last.side,
             last.ord_type, last.time_in_force, last.ord_status, last.price_ticks, last.qty_lots, last.leaves_lots,
             last.cum_qty_lots, last.cum_quote_units, last.reason, last.created_ns or last.ts_ns,
             last.ts_ns or last.created_ns, fills,
@@ -243,8 +247,8 @@ class OrderDesk:
         asset = self.assets[row.commission_asset]
         return Fill(
             row.trade_id,
-            terms.ticks.text(row.last_price_ticks),
-            terms.lots.text(row.last_qty_lots),
+            terms.ticks[row.last_price_ticks],
+            terms.lots[row.last_qty_lots],
             from_units(row.commission_units, asset.scale),
             asset.name,
         )
@@ -264,12 +268,18 @@ class OrderDesk:
             "seq": row.seq,
             "exec_type": EXEC_TYPES[row.exec_type],
             "ts_ns": row.ts_ns,
-            "order": self.view([row]),
-            "balances": [
-                _held(terms.base, row.base_free, row.base_locked),
-                _held(terms.quote, row.quote_free, row.quote_locked),
-            ],
         }
+        if row.exec_type == ExecType.CANCEL_REJECTED:
+            # The order it names is as it was, and the report does not say how that is.
+            told["symbol"] = terms.instrument.symbol
+            told["order_id"] = row.order_id or None
+            told["reason"] = Reason(row.reason).name
+        else:
+            told["order"] = self.view([row])
+        told["balances"] = [
+            _held(terms.base, row.base_free, row.base_locked),
+            _held(terms.quote, row.quote_free, row.quote_locked),
+        ]
         if row.exec_type == ExecType.TRADE:
             told["is_maker"] = bool(row.flags & REPORT_MAKER)
         return told
@@ -293,10 +303,10 @@ def steps_of(value: Decimal | None, step: Decimal, field: str, code: Code, what:
         raise ApiError(Code.VALIDATION, f"The order needs a {field}.", field)
     try:
         whole, rest = divmod(value, step)
-        if not rest and 0 < whole < INT_LIMIT:
-            return int(whole)
+        if not rest and 0 < (steps := int(whole)) < INT_LIMIT:
+            return steps
     except ArithmeticError:
-        pass  # infinite or too large: named below
+        pass  # infinite or too large: told below
     try:
         steps = to_steps(value, step)
     except NotAMultiple:
@@ -312,7 +322,7 @@ def order_view(
     terms: Terms, order_id: int, client_order_id: str, side: int, ord_type: int, tif: int, status: int, price: int,
     qty: int, leaves: int, cum: int, cum_quote: int, reason: int, created_ns: int, updated_ns: int, fills: list[Fill],
 ) -> OrderView:  # fmt: skip
-    lots = terms.lots.text
+    lots = terms.lots
     return OrderView(
         order_id,
         client_order_id,
@@ -321,13 +331,13 @@ def order_view(
         ORD_TYPES[ord_type],
         TIFS[tif],
         STATUSES[status],
-        terms.ticks.text(price),
-        lots(qty),
-        lots(cum),
-        lots(leaves if status not in _ENDED else 0),
-        terms.quotes.text(cum_quote),
-        average_price(terms, cum, cum_quote),
-        Reason(reason).name if reason else None,
+        terms.ticks[price],
+        lots[qty],
+        lots[cum],
+        lots[leaves if status not in _ENDED else 0],
+        terms.quotes[cum_quote],
+        average_price(terms, cum, cum_quote) if cum else None,
+        _REASONS[reason],
         created_ns,
         updated_ns,
         fills,

@@ -68,9 +68,7 @@ def content_of(arena: WordArray) -> Content:
     header = arena[: L.HEADER_WORDS]
     places = (L.BIDS + L.DIRECTORY_AT, L.ASKS + L.DIRECTORY_AT, L.ORDERS_AT, L.PAGES_AT)
     starts = [0, *(int(header[place]) for place in places)]
-    return Content(
-        *(arena[start : start + words] for start, words in zip(starts, _lengths(header), strict=True))
-    )
+    return Content(*(arena[start : start + words] for start, words in zip(starts, _lengths(header), strict=True)))
 
 
 def assembled(content: Content, capacity: Capacity) -> WordArray:
@@ -158,9 +156,7 @@ def set_filters(arena: WordArray, instrument: Instrument, largest_leaves: int = 
         instrument.ask_multiplier_down_ppm,
     )
     if not all(0 <= ppm <= _LARGEST_MULTIPLIER_PPM for ppm in multipliers):
-        raise ValueError(
-            f"{instrument.symbol}: a price multiplier is outside [0, {_LARGEST_MULTIPLIER_PPM}] ppm"
-        )
+        raise ValueError(f"{instrument.symbol}: a price multiplier is outside [0, {_LARGEST_MULTIPLIER_PPM}] ppm")
     words = {
         L.MIN_PRICE: max(1, instrument.min_price_ticks),
         L.MAX_PRICE: min(largest, instrument.max_price_ticks),

@@ -34,9 +34,7 @@ _EVENTS_PER_ORDER_GONE = 2
 
 
 class Book:
-    def __init__(
-        self, instrument: Instrument, symbol_id: int, max_live_orders: int = MAX_LIVE_ORDERS
-    ) -> None:
+    def __init__(self, instrument: Instrument, symbol_id: int, max_live_orders: int = MAX_LIVE_ORDERS) -> None:
         """Empty, trading. Raises ValueError for numbers outside their domain."""
         if not 0 <= symbol_id < 1 << 31 or not 0 < max_live_orders < 1 << 30:
             raise ValueError(f"symbol {symbol_id}, max_live_orders {max_live_orders}")

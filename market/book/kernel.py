@@ -71,9 +71,7 @@ def _own_order(arena: Words, order_id: int, account: int) -> int:
 
 
 @routine
-def _place_market(
-    events: Words, told: int, arena: Words, cause: Cause, taker: Taker, command: CommandRecord
-) -> int:
+def _place_market(events: Words, told: int, arena: Words, cause: Cause, taker: Taker, command: CommandRecord) -> int:
     """N7 to N9, after ACCEPTED."""
     by_quote = (command.flags & _BY_QUOTE) != 0
     if by_quote or (command.side == _BUY and command.quote_units > 0):
@@ -85,9 +83,7 @@ def _place_market(
 
 
 @routine
-def _place_limit(
-    events: Words, told: int, arena: Words, cause: Cause, taker: Taker, command: CommandRecord
-) -> int:
+def _place_limit(events: Words, told: int, arena: Words, cause: Cause, taker: Taker, command: CommandRecord) -> int:
     """N2 to N6, after ACCEPTED."""
     limit_key = key_of(taker.price, 1 - taker.side)
     time_in_force = signed(command.time_in_force) if command.ord_type == _LIMIT else _GTC
@@ -214,9 +210,7 @@ def _cancel_all(events: Words, told: int, arena: Words, cause: Cause, command: C
 
 def _compile_match(sources: str) -> Callable[[Records, int, int, WordArray, WordArray], int]:
     @entry
-    def match(
-        commands: Records, start: int, stop: int, event_words: WordArray, arena_words: WordArray
-    ) -> int:
+    def match(commands: Records, start: int, stop: int, event_words: WordArray, arena_words: WordArray) -> int:
         """Apply `commands[start:stop]`; the number of events written. `event_words` is EVENT[n]."""
         _ = sources  # in the closure, hence in the key of numba's cache: a change in any source recompiles
         events, arena, told = words_of(event_words), words_of(arena_words), 0

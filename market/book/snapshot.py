@@ -53,9 +53,7 @@ def decode(data: bytes, instrument: Instrument, symbol_id: int) -> Content:
     header, body = data[: _HEADER.size], data[body_at:]
     _, version, *sizes, symbol, identity_bytes = _HEADER.unpack(header)
     if version != _VERSION or tuple(sizes) != _SIZES:
-        raise ValueError(
-            f"snapshot version {version} with sizes {sizes}; this is {_VERSION} with {list(_SIZES)}"
-        )
+        raise ValueError(f"snapshot version {version} with sizes {sizes}; this is {_VERSION} with {list(_SIZES)}")
     if _checksum(header, body) != data[_HEADER.size : body_at]:
         raise ValueError("the snapshot is damaged: its checksum differs")
     identity = body[:identity_bytes]

@@ -106,9 +106,7 @@ def _is_own(arena: Words, taker: Taker, slot: int) -> bool:
 
 
 @routine
-def take(
-    events: Words, told: int, arena: Words, cause: Cause, taker: Taker, limit_key: int
-) -> tuple[int, int, bool]:
+def take(events: Words, told: int, arena: Words, cause: Cause, taker: Taker, limit_key: int) -> tuple[int, int, bool]:
     """N2: trade while it crosses. Events told, the taker's leaves, whether self-trade prevention ended it."""
     opposite, leaves = 1 - taker.side, taker.qty
     best = side_at(opposite) + L.BEST_KEY
@@ -126,9 +124,7 @@ def take(
 
 
 @routine
-def spend(
-    events: Words, told: int, arena: Words, cause: Cause, taker: Taker, money: int, by_quote: bool
-) -> int:
+def spend(events: Words, told: int, arena: Words, cause: Cause, taker: Taker, money: int, by_quote: bool) -> int:
     """A MARKET order with `money` quote units: a BUY's budget (N7), or `by_quote` the amount itself (N8)."""
     opposite, leaves = 1 - taker.side, taker.qty
     uncapped = by_quote and taker.qty == 0

@@ -115,9 +115,7 @@ def tell(
 
 
 @inlined
-def tell_resting(
-    events: Words, told: int, arena: Words, cause: Cause, order: int, kind: int, reason: int
-) -> int:
+def tell_resting(events: Words, told: int, arena: Words, cause: Cause, order: int, kind: int, reason: int) -> int:
     """CANCELED, EXPIRED or AMENDED of the order whose record starts at `order`."""
     word = arena[order + L.META] | kind | reason << L.REASON_BIT
     account = arena[order + L.OWNER] >> 32
@@ -130,9 +128,7 @@ def tell_taker_expired(
     events: Words, told: int, arena: Words, cause: Cause, taker: Taker, leaves: int, reason: int
 ) -> int:
     word = taker.meta | EXPIRED | reason << L.REASON_BIT
-    return tell(
-        events, told, arena, cause, word, taker.account, taker.order_id, taker.price, taker.qty, leaves, 0
-    )
+    return tell(events, told, arena, cause, word, taker.account, taker.order_id, taker.price, taker.qty, leaves, 0)
 
 
 @inlined

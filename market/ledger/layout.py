@@ -1,4 +1,4 @@
-"""Where things stand in the ledger's arrays. Shared by the kernel and its wrapper; knows neither.
+"""Where things stand in the ledger's arrays: constants only, shared by kernels and their wrapper.
 
 One partition owns the accounts whose id is congruent to its index modulo the number of partitions. An account's
 row is `account // partitions`; rows below `SYSTEM_ROWS` are the house's own.
@@ -7,6 +7,7 @@ row is `account // partitions`; rows below `SYSTEM_ROWS` are the house's own.
 from typing import Final
 
 from market.numbering import SYSTEM_ROWS as SYSTEM_ROWS
+from market.records import COMMAND, REPORT
 
 # Rows of the house. Every posting sums to zero per asset over all rows.
 ROW_FEES: Final = 0
@@ -33,6 +34,7 @@ R_PAUSED: Final = 2
 
 # Columns of an open order. Slot 0 is never used, so 0 means "none" in links.
 O_ID: Final = 0
+"""0: the slot is free."""
 O_ROW: Final = 1
 O_SYMBOL: Final = 2
 O_META: Final = 3
@@ -48,12 +50,25 @@ O_BORROW: Final = 10
 """REPLACE on its way: what the replaced order still locks and this one will take over."""
 O_CREATED: Final = 11
 O_NEXT: Final = 12
+"""Of a free slot: the next free one."""
 O_PREV: Final = 13
 O_CID: Final = 14
-"""Five words: the client order id."""
+"""Five words: the client order id; none when the first word is 0."""
 O_ORIG: Final = 19
 """The order this one replaced."""
 ORDER_WORDS: Final = 20
+
+SIDE_MASK: Final = 255
+ORD_TYPE_BIT: Final = 8
+TIME_IN_FORCE_BIT: Final = 16
+STP_MODE_BIT: Final = 24
+FLAGS_BIT: Final = 32
+STATUS_BIT: Final = 40
+
+# Columns of a balance (per account and asset).
+B_FREE: Final = 0
+B_LOCKED: Final = 1
+BALANCE_WORDS: Final = 2
 
 # Columns of the instrument table.
 I_BASE: Final = 0
@@ -67,7 +82,7 @@ I_AVAILABLE: Final = 6
 """1: the symbol's book can be reached."""
 INSTRUMENT_WORDS: Final = 8
 
-# Columns of a position (per account and symbol).
+# Columns of a position (per account and symbol). All stop at 2^62: they inform, no balance follows from them.
 P_QTY: Final = 0
 """Base units held through trades in this symbol, commission deducted."""
 P_COST: Final = 1
@@ -86,7 +101,36 @@ H_PARTITION: Final = 3
 H_PARTITIONS: Final = 4
 H_ROWS: Final = 5
 """Rows in use (highest opened row + 1)."""
-HEADER_WORDS: Final = 8
+H_ASSETS: Final = 6
+H_SYMBOLS: Final = 7
+H_SLOTS: Final = 8
+"""Order slots, slot 0 included."""
+H_TABLE_MASK: Final = 9
+"""Entries of either hash table - 1."""
+HEADER_WORDS: Final = 16
+
+# COMMAND and REPORT as words.
+CLIENT_ID_WORDS: Final = 5
+COMMAND_WORDS: Final = 16
+COMMAND_CLIENT_ID: Final = 11
+REPORT_WORDS: Final = 30
+REPORT_CLIENT_ID: Final = 25
 
 MARKET_BUDGET_PERCENT: Final = 110
 """A market order sized by quantity may spend this much of quantity x last price; the rest stays free."""
+
+
+def _check() -> None:
+    """The word constants restate `market.records`; a change there must fail here, not in an account."""
+    assert COMMAND.fields is not None
+    assert REPORT.fields is not None
+    for record, words, client_id in (
+        (COMMAND, COMMAND_WORDS, COMMAND_CLIENT_ID),
+        (REPORT, REPORT_WORDS, REPORT_CLIENT_ID),
+    ):
+        assert record.fields is not None
+        field, at = record.fields["client_order_id"][:2]
+        assert (record.itemsize, at, field.itemsize) == (words * 8, client_id * 8, CLIENT_ID_WORDS * 8)
+
+
+_check()

@@ -1,5 +1,8 @@
 """`/api/trading`: place, change and cancel orders; what became of them."""
 
+import asyncio
+from typing import Final
+
 from serve.auth.principal import SIGNED_IN, TRADERS
 from serve.errors import ApiError, Code
 from serve.gateway import Gateway
@@ -23,6 +26,10 @@ from serve.schema import (
     SideOrder,
     SymbolQuery,
 )
+
+HISTORY_LAG_S: Final = 1.0
+"""An order that just ended is in history after a fraction of it."""
+HISTORY_RETRY_S: Final = 0.05
 
 _PLACE = (
     Code.UNKNOWN_SYMBOL, Code.ACCOUNT_PAUSED, Code.DUPLICATE_CLIENT_ORDER_ID, Code.MAX_NUM_ORDERS,
@@ -120,12 +127,23 @@ class TradingApi:
         except ApiError as error:
             if error.code is not Code.UNKNOWN_ORDER:
                 raise
-        row = await self.gateway.pool.fetchrow(
-            "SELECT * FROM orders WHERE account = $1 AND order_id = $2", account, order_id
-        )
-        if row is None:
-            raise ApiError(Code.UNKNOWN_ORDER, "There is no such order of yours.", "order_id")
-        return self._stored(row)
+        return self._stored(await self._ended(account, order_id))
+
+    async def _ended(self, account: int, order_id: int) -> object:
+        """From history, which is a moment behind: an order newer than all it knows is waited for."""
+        waited = 0.0
+        while True:
+            row = await self.gateway.pool.fetchrow(
+                "SELECT * FROM orders WHERE account = $1 AND order_id >= $2 ORDER BY order_id LIMIT 1",
+                account,
+                order_id,
+            )
+            if row is not None and row["order_id"] == order_id:
+                return row
+            if row is not None or waited >= HISTORY_LAG_S:
+                raise ApiError(Code.UNKNOWN_ORDER, "There is no such order of yours.", "order_id")
+            await asyncio.sleep(HISTORY_RETRY_S)
+            waited += HISTORY_RETRY_S
 
     def _stored(self, row: object) -> OrderView:
         r: dict[str, int] = dict(row)  # type: ignore[call-overload]

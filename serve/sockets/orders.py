@@ -13,7 +13,7 @@ import structlog
 from actors.wire import ReportRow
 from serve.auth.principal import TRADERS
 from serve.errors import ApiError, Code
-from serve.gateway import Gateway, refused
+from serve.gateway import Answers, Gateway, Refusals, Sent, refused
 from serve.schema import (
     MAX_BATCH,
     Amount,
@@ -108,11 +108,10 @@ class OrdersSession(Session):
         super().__init__(*args)
         self._gateway = gateway
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unanswered = 0
         self._listening = False
         self._account = 0
         self._handlers: dict[type, Callable[[Any], Awaitable[dict[str, Any]]]] = {
-            Place: self._place,
-            Cancel: self._cancel,
             AmendFrame: self._amend,
             ReplaceFrame: self._replace,
             CancelAll: self._cancel_all,
@@ -135,12 +134,16 @@ class OrdersSession(Session):
             return
         if not isinstance(request, SubscribeFrame):
             self._must_trade()
-        if len(self._tasks) >= IN_FLIGHT_LIMIT:
-            error = ApiError(
+        if len(self._tasks) + self._unanswered >= IN_FLIGHT_LIMIT:
+            raise ApiError(
                 Code.OVERLOADED,
                 f"More than {IN_FLIGHT_LIMIT} frames wait for their answer; nothing was done.",
             )
-            self.send(problem(request.id, error))
+        if isinstance(request, Place):
+            self._send_commands(request.id, *self._gateway.pack(self._account, request.orders))
+            return
+        if isinstance(request, Cancel):
+            self._send_commands(request.id, self._cancels(request), {})
             return
         task = asyncio.create_task(self._answer(request))
         self._tasks.add(task)
@@ -161,18 +164,36 @@ class OrdersSession(Session):
             log.exception("frame failed", op=type(request).__name__)
             self.send(problem(request.id, ApiError(Code.INTERNAL)))
 
-    async def _place(self, request: Place) -> dict[str, Any]:
-        return {"results": await self._gateway.place_many(self._account, request.orders)}
+    def _send_commands(self, request_id: RequestId, packed: list[bytes], refusals: Refusals) -> None:
+        """Placing and canceling need no task of their own: sent at once, answered when the last one is durable."""
+        if not packed:
+            self._tell(request_id, [], refusals)
+            return
+        sent = self._gateway.send(self._account, packed)
+        self._unanswered += 1
+        sent.add_done_callback(lambda _: self._answered(request_id, sent, refusals))
 
-    async def _cancel(self, request: Cancel) -> dict[str, Any]:
+    def _answered(self, request_id: RequestId, sent: Sent, refusals: Refusals) -> None:
+        self._unanswered -= 1
+        try:
+            self._tell(request_id, self._gateway.answers(sent), refusals)
+        except ApiError as error:
+            self.send(problem(request_id, error))
+        except Exception:
+            log.exception("answer failed")
+            self.send(problem(request_id, ApiError(Code.INTERNAL)))
+
+    def _tell(self, request_id: RequestId, answers: Answers, refusals: Refusals) -> None:
+        self.send({"id": request_id, "ok": True, "results": self._gateway.results(answers, refusals)})
+
+    def _cancels(self, request: Cancel) -> list[bytes]:
         desk, account = self._gateway.desk, self._account
         packed = []
         for k, one in enumerate(request.orders):
             if (one.order_id == 0) == (one.client_order_id is None):
                 raise ApiError(Code.VALIDATION, "Give either order_id or client_order_id.", f"orders[{k}].order_id")
             packed.append(desk.cancel(account, one.order_id, one.client_order_id))
-        answers = await self._gateway.submit(account, packed)
-        return {"results": [self._gateway.result(rows) for rows in answers]}
+        return packed
 
     async def _amend(self, request: AmendFrame) -> dict[str, Any]:
         results = []

@@ -5,19 +5,18 @@ are never skipped: a listener that lets too many wait is cut off with a reason i
 """
 
 import asyncio
+import time
 from collections import deque
 from typing import Any, Final
 
-import structlog
 from starlette.websockets import WebSocket
-
-log = structlog.get_logger()
 
 WAITING_LIMIT: Final = 4096
 """Messages that may not be skipped."""
 WAITING_BYTES: Final = 128 << 20
 """Of the same: an answer to 1,000 orders has half a megabyte."""
 SEND_TIMEOUT_S: Final = 10.0
+"""A peer that does not take a message for so long is cut off."""
 CLOSE_SLOW: Final = 1013
 
 
@@ -30,7 +29,14 @@ class Outbox:
         self._newest: dict[Any, bytes | str] = {}
         self._wake = asyncio.Event()
         self._close: tuple[int, str] | None = None
+        self._sending_since = 0.0
         self.closed = False
+
+    @property
+    def stuck(self) -> bool:
+        """The peer does not take the message that is being sent: time to hang up."""
+        since = self._sending_since
+        return since > 0 and time.monotonic() - since > SEND_TIMEOUT_S
 
     def send(self, message: bytes | str) -> None:
         """Queue a message that must not be skipped."""
@@ -60,7 +66,7 @@ class Outbox:
             self._wake.set()
 
     async def run(self) -> None:
-        """Send until closed. Ends when the peer does not take a message within SEND_TIMEOUT_S."""
+        """Send until closed. Whoever runs it looks whether it is `stuck`."""
         try:
             while True:
                 await self._wake.wait()
@@ -71,10 +77,8 @@ class Outbox:
                     async with asyncio.timeout(SEND_TIMEOUT_S):
                         await self._socket.close(*self._close)
                     return
-        except TimeoutError:
-            log.info("socket reads too slowly, cut off")
-        except RuntimeError:
-            pass  # the peer closed first
+        except (TimeoutError, RuntimeError):
+            pass  # the peer closed first, or does not take the close
         finally:
             self.closed = True
 
@@ -84,8 +88,9 @@ class Outbox:
             self._waiting_bytes -= len(message)
         else:
             message = self._newest.pop(next(iter(self._newest)))
-        async with asyncio.timeout(SEND_TIMEOUT_S):
-            if isinstance(message, str):
-                await self._socket.send({"type": "websocket.send", "text": message})
-            else:
-                await self._socket.send({"type": "websocket.send", "bytes": message})
+        self._sending_since = time.monotonic()
+        if isinstance(message, str):
+            await self._socket.send({"type": "websocket.send", "text": message})
+        else:
+            await self._socket.send({"type": "websocket.send", "bytes": message})
+        self._sending_since = 0.0

@@ -1,7 +1,7 @@
 """`/ws/portfolio`: the portfolio after every change of it, and its value at the market's pace."""
 
 import asyncio
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 import structlog
@@ -28,7 +28,8 @@ REVALUE_S: Final = 1.0
 """Without a change of its own the portfolio is valued anew this often."""
 
 
-class Ping(msgspec.Struct, forbid_unknown_fields=True, tag_field="op", tag="ping"):
+class Ping(msgspec.Struct, forbid_unknown_fields=True):
+    op: Literal["ping"]
     id: RequestId = None
 
 

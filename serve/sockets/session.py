@@ -19,6 +19,8 @@ log = structlog.get_logger()
 
 MAX_SOCKETS: Final = 4096
 """Open sockets of one gateway replica."""
+STUCK_CHECK_S: Final = 5.0
+"""How often each socket is looked at: a timer for each message would cost more than sending it."""
 AUTH_TIMEOUT_S: Final = 10.0
 """A socket that must authenticate and does not is closed."""
 
@@ -93,8 +95,12 @@ class Session:
             await asyncio.wait({writer}, timeout=5)
             return
         await self.on_open()
-        receive = asyncio.ensure_future(self._receive_all())
-        done, _ = await asyncio.wait({receive, writer}, return_when=asyncio.FIRST_COMPLETED)
+        receive = asyncio.create_task(self._receive_all())
+        done: set[asyncio.Task[None]] = set()
+        while not done and not self.outbox.stuck:
+            done, _ = await asyncio.wait({receive, writer}, timeout=STUCK_CHECK_S, return_when=asyncio.FIRST_COMPLETED)
+        if self.outbox.stuck:
+            log.info("socket reads too slowly, cut off", channel=self.channel)
         if receive not in done:
             receive.cancel()
         elif (error := receive.exception()) is not None:
@@ -176,7 +182,7 @@ _msgpack_id = msgspec.msgpack.Decoder(_Numbered)
 def _id_of(frame: str | bytes) -> int | str | None:
     """The name of a refused frame, so that its sender knows which one it was; None when it has none."""
     try:
-        return (_json_id if isinstance(frame, str) else _msgpack_id).decode(frame).id
+        return _json_id.decode(frame).id if isinstance(frame, str) else _msgpack_id.decode(frame).id
     except UNREADABLE:
         return None
 
@@ -192,11 +198,11 @@ def problem(request_id: Any, error: ApiError) -> dict[str, Any]:
 
 def decode(decoder: Any, frame: str | bytes, what: str) -> Any:
     """A typed frame, or ApiError naming the field."""
-    from serve.http.decode import invalid
-
     try:
         return decoder.decode(frame)
     except msgspec.ValidationError as error:
+        from serve.http.decode import invalid
+
         raise invalid(error) from None
     except UNREADABLE as error:
         raise ApiError(Code.MALFORMED_BODY, f"The frame is not valid {what}: {error}.") from None

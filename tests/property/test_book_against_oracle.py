@@ -446,9 +446,7 @@ class BookAgainstOracle(RuleBasedStateMachine):
         ),
         st.tuples(st.sampled_from(("maker_fee_ppm", "taker_fee_ppm")), st.sampled_from(HOSTILE_FEES)),
         st.tuples(
-            st.sampled_from(
-                ("order_id", "target_id", "price_ticks", "qty_lots", "quote_units", "expected_leaves")
-            ),
+            st.sampled_from(("order_id", "target_id", "price_ticks", "qty_lots", "quote_units", "expected_leaves")),
             st.sampled_from((*HOSTILE_INTS, *edges(TINY))),
         ),
     )

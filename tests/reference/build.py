@@ -115,15 +115,11 @@ def maker_only(order_id: int, account: int, side: Side, qty: int, price: int, **
     return limit(order_id, account, side, qty, price, ord_type=OrdType.LIMIT_MAKER, **more)
 
 
-def market(
-    order_id: int, account: int, side: Side, qty: int = 0, budget: int = 0, **more: Any
-) -> dict[str, Any]:
+def market(order_id: int, account: int, side: Side, qty: int = 0, budget: int = 0, **more: Any) -> dict[str, Any]:
     return limit(order_id, account, side, qty, 0, ord_type=OrdType.MARKET, quote_units=budget, **more)
 
 
-def by_quote(
-    order_id: int, account: int, side: Side, amount: int, cap: int = 0, **more: Any
-) -> dict[str, Any]:
+def by_quote(order_id: int, account: int, side: Side, amount: int, cap: int = 0, **more: Any) -> dict[str, Any]:
     return market(order_id, account, side, cap, amount, flags=CommandFlag.BY_QUOTE, **more)
 
 
@@ -173,15 +169,11 @@ def difference(batch: np.ndarray, got: np.ndarray, expected: np.ndarray) -> str:
             if got[first][name] != expected[first][name]
         ]
     lines += [
-        f"  {who} tells {told(e)}"
-        for who, es in (("it", got), ("oracle", expected))
-        for e in es[first : first + 3]
+        f"  {who} tells {told(e)}" for who, es in (("it", got), ("oracle", expected)) for e in es[first : first + 3]
     ]
     last = max((int(es[first]["command_index"]) for es in (got, expected) if first < len(es)), default=0)
     lines.append("after")
-    lines += [
-        f"  [{i}] {readable_command(batch[i])}" for i in range(max(0, last - 11), min(last + 1, len(batch)))
-    ]
+    lines += [f"  [{i}] {readable_command(batch[i])}" for i in range(max(0, last - 11), min(last + 1, len(batch)))]
     return "\n".join(lines)
 
 

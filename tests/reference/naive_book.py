@@ -237,11 +237,7 @@ class NaiveBook:
             return Reason.PRICE_FILTER  # R3
         if limited and not limits.min_qty_lots <= qty <= limits.max_qty_lots:
             return Reason.LOT_SIZE  # R4
-        if (
-            not limited
-            and not by_quote
-            and not limits.market_min_qty_lots <= qty <= limits.market_max_qty_lots
-        ):
+        if not limited and not by_quote and not limits.market_min_qty_lots <= qty <= limits.market_max_qty_lots:
             return Reason.MARKET_LOT_SIZE  # R5
         if limited:  # R6
             notional = self._notional(price, qty)
@@ -464,9 +460,7 @@ class NaiveBook:
 
     def _refuse_named(self, command: Command, reason: Reason) -> None:
         """Of the kinds that place no order (G3, C2): nothing is told of it but what it names."""
-        self._tell(
-            EventKind.REJECTED, None, account=command.account, order_id=command.order_id, reason=reason
-        )
+        self._tell(EventKind.REJECTED, None, account=command.account, order_id=command.order_id, reason=reason)
 
 
 def crosses(side: int, limit: int, price: int) -> bool:

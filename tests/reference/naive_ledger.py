@@ -13,7 +13,7 @@ a well-formed order has a price.
 - NEW, REPLACE: ACCOUNT_PAUSED, UNKNOWN_SYMBOL, DUPLICATE_CLIENT_ORDER_ID (of an order that has not ended),
   MAX_NUM_ORDERS (NEW; orders on their way count), ORDER_PENDING (the target is on its way), BOOK_UNAVAILABLE,
   INVALID_COMMAND (enums, unknown flags, negative numbers, BY_QUOTE that is not MARKET), UNKNOWN_ORDER (the target),
-  then money (`_price`), then ORDER_CHANGED (the target's leaves are not those the command expects).
+  ORDER_CHANGED (the target's leaves are not those the command expects), then money (`_price`).
 - An order reserves what it can cost at most. A REPLACE may borrow what its target of the same side locks: it
   reserves what is free and takes the rest over when the book has canceled the target; the book is told to
   refuse when the target's leaves are no longer those that the loan was computed from.
@@ -187,8 +187,12 @@ class NaiveLedger:
         self.held[OUTSIDE][asset][FREE] -= units
         self.accounts[account].seq += 1
 
-    def total(self, asset: int) -> int:
-        return sum(sum(held[asset]) for held in self.held.values())
+    def drop_pending(self, next_order: int) -> None:
+        """After a recovery: what no book journaled never was."""
+        for order in [order for order in self.orders.values() if order.pending]:
+            self._lock(order, -order.reserved)
+            del self.orders[order.order_id]
+        self._next_order = next_order
 
     # -- admission ------------------------------------------------------------------------------------------
 
@@ -257,14 +261,14 @@ class NaiveLedger:
             return Reason.INVALID_COMMAND, command
         if replaces and target is None:
             return Reason.UNKNOWN_ORDER, command
+        expected = command.expected_leaves
+        if target is not None and expected >= 0 and expected != target.leaves:
+            return Reason.ORDER_CHANGED, command
         free = self._free_for(command.account, command.symbol, command.side)[FREE]
         loan = target.reserved if target is not None and target.side == command.side else 0
         reason, need, command = self._price(command, free + loan)
         if reason:
             return reason, command
-        expected = command.expected_leaves
-        if target is not None and expected >= 0 and expected != target.leaves:
-            return Reason.ORDER_CHANGED, command
         if replaces and expected < 0:
             expected = -1
         borrowed = max(0, need - free)

@@ -15,7 +15,7 @@ from typing import Any, Final, Self, TypeVar
 import aiohttp
 import msgspec
 from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 ANSWER_WITHIN_S: Final = 20.0
@@ -70,8 +70,7 @@ class Contract:
 
     def __init__(self, document: Json) -> None:
         self.document = document
-        resource = Resource(contents=document, specification=DRAFT202012)
-        self._registry: Registry[Any] = Registry().with_resource("urn:openapi", resource)
+        self._registry: Registry[Any] = Registry().with_resource("urn:openapi", DRAFT202012.create_resource(document))
         self._validators: dict[str, Draft202012Validator] = {}
         self.seen: set[tuple[str, str, int]] = set()
         """(method, path template, status) of every answer that was checked."""
@@ -287,7 +286,7 @@ class Socket:
 
     async def receive(self) -> Json:
         """The next frame; Closed when there is none."""
-        message = await self._socket.receive(timeout=ANSWER_WITHIN_S)
+        message = await self.receive_message()
         if message.type is aiohttp.WSMsgType.TEXT:
             found: Json = msgspec.json.decode(message.data)
         elif message.type is aiohttp.WSMsgType.BINARY:
@@ -296,6 +295,10 @@ class Socket:
             reason = message.extra if message.type is aiohttp.WSMsgType.CLOSE else ""
             raise Closed(self._socket.close_code, str(reason))
         return found
+
+    async def receive_message(self) -> aiohttp.WSMessage:
+        """As it came over the wire."""
+        return await self._socket.receive(timeout=ANSWER_WITHIN_S)
 
     async def answer(self) -> Json:
         """The next frame that is no event."""

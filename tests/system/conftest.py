@@ -93,6 +93,7 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
         _await_ready(process, output)
         yield Exchange(data)
         offspring = _processes(data, mark)
+        assert len(offspring) > 8, "PostgreSQL, Valkey, Ray and the actors are found"
         assert process.poll() is None, f"the exchange ended by itself:\n{_tail(output)}"
         process.send_signal(signal.SIGTERM)
         assert process.wait(END_WITHIN_S) == 0, _tail(output)

@@ -16,7 +16,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.system.client import Client, Json, eventually
+from tests.system.client import PROBLEM_FIELDS, Client, Json, eventually
 from tests.system.conftest import PASSWORD, Exchange, User
 
 pytestmark = pytest.mark.system
@@ -45,6 +45,7 @@ def timeless(order: Json) -> Json:
 
 
 async def test_register_login_refresh_logout_me(exchange: Exchange, anyone: Client, new_user: User) -> None:
+    """HT-A01, HT-A02."""
     async with exchange.client(new_user) as client:
         me = await client.get("/api/auth/me")
         assert (me["user_id"], me["username"], me["role"]) == (new_user.user_id, new_user.username, "user")
@@ -236,6 +237,7 @@ async def test_a_thousand_orders_in_one_request_have_their_results_in_order(trad
 
 
 async def test_an_order_is_found_by_its_client_order_id_open_or_ended(trader: Client) -> None:
+    """HT-I01, HT-I02."""
     placed = await trader.buy(**resting(client_order_id="mine"))
     opened = await trader.get("/api/trading/orders", client_order_id="mine", open="true")
     assert opened["orders"] == [placed]
@@ -277,14 +279,15 @@ async def test_a_stored_order_tells_the_same_as_its_answer(trader: Client) -> No
         await trader.sell(BTC, quantity="0.0005"),
     ]
 
+    told = [{**one, "fills": []} for one in answers]
+    for one in told:
+        assert await trader.order(one["order_id"]) == one, "at once"
+
     async def stored() -> list[Json]:
         found: list[Json] = (await trader.get("/api/trading/orders", limit=5))["orders"][::-1]
         return found
 
-    told = [{**one, "fills": []} for one in answers]
     await eventually(stored, lambda found: found == told, f"history tells {told}")
-    for one in told:
-        assert timeless(await trader.order(one["order_id"])) == timeless(one)
 
 
 async def test_history_knows_an_order_amended_at_once(trader: Client) -> None:
@@ -396,6 +399,7 @@ async def test_pause_and_resume(trader: Client) -> None:
 
 
 async def test_a_viewer_sees_and_does_not_trade(exchange: Exchange, new_user: User) -> None:
+    """HT-A03, WS-O10."""
     connection = await asyncpg.connect(exchange.pg_dsn)
     try:
         await connection.execute("UPDATE users SET role = 'viewer' WHERE user_id = $1", new_user.user_id)
@@ -428,6 +432,7 @@ async def test_a_viewer_sees_and_does_not_trade(exchange: Exchange, new_user: Us
 
 
 async def test_the_order_of_another_user_does_not_exist(trader: Client, other: Client) -> None:
+    """HT-A04."""
     order = await trader.buy(**resting(client_order_id="alices"))
     path = f"/api/trading/orders/{order['order_id']}"
     for method, body in (
@@ -445,7 +450,7 @@ async def test_the_order_of_another_user_does_not_exist(trader: Client, other: C
             {"op": "cancel", "orders": [{"client_order_id": "alices"}]},
             {"op": "amend", "orders": [{"order_id": order["order_id"], "quantity": "0.00015"}]},
         ):
-            (result,) = (await socket.ask(**frame))["results"]
+            (result,) = (await socket.ask(**frame))["results"]  # type: ignore[arg-type]
             assert result["error"]["code"] == "UNKNOWN_ORDER"
         refused = await socket.ask("replace", order_id=order["order_id"], quantity="0.0002", price="50001")
         assert refused["error"]["code"] == "UNKNOWN_ORDER"
@@ -457,8 +462,9 @@ async def test_the_order_of_another_user_does_not_exist(trader: Client, other: C
 # -- the form of it ------------------------------------------------------------------------------------------
 
 
-async def test_every_path_is_served_under_both_prefixes(trader: Client) -> None:
-    old = {p.removeprefix("/api/v1/") for p in trader.contract.document["paths"] if p.startswith("/api/v1/")}
+async def test_every_path_is_served_under_both_prefixes(exchange: Exchange, trader: Client) -> None:
+    """HT-F01."""
+    old = {p.removeprefix("/api/v1/") for p in exchange.contract.document["paths"] if p.startswith("/api/v1/")}
     only_v1 = {p for p in old if p in ("trading/control", "system/status")}
     for path in sorted(old):
         filled = path.replace("{order_id}", "1")
@@ -469,6 +475,7 @@ async def test_every_path_is_served_under_both_prefixes(trader: Client) -> None:
 
 
 async def test_messagepack_in_and_out(trader: Client) -> None:
+    """HT-F02."""
     headers = {"Content-Type": "application/msgpack", "Accept": "application/msgpack"}
     body = msgspec.msgpack.encode(resting())
     reply = await trader.call("POST", "/api/trading/buy", body=body, headers=headers)
@@ -486,6 +493,21 @@ async def test_the_description_is_valid_and_its_operations_were_exercised(exchan
         exercised = {(method, path) for method, path, status in exchange.contract.seen if status < 300}
         assert described - exercised <= {("GET", "/api/v1/system/status")}, "an operation without a test"
     await anyone.get("/api/v1/system/status")
+
+
+async def test_every_error_has_one_shape_and_names_the_request(trader: Client) -> None:
+    """HT-E01."""
+    for method, path, body in (
+        ("POST", "/api/trading/buy", {"symbol": BTC, "type": "LIMIT", "quantity": "1", "price": "50000.001"}),
+        ("GET", "/api/nothing", None),
+        ("PUT", "/api/portfolio", None),
+    ):
+        reply = await trader.call(method, path, body, headers={"X-Request-Id": "my-request.7"})
+        assert reply.headers["content-type"] == "application/problem+json"
+        assert set(reply.json) == PROBLEM_FIELDS
+        assert reply.json["request_id"] == reply.headers["x-request-id"] == "my-request.7"
+        assert reply.json["type"] == f"/docs#error-{reply.code}"
+        assert reply.json["status"] == reply.status
 
 
 class _References(HTMLParser):
@@ -521,6 +543,8 @@ async def test_the_pages_load_nothing_from_elsewhere(anyone: Client, page: str) 
             inside = [one for one in references.loaded if not one.startswith("data:")]
             waiting += {urljoin(path, one) for one in inside} - seen
     assert len(seen) > 1, "the page has scripts or styles of its own"
+    told = await anyone.call("GET", "/docs/protocol.md")
+    assert told.body.startswith(b"# The wire protocol")
 
 
 async def test_metrics_have_the_promised_series_and_money_is_conserved(anyone: Client) -> None:

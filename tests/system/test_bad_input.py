@@ -160,7 +160,24 @@ class Order(NamedTuple):
     side: str = "buy"
 
 
+CLIENT_ORDER_IDS: Final = (
+    '""',
+    '" "',
+    '"a b"',
+    '"a\\n"',
+    '"\\n"',
+    '"\\u0000"',
+    '"\\u007f"',
+    '"é"',
+    '"😀"',
+    f'"{"x" * 37}"',
+    "5",
+)
 ORDERS: Final = [
+    *(
+        Order(f"client_order_id {one[:9]}", {**LIMIT, "client_order_id": one}, "VALIDATION", "client_order_id", "frame")
+        for one in CLIENT_ORDER_IDS
+    ),
     Order("unknown symbol", {**LIMIT, "symbol": '"NOPEUSDT"'}, "UNKNOWN_SYMBOL", "symbol"),
     Order("lower case", {**LIMIT, "symbol": '"btcusdt"'}, "VALIDATION", "symbol", "frame"),
     Order("symbol with a line feed", {**LIMIT, "symbol": '"BTCUSDT\\n"'}, "UNKNOWN_SYMBOL", "symbol"),
@@ -194,25 +211,6 @@ ORDERS: Final = [
     Order("the second of a double key counts", {**LIMIT, 'price":"50000","price': "0"}, "VALIDATION", "price"),
     Order("lone surrogate", {**LIMIT, "client_order_id": '"\\ud800"'}, "MALFORMED_BODY", None, "frame"),
 ]  # fmt: skip
-
-
-CLIENT_ORDER_IDS: Final = (
-    '""',
-    '" "',
-    '"a b"',
-    '"a\\n"',
-    '"\\n"',
-    '"\\u0000"',
-    '"\\u007f"',
-    '"é"',
-    '"😀"',
-    f'"{"x" * 37}"',
-    "5",
-)
-ORDERS += [
-    Order(f"client_order_id {one[:12]}", {**LIMIT, "client_order_id": one}, "VALIDATION", "client_order_id", "frame")
-    for one in CLIENT_ORDER_IDS
-]
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=[order.name for order in ORDERS])
@@ -483,7 +481,7 @@ async def test_methods_and_addresses(trader: Client) -> None:
     ):
         reply = await trader.call(method, path)
         assert (reply.refusal, reply.headers["allow"]) == ((405, "METHOD_NOT_ALLOWED", None), allowed)
-    for path in ("/api/nope", "/nope", "/api/trading/orders/", "//api/portfolio", "/api/v2/portfolio", "/ws/orders"):
+    for path in ("/api/nope", "/nope", "/api/trading/orders/", "/api//portfolio", "/api/v2/portfolio", "/ws/orders"):
         assert (await trader.call("GET", path)).refusal == (404, "NOT_FOUND", None), path
 
 
@@ -504,7 +502,7 @@ def forgeries(exchange: Exchange, user: User) -> dict[str, tuple[str, str]]:
     return {
         "expired": (jwt.encode(past, secret, "HS256"), "TOKEN_EXPIRED"),
         "signed with another secret": (jwt.encode(good, "x" * 40, "HS256"), "UNAUTHENTICATED"),
-        "not signed": (jwt.encode(good, None, "none"), "UNAUTHENTICATED"),
+        "not signed": (jwt.encode(good, "", "none"), "UNAUTHENTICATED"),
         "signature cut off": (f"{head}.{claims}.", "UNAUTHENTICATED"),
         "signature of another": (f"{head}.{claims[:-4]}AAAA.{signature}", "UNAUTHENTICATED"),
         "longer than a quarter of an hour": (signed(exp=good["exp"] + 86_400), "UNAUTHENTICATED"),

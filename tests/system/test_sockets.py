@@ -100,6 +100,21 @@ async def test_a_first_frame_that_is_no_token_closes_the_socket(exchange: Exchan
         assert await closing(socket) == (1008, "authenticate with a valid access token")
 
 
+async def test_a_socket_ends_with_its_session(exchange: Exchange, new_user: User) -> None:
+    """WS-A07."""
+    async with (
+        exchange.client(new_user) as client,
+        client.trading_socket() as orders,
+        client.socket("/ws/portfolio") as portfolio,
+    ):
+        await portfolio.event()
+        assert (await client.call("POST", "/api/auth/logout")).status == 204
+        for socket in (orders, portfolio):
+            with pytest.raises(Closed) as ended:
+                await socket.event(lambda _: False)
+            assert (ended.value.code, ended.value.reason) == (1008, "the session was ended; log in again")
+
+
 async def test_prices_need_no_token(anyone: Client) -> None:
     """WS-A06."""
     async with anyone.socket("/ws/prices") as socket:
@@ -119,6 +134,7 @@ async def test_other_addresses_have_no_socket(anyone: Client) -> None:
 async def test_answers_carry_the_frame_s_id(trader: Client, binary: bool) -> None:
     """WS-F01, WS-F08, WS-F09."""
     async with trader.trading_socket(binary=binary) as socket:
+        name: Any
         for name in (0, -5, (1 << 63) - 1, "x", "", "n" * 64, None):
             await socket.send({"op": "ping", "id": name})
             assert await socket.answer() == {"id": name, "ok": True, "op": "pong"}
@@ -135,14 +151,11 @@ async def test_the_format_follows_the_newest_frame(trader: Client) -> None:
     """WS-F04."""
     async with trader.socket("/ws/orders") as socket:
         await socket.receive()
-        for frame, decode in (
-            (b"\x81\xa2op\xa4ping", msgspec.msgpack.decode),
-            ('{"op":"ping"}', msgspec.json.decode),
-            (b"\xc1", msgspec.msgpack.decode),
-        ):
+        for frame in (b"\x81\xa2op\xa4ping", '{"op":"ping"}', b"\xc1"):
             await socket.send_raw(frame)
-            message = await socket._socket.receive(timeout=20)
+            message = await socket.receive_message()
             assert isinstance(message.data, type(frame))
+            decode: Any = msgspec.json.decode if isinstance(frame, str) else msgspec.msgpack.decode
             assert decode(message.data)["id"] is None
 
 
@@ -304,6 +317,22 @@ async def test_the_private_stream_is_dense_and_tells_balances(trader: Client, bi
     assert len(trade["order"]["fills"]) == 1
 
 
+async def test_a_refused_change_does_not_tell_of_a_changed_order(trader: Client) -> None:
+    """WS-S02: CANCEL_REJECTED comes without an order, the one it names is as it was."""
+    async with trader.trading_socket() as socket:
+        await socket.ask("subscribe")
+        (resting,) = orders_of(await socket.ask("place", orders=[REST]))
+        answer = await socket.ask("amend", orders=[{"order_id": resting["order_id"], "quantity": "1"}])
+        assert codes_of(answer) == ["AMEND_NOT_REDUCED"]
+        await socket.ask("cancel_all", symbol="ETHUSDT")
+        told = [event for event in socket.events if event["exec_type"] == "CANCEL_REJECTED"]
+        assert [(one["symbol"], one["order_id"], one["reason"], "order" in one) for one in told] == [
+            (BTC, resting["order_id"], "AMEND_NOT_REDUCED", False),
+            ("ETHUSDT", None, "UNKNOWN_ORDER", False),
+        ]
+    assert await trader.order(resting["order_id"]) == resting
+
+
 async def test_the_maker_hears_of_its_fill(trader: Client, other: Client) -> None:
     """WS-S03."""
     await other.buy(BTC, quantity="0.01")
@@ -427,7 +456,8 @@ async def test_all_channels_of_a_symbol(anyone: Client) -> None:
         rest = (await anyone.get("/api/market/prices", symbol=BTC))["prices"][0]
         assert set(ticker) - {"channel"} == set(rest)
 
-        updates, trade_ids = [], []
+        updates: list[int] = []
+        trade_ids: list[int] = []
         while len(updates) < 5 or len(trade_ids) < 3:
             event = await socket.event()
             assert event["symbol"] == BTC
@@ -478,7 +508,7 @@ async def test_subscriptions_change(anyone: Client) -> None:
 async def test_subscriptions_in_the_address(anyone: Client) -> None:
     """WS-M06."""
     async with anyone.socket("/ws/prices", channels="ticker,depth", symbols=f"{BTC},ETHUSDT") as socket:
-        seen = set()
+        seen: set[tuple[str, str]] = set()
         while len(seen) < 4:
             event = await socket.event()
             seen.add((event["channel"], event["symbol"]))
@@ -487,7 +517,7 @@ async def test_subscriptions_in_the_address(anyone: Client) -> None:
         ({"symbols": "NOPE"}, "UNKNOWN_SYMBOL", "symbols"),
         ({"channels": "candles"}, "VALIDATION", "channels[0]"),
     ):
-        async with anyone.socket("/ws/prices", **query) as socket:
+        async with anyone.socket("/ws/prices", **query) as socket:  # type: ignore[arg-type]
             told = await socket.receive()
             assert (told["error"]["code"], told["error"]["field"]) == (code, field)
             assert (await socket.ask("ping"))["ok"], "the socket stays"
@@ -497,7 +527,7 @@ async def test_a_messagepack_client_gets_market_data_as_json_text(anyone: Client
     """WS-M07: those messages are encoded once for everybody."""
     async with anyone.socket("/ws/prices", binary=True) as socket:
         assert (await socket.ask("subscribe", channels=["ticker"], symbols=[BTC]))["ok"]
-        message = await socket._socket.receive(timeout=20)
+        message = await socket.receive_message()
         assert message.type is aiohttp.WSMsgType.TEXT
 
 

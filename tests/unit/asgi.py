@@ -52,9 +52,7 @@ async def call(
         "raw_path": path.encode(),
         "root_path": "",
         "query_string": query.encode(),
-        "headers": [
-            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in sent.items()
-        ],
+        "headers": [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in sent.items()],
         "client": client,
         "server": ("raypit.test", 80),
     }

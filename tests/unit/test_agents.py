@@ -65,9 +65,7 @@ class Session:
             traded = events["kind"] == EventKind.TRADE
             self.taking += len(np.unique(events["command_index"][traded]))
             refused = events[events["kind"] == EventKind.REJECTED]
-            self.refusals.update(
-                zip(refused["command_kind"].tolist(), refused["reason"].tolist(), strict=True)
-            )
+            self.refusals.update(zip(refused["command_kind"].tolist(), refused["reason"].tolist(), strict=True))
         for depth in self.depths:
             bid, ask = depth.best_bid, depth.best_ask
             self.live = max(self.live, len(depth.orders))
@@ -139,8 +137,7 @@ class TestLiveliness:
         bids = five_minutes.depths[0].levels[Side.BUY]
         best = max(bids)
         near, far = (
-            sum(lots for price, lots in bids.items() if low <= 1e4 * (1 - price / best) < low + 10)
-            for low in (0, 40)
+            sum(lots for price, lots in bids.items() if low <= 1e4 * (1 - price / best) < low + 10) for low in (0, 40)
         )
         assert near > 2 * far
 
@@ -168,9 +165,7 @@ class TestDeterminism:
     def test_hash_seed_does_not_matter(self, hash_seed: str) -> None:
         code = "from tests.unit.test_agents import digest; print(digest(3))"
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
-        told = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
-        )
+        told = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
         assert told.stdout.strip() == digest(3)
 
 

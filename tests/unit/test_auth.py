@@ -101,9 +101,7 @@ async def test_bad_email_addresses(world: World, email: str) -> None:
     ],
 )
 async def test_weak_passwords(world: World, password: str) -> None:
-    answer = await world.post(
-        "register", username="alice.the.trader", password=password, email="al@example.org"
-    )
+    answer = await world.post("register", username="alice.the.trader", password=password, email="al@example.org")
     assert (answer.status, answer.code, answer.json()["field"]) == (422, "WEAK_PASSWORD", "password")
     assert await world.pool.fetchval("select count(*) from users") == 0
 
@@ -156,9 +154,7 @@ async def test_by_name_or_address(world: World) -> None:
         assert (await world.post("login", username=given, password=PASSWORD)).status == 200
 
 
-@pytest.mark.parametrize(
-    "username", ["nobody", "a", "alice\0", "alice\n", "x' or 1=1 --", "é", "a@b.org", "%"]
-)
+@pytest.mark.parametrize("username", ["nobody", "a", "alice\0", "alice\n", "x' or 1=1 --", "é", "a@b.org", "%"])
 async def test_unknown_names_are_like_wrong_passwords(world: World, username: str) -> None:
     await world.registered()
     expected = await world.post("login", username="alice", password=WRONG)

@@ -865,8 +865,7 @@ def test_unknown_kind(kind: int) -> None:
     book = Book(WIDE, SYMBOL_ID)
     events = book.apply(commands([limit(9, BOB, SELL, 1, 100, IOC, kind=kind, flags=2)]))
     assert of_batch(events, command_kind=kind) == [
-        {"kind": EventKind.REJECTED, "reason": Reason.INVALID_COMMAND}
-        | {"account": BOB, "order_id": 9, "exec_id": 1}
+        {"kind": EventKind.REJECTED, "reason": Reason.INVALID_COMMAND} | {"account": BOB, "order_id": 9, "exec_id": 1}
     ]
 
 
@@ -958,8 +957,7 @@ def test_bands_of_prices_that_leave_64_bits() -> None:
     play(book, limit(1, ALICE, SELL, 1, last), limit(2, BOB, BUY, 1, last))
     lowest, highest = -(-last * down // PPM), last * up // PPM
     reasons = [
-        reason_for(book, limit(9, BOB, BUY, 1, price, IOC))
-        for price in (lowest - 1, lowest, highest, highest + 1)
+        reason_for(book, limit(9, BOB, BUY, 1, price, IOC)) for price in (lowest - 1, lowest, highest, highest + 1)
     ]
     refused = Reason.PERCENT_PRICE_BY_SIDE
     assert reasons == [refused, Reason.NONE, Reason.NONE, refused]
@@ -1075,9 +1073,7 @@ def flow(count: int) -> np.ndarray:
         )
         named = int(rng.integers(1, order_id + 1))
         if kind < 6:
-            rows.append(
-                limit(order_id, account, side, int(rng.integers(1, 50)), price, stp_mode=int(rng.integers(5)))
-            )
+            rows.append(limit(order_id, account, side, int(rng.integers(1, 50)), price, stp_mode=int(rng.integers(5))))
         elif kind < 9:
             rows.append(cancel(named, int(rng.integers(1, 5))))
         else:
@@ -1197,9 +1193,7 @@ def test_restored_book_has_the_filters_it_is_given() -> None:
     play(book, *ASKS, limit(9, CAROL, BUY, 1, 100))
     stricter = msgspec.structs.replace(WIDE, max_qty_lots=5, bid_multiplier_down_ppm=PPM)
     restored = Book.restore(stricter, SYMBOL_ID, book.snapshot())
-    reasons = [
-        reason_for(restored, limit(10, BOB, BUY, qty, price)) for qty, price in ((6, 99), (5, 99), (5, 100))
-    ]
+    reasons = [reason_for(restored, limit(10, BOB, BUY, qty, price)) for qty, price in ((6, 99), (5, 99), (5, 100))]
     assert reasons == [Reason.LOT_SIZE, Reason.PERCENT_PRICE_BY_SIDE, Reason.NONE]
     assert [reason_for(restored, limit(i, BOB, SELL, 1, 200)) for i in (11, 12, 13)][-1] == Reason.BOOK_FULL
 

@@ -343,9 +343,7 @@ class TestDataDir:
             assert other.stdout.readline() == "held\n"
             ours = DataDir(tmp_path / "data")
             assert ours.holder() == other.pid
-            with pytest.raises(
-                DataDirInUse, match=f"in use by pid {other.pid}.*--data.*raypit down"
-            ) as refusal:
+            with pytest.raises(DataDirInUse, match=f"in use by pid {other.pid}.*--data.*raypit down") as refusal:
                 ours.lock()
             assert refusal.value.pid == other.pid
             other.kill()
@@ -423,9 +421,7 @@ class TestBinaries:
         monkeypatch.setenv("RAYPIT_PG_BIN", str(folder))
         assert find_postgres().source == "RAYPIT_PG_BIN"
         monkeypatch.setenv("RAYPIT_PG_BIN", str(tmp_path))
-        with pytest.raises(
-            BinaryError, match=r"(?s)pip install.*apt-get install.*DATABASE_URL.*RAYPIT_PG_BIN\)"
-        ):
+        with pytest.raises(BinaryError, match=r"(?s)pip install.*apt-get install.*DATABASE_URL.*RAYPIT_PG_BIN\)"):
             find_postgres()
         monkeypatch.setenv("RAYPIT_VALKEY_BIN", str(tmp_path / "valkey-server"))
         with pytest.raises(BinaryError, match=r"(?s)pip install.*apt-get install.*REDIS_URL"):

@@ -96,9 +96,7 @@ async def test_what_the_client_sent_is_quoted_only_in_part(app: Starlette) -> No
     assert len(problem["field"]) == MAX_FIELD_CHARS
 
 
-@given(
-    body=st.binary(max_size=200) | st.text(alphabet='{}[]":,\\ue019nameNInf-.', max_size=80).map(str.encode)
-)
+@given(body=st.binary(max_size=200) | st.text(alphabet='{}[]":,\\ue019nameNInf-.', max_size=80).map(str.encode))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_body_breaks_it(app: Starlette, body: bytes) -> None:
     for media_type in ("application/json", "application/msgpack"):

@@ -44,9 +44,7 @@ async def test_v1_only(app: Starlette) -> None:
     assert_problem(await call(app, "GET", "/api/address"), Code.NOT_FOUND)
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/api", "/api/", "/api/tickets/", "/api/tickets/1/x", "/apix", "/api//tickets"]
-)
+@pytest.mark.parametrize("path", ["/", "/api", "/api/", "/api/tickets/", "/api/tickets/1/x", "/apix", "/api//tickets"])
 async def test_unknown_paths(app: Starlette, path: str) -> None:
     for method in ("GET", "POST", "OPTIONS", "BREW"):
         assert_problem(await call(app, method, path), Code.NOT_FOUND)
@@ -172,9 +170,7 @@ async def test_the_principal_reaches_the_handler(app: Starlette) -> None:
 
 
 @pytest.mark.parametrize("path", ["/api/broken", "/page/broken"])
-async def test_a_bug_is_told_without_its_text(
-    app: Starlette, path: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_bug_is_told_without_its_text(app: Starlette, path: str, capsys: pytest.CaptureFixture[str]) -> None:
     answer = await call(app, "GET", path, headers={"x-request-id": "find-me"})
     assert_problem(answer, Code.INTERNAL)
     assert b"hunter2" not in answer.body

@@ -64,9 +64,7 @@ def write(folder: Path, name: str, sql: str) -> None:
 
 
 async def applied(connection: "Connection[Record]") -> list[str]:
-    return [
-        row["name"] for row in await connection.fetch("SELECT name FROM schema_migrations ORDER BY version")
-    ]
+    return [row["name"] for row in await connection.fetch("SELECT name FROM schema_migrations ORDER BY version")]
 
 
 async def test_applies_each_once_in_order(dsn: str, folder: Path, connection: "Connection[Record]") -> None:

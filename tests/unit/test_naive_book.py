@@ -30,9 +30,7 @@ IOC, FOK = TimeInForce.IOC, TimeInForce.FOK
 ALICE, BOB, CAROL = 1, 2, 3
 ASKS = [limit(1, ALICE, SELL, 4, 10), limit(2, BOB, SELL, 3, 10), limit(3, ALICE, SELL, 5, 11)]
 
-MIRROR = [
-    limit(i, ALICE, side, 4, p) for i, side, p in ((1, SELL, 11), (2, SELL, 10), (3, BUY, 8), (4, BUY, 9))
-]
+MIRROR = [limit(i, ALICE, side, 4, p) for i, side, p in ((1, SELL, 11), (2, SELL, 10), (3, BUY, 8), (4, BUY, 9))]
 
 
 def stp(mode: StpMode) -> dict[str, Any]:
@@ -327,8 +325,7 @@ def test_market_table(case: Case) -> None:
 
     assert [told(event) for event in events] == [line.strip() for line in case.events.splitlines()]
     resting = {
-        side: " ".join(f"{o.leaves_lots}@{o.price_ticks}" for o in book.orders() if o.side == side)
-        for side in Side
+        side: " ".join(f"{o.leaves_lots}@{o.price_ticks}" for o in book.orders() if o.side == side) for side in Side
     }
     assert (resting[BUY] or "-", resting[SELL] or "-") == (case.bids, case.asks)
 

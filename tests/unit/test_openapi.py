@@ -29,9 +29,7 @@ ALL = [*auth_endpoints(cast(Identity, None), nothing), *ENDPOINTS]
 SPEC = build_openapi(ALL, "1.2.3")
 SCRIPTS = ("docs", "page", "protocol", "schema", "session", "try")
 OPERATIONS = [
-    (path, method, operation)
-    for path, methods in SPEC["paths"].items()
-    for method, operation in methods.items()
+    (path, method, operation) for path, methods in SPEC["paths"].items() for method, operation in methods.items()
 ]
 
 
@@ -145,9 +143,7 @@ def test_texts_under_fields_become_descriptions() -> None:
     properties = spec["components"]["schemas"]["Bid"]["properties"]
     texts = {name: described.get("description") for name, described in properties.items()}
     assert texts == {"price": "In the quote asset.", "qty": "How many.", "symbol": "Which.", "legs": None}
-    assert (
-        spec["components"]["schemas"]["Base"]["properties"]["price"]["description"] == "In the quote asset."
-    )
+    assert spec["components"]["schemas"]["Base"]["properties"]["price"]["description"] == "In the quote asset."
 
 
 def test_request_examples_are_the_endpoint_s_own_or_the_required_fields() -> None:
@@ -156,9 +152,7 @@ def test_request_examples_are_the_endpoint_s_own_or_the_required_fields() -> Non
         (Bid("5", 2), {"price": "5", "qty": 2, "symbol": ""}),
     ):
         spec = build_openapi([Endpoint("POST", "bid", bid, request=Bid, response=Bid, example=given)], "1")
-        example = spec["paths"]["/api/v1/bid"]["post"]["requestBody"]["content"]["application/json"][
-            "example"
-        ]
+        example = spec["paths"]["/api/v1/bid"]["post"]["requestBody"]["content"]["application/json"]["example"]
         example.pop("legs", None)
         assert example == expected
 

@@ -1,0 +1,277 @@
+"""Which commands go to a book, and what is reserved for them.
+
+A command is refused with the first reason that applies, in the order of `Reason`; money is looked at last,
+because only a well-formed order has a price. No product is formed that could leave 62 bits.
+
+A REPLACE may borrow what its target of the same side locks: it reserves what is free and takes the rest over when
+the book has canceled the target; the book refuses it when the target's leaves are no longer those that the loan
+was computed from.
+
+Must not know: events.
+"""
+
+from typing import NamedTuple
+
+from market.book.machine import Words, inlined, routine, signed
+from market.enums import CommandFlag, CommandKind, OrdType, Side, StpMode, TimeInForce
+from market.instrument import INT_LIMIT
+from market.ledger import layout as L
+from market.ledger.orders import enter, given_asset, is_pending
+from market.ledger.records import CommandRecord
+from market.ledger.tables import (
+    Tables,
+    balance_at,
+    count_at,
+    find_client_id,
+    find_id,
+    instrument_at,
+    is_symbol,
+    open_row,
+    order_at,
+    row_at,
+)
+from market.reasons import Reason
+
+_NEW = int(CommandKind.NEW)
+_CANCEL = int(CommandKind.CANCEL)
+_REPLACE = int(CommandKind.REPLACE)
+_AMEND = int(CommandKind.AMEND)
+_CANCEL_ALL = int(CommandKind.CANCEL_ALL)
+_BUY = int(Side.BUY)
+_MARKET = int(OrdType.MARKET)
+_BY_QUOTE = int(CommandFlag.BY_QUOTE)
+_BY_CLIENT_ORDER_ID = int(CommandFlag.BY_CLIENT_ORDER_ID)
+_KNOWN_FLAGS = sum(CommandFlag)
+_LAST_SIDE = int(max(Side))
+_LAST_ORD_TYPE = int(max(OrdType))
+_LAST_TIME_IN_FORCE = int(max(TimeInForce))
+_LAST_STP_MODE = int(max(StpMode))
+
+_NONE = int(Reason.NONE)
+_UNKNOWN_ACCOUNT = int(Reason.UNKNOWN_ACCOUNT)
+_ACCOUNT_PAUSED = int(Reason.ACCOUNT_PAUSED)
+_UNKNOWN_SYMBOL = int(Reason.UNKNOWN_SYMBOL)
+_DUPLICATE_CLIENT_ORDER_ID = int(Reason.DUPLICATE_CLIENT_ORDER_ID)
+_MAX_NUM_ORDERS = int(Reason.MAX_NUM_ORDERS)
+_INSUFFICIENT_BALANCE = int(Reason.INSUFFICIENT_BALANCE)
+_ORDER_PENDING = int(Reason.ORDER_PENDING)
+_BOOK_UNAVAILABLE = int(Reason.BOOK_UNAVAILABLE)
+_INVALID_COMMAND = int(Reason.INVALID_COMMAND)
+_UNKNOWN_ORDER = int(Reason.UNKNOWN_ORDER)
+_LOT_SIZE = int(Reason.LOT_SIZE)
+_NOTIONAL = int(Reason.NOTIONAL)
+_ORDER_CHANGED = int(Reason.ORDER_CHANGED)
+
+_LARGEST = INT_LIMIT - 1
+
+
+# -- money --------------------------------------------------------------------------------------------------
+
+
+class Need(NamedTuple):
+    units: int
+    """To reserve."""
+    reason: int
+
+
+@inlined
+def _need(units: int, free: int) -> Need:
+    return Need(units, _INSUFFICIENT_BALANCE if units > free else _NONE)
+
+
+@inlined
+def _refused(reason: int) -> Need:
+    return Need(signed(0), reason)
+
+
+@inlined
+def _exceeds(a: int, b: int, c: int) -> bool:
+    """a x b x c >= 2^62, for a, b >= 0 and c > 0."""
+    if a == 0 or b == 0:
+        return False
+    return a > _LARGEST // b or a * b > _LARGEST // c
+
+
+@inlined
+def _sell_by_quote(command: CommandRecord, last: int, units: int, lot: int, free: int) -> Need:
+    """Completes the cap: what the amount makes at the last price and a tenth more, at most what is there."""
+    held = free // lot
+    wanted = command.qty_lots if command.qty_lots > 0 else _LARGEST
+    if last > 0:
+        lots = command.quote_units // (last * units)
+        if min(lots, wanted) > held:
+            return _refused(_INSUFFICIENT_BALANCE)
+        if lots < wanted:
+            wanted = min(wanted, lots + lots // 10 + 1)
+    cap = min(held, wanted)
+    if cap == 0:
+        return _refused(_INSUFFICIENT_BALANCE)
+    command.qty_lots = cap
+    return Need(cap * lot, _NONE)
+
+
+@inlined
+def _buy_by_quantity(command: CommandRecord, last: int, units: int, free: int) -> Need:
+    """Completes the budget: a tenth above the last price; all that is free when there is no price or not so much."""
+    if _exceeds(last, command.qty_lots, 2 * units):
+        return _refused(_NOTIONAL)
+    least = last * command.qty_lots * units
+    if least > free or free <= 0:
+        return _refused(_INSUFFICIENT_BALANCE)
+    budget = least // 100 * L.MARKET_BUDGET_PERCENT
+    if budget > free or budget == 0:
+        budget = free
+    if 0 < command.quote_units < budget:
+        budget = command.quote_units
+    command.quote_units = budget
+    return Need(budget, _NONE)
+
+
+@routine
+def _need_of(t: Tables, command: CommandRecord, free: int) -> Need:
+    """What a well-formed NEW or REPLACE may cost at most; completes a market order in place."""
+    instrument = instrument_at(command.symbol)
+    units, lot = t.instruments[instrument + L.I_QUOTE_PER_TICK_LOT], t.instruments[instrument + L.I_BASE_PER_LOT]
+    last, qty, buys = t.instruments[instrument + L.I_LAST], command.qty_lots, command.side == _BUY
+    if _exceeds(qty, lot, 1):
+        return _refused(_LOT_SIZE)
+    if command.ord_type != _MARKET:
+        if _exceeds(command.price_ticks, qty, units):
+            return _refused(_NOTIONAL)
+        return _need(command.price_ticks * qty * units if buys else qty * lot, free)
+    if command.flags & _BY_QUOTE:
+        if buys:
+            return _need(command.quote_units, free)
+        return _sell_by_quote(command, last, units, lot, free)
+    if buys:
+        return _buy_by_quantity(command, last, units, free)
+    command.quote_units = 0
+    return _need(qty * lot, free)
+
+
+# -- orders -------------------------------------------------------------------------------------------------
+
+
+@inlined
+def _is_malformed(command: CommandRecord) -> bool:
+    if (
+        command.side > _LAST_SIDE
+        or command.ord_type > _LAST_ORD_TYPE
+        or command.time_in_force > _LAST_TIME_IN_FORCE
+        or command.stp_mode > _LAST_STP_MODE
+        or signed(command.flags) & ~_KNOWN_FLAGS != 0
+    ):
+        return True
+    if command.flags & _BY_QUOTE and command.ord_type != _MARKET:
+        return True
+    # The sign bit of the union: one of them is negative.
+    return (command.price_ticks | command.qty_lots | command.quote_units) < 0
+
+
+@inlined
+def _own_order(t: Tables, row: int, order_id: int) -> int:
+    """Slot of the account's open order, or 0."""
+    slot = find_id(t, order_id)
+    return slot if slot != 0 and t.orders[order_at(slot) + L.O_ROW] == row else 0
+
+
+@inlined
+def _target_of(t: Tables, command: CommandRecord, row: int) -> int:
+    """Slot of the order that a REPLACE names, or 0."""
+    slot = _own_order(t, row, command.target_id)
+    return slot if slot != 0 and t.orders[order_at(slot) + L.O_SYMBOL] == command.symbol else 0
+
+
+@routine
+def _why_refused(t: Tables, command: CommandRecord, words: Words, client_id: int, row: int, target: int) -> int:
+    """The first reason against a NEW or REPLACE that does not look at money, or NONE."""
+    replaces = command.kind == _REPLACE
+    if t.rows[row_at(row) + L.R_STATE] & L.R_PAUSED:
+        return _ACCOUNT_PAUSED
+    if not is_symbol(t, command.symbol):
+        return _UNKNOWN_SYMBOL
+    instrument = instrument_at(command.symbol)
+    if find_client_id(t, row, words, client_id) != 0:
+        return _DUPLICATE_CLIENT_ORDER_ID
+    if not replaces and t.counts[count_at(t, row, command.symbol)] >= t.instruments[instrument + L.I_MAX_NUM_ORDERS]:
+        return _MAX_NUM_ORDERS
+    if target != 0 and is_pending(t, order_at(target)):
+        return _ORDER_PENDING
+    if t.instruments[instrument + L.I_AVAILABLE] == 0:
+        return _BOOK_UNAVAILABLE
+    if _is_malformed(command):
+        return _INVALID_COMMAND
+    if replaces and target == 0:
+        return _UNKNOWN_ORDER
+    expected = command.expected_leaves
+    if target != 0 and expected >= 0 and expected != t.orders[order_at(target) + L.O_LEAVES]:
+        return _ORDER_CHANGED
+    return _NONE
+
+
+@inlined
+def _admit_order(t: Tables, command: CommandRecord, words: Words, client_id: int, row: int, ts_ns: int) -> int:
+    """Reserve for a NEW or REPLACE and give it its order id; the reason it is refused for, or NONE."""
+    target = _target_of(t, command, row) if command.kind == _REPLACE else 0
+    reason = _why_refused(t, command, words, client_id, row, target)
+    if reason != _NONE:
+        return reason
+    replaced = order_at(target)
+    free = t.balances[balance_at(t, row, given_asset(t, command.symbol, command.side)) + L.B_FREE]
+    same_side = target != 0 and t.orders[replaced + L.O_META] & L.SIDE_MASK == command.side
+    need = _need_of(t, command, free + t.orders[replaced + L.O_RESERVED] if same_side else free)
+    if need.reason != _NONE:
+        return need.reason
+    borrowed = max(signed(0), need.units - free)
+    if borrowed > 0:
+        command.expected_leaves = t.orders[replaced + L.O_LEAVES]
+    elif target != 0 and command.expected_leaves < 0:
+        command.expected_leaves = -1
+    command.order_id = t.header[L.H_NEXT_ORDER] * t.header[L.H_PARTITIONS] + t.header[L.H_PARTITION]
+    t.header[L.H_NEXT_ORDER] += 1
+    command.maker_fee_ppm = t.rows[row_at(row) + L.R_MAKER_FEE]
+    command.taker_fee_ppm = t.rows[row_at(row) + L.R_TAKER_FEE]
+    enter(t, command, words, client_id, row, need.units - borrowed, borrowed, ts_ns)
+    return _NONE
+
+
+@inlined
+def _admit_change(t: Tables, command: CommandRecord, words: Words, client_id: int, row: int) -> int:
+    """Resolve the order that a CANCEL or AMEND names; the reason it is refused for, or NONE."""
+    if command.kind == _AMEND and t.rows[row_at(row) + L.R_STATE] & L.R_PAUSED:
+        return _ACCOUNT_PAUSED
+    if command.flags & _BY_CLIENT_ORDER_ID:
+        slot = find_client_id(t, row, words, client_id)
+    else:
+        slot = _own_order(t, row, command.order_id)
+    order = order_at(slot)
+    if slot == 0 or (command.symbol >= 0 and t.orders[order + L.O_SYMBOL] != command.symbol):
+        return _UNKNOWN_ORDER
+    command.order_id = t.orders[order + L.O_ID]
+    command.symbol = t.orders[order + L.O_SYMBOL]
+    available = t.instruments[instrument_at(command.symbol) + L.I_AVAILABLE] != 0
+    return _NONE if available else _BOOK_UNAVAILABLE
+
+
+@inlined
+def _admit_cancel_all(t: Tables, command: CommandRecord) -> int:
+    if not is_symbol(t, command.symbol):
+        return _UNKNOWN_SYMBOL
+    available = t.instruments[instrument_at(command.symbol) + L.I_AVAILABLE] != 0
+    return _NONE if available else _BOOK_UNAVAILABLE
+
+
+@inlined
+def admit_command(t: Tables, command: CommandRecord, words: Words, place: int, ts_ns: int) -> int:
+    """The reason it is refused for, or NONE; `words`: the COMMAND[n] that it is element `place` of."""
+    client_id = place * L.COMMAND_WORDS + L.COMMAND_CLIENT_ID
+    row = open_row(t, command.account)
+    if row < 0:
+        return _UNKNOWN_ACCOUNT
+    if command.kind == _NEW or command.kind == _REPLACE:
+        return _admit_order(t, command, words, client_id, row, ts_ns)
+    if command.kind == _CANCEL or command.kind == _AMEND:
+        return _admit_change(t, command, words, client_id, row)
+    if command.kind == _CANCEL_ALL:
+        return _admit_cancel_all(t, command)
+    return _INVALID_COMMAND

@@ -1,0 +1,183 @@
+"""What each kind of event does to one order of this partition: postings and the order's state.
+
+Every posting has its counterpart in the rows of the house, so that all rows together stay zero per asset.
+
+Must not know: commands, reports, other partitions.
+"""
+
+from typing import NamedTuple
+
+from market.book.machine import inlined, routine, signed
+from market.enums import EventKind, ExecType, OrdStatus
+from market.instrument import PPM
+from market.ledger import layout as L
+from market.ledger.orders import is_buy, is_by_quote, is_market, lock, release_lots, units_to_lock
+from market.ledger.positions import keep_buy, keep_sell
+from market.ledger.records import EventRecord
+from market.ledger.tables import Tables, balance_at, instrument_at, position_at
+from market.reasons import Reason
+
+_ACCEPTED = int(EventKind.ACCEPTED)
+_TRADE = int(EventKind.TRADE)
+_CANCELED = int(EventKind.CANCELED)
+_AMENDED = int(EventKind.AMENDED)
+_DECREMENTED = int(EventKind.DECREMENTED)
+
+_S_NEW = int(OrdStatus.NEW)
+_S_PARTIALLY_FILLED = int(OrdStatus.PARTIALLY_FILLED)
+_S_FILLED = int(OrdStatus.FILLED)
+_S_CANCELED = int(OrdStatus.CANCELED)
+_S_EXPIRED = int(OrdStatus.EXPIRED)
+_S_EXPIRED_IN_MATCH = int(OrdStatus.EXPIRED_IN_MATCH)
+
+_X_NEW = int(ExecType.NEW)
+_X_TRADE = int(ExecType.TRADE)
+_X_CANCELED = int(ExecType.CANCELED)
+_X_EXPIRED = int(ExecType.EXPIRED)
+_X_REPLACED = int(ExecType.REPLACED)
+_X_TRADE_PREVENTION = int(ExecType.TRADE_PREVENTION)
+
+_SELF_TRADE_PREVENTION = int(Reason.SELF_TRADE_PREVENTION)
+_QUOTE_SPENT = int(Reason.QUOTE_SPENT)
+_NO_ASSET = -1
+
+
+class Leg(NamedTuple):
+    """What an event says of one of the two orders that it may touch."""
+
+    account: int
+    order_id: int
+    leaves: int
+    """After the event."""
+    fee_ppm: int
+    maker: bool
+
+
+class Outcome(NamedTuple):
+    """What an event did to one order."""
+
+    exec_type: int
+    status: int
+    ends: bool
+    fee: int
+    fee_asset: int
+
+
+# -- trades -------------------------------------------------------------------------------------------------
+
+
+@inlined
+def fee_of(amount: int, ppm: int) -> int:
+    """floor(amount x ppm / 10^6) without leaving 64 bits."""
+    return amount // PPM * ppm + amount % PPM * ppm // PPM
+
+
+@inlined
+def _receive(t: Tables, row: int, asset: int, units: int, ppm: int) -> int:
+    """Post what a trade brings, without the commission, which it returns."""
+    fee = fee_of(units, ppm)
+    t.balances[balance_at(t, row, asset) + L.B_FREE] += units - fee
+    t.balances[balance_at(t, L.ROW_FEES, asset) + L.B_FREE] += fee
+    t.balances[balance_at(t, L.ROW_CLEARING, asset) + L.B_FREE] -= units
+    return fee
+
+
+@inlined
+def _give(t: Tables, order: int, asset: int, units: int) -> None:
+    """Post what a trade costs, out of what the order locks."""
+    t.orders[order + L.O_RESERVED] -= units
+    t.balances[balance_at(t, t.orders[order + L.O_ROW], asset) + L.B_LOCKED] -= units
+    t.balances[balance_at(t, L.ROW_CLEARING, asset) + L.B_FREE] += units
+
+
+@routine
+def _fill(t: Tables, order: int, lots: int, quote_units: int, ppm: int) -> tuple[int, int]:
+    """Post one side of a trade; the commission and its asset."""
+    row, symbol = t.orders[order + L.O_ROW], t.orders[order + L.O_SYMBOL]
+    instrument, position = instrument_at(symbol), position_at(t, row, symbol)
+    base, quote = t.instruments[instrument + L.I_BASE], t.instruments[instrument + L.I_QUOTE]
+    base_units = lots * t.instruments[instrument + L.I_BASE_PER_LOT]
+    t.orders[order + L.O_CUM] += lots
+    t.orders[order + L.O_CUM_QUOTE] += quote_units
+    if is_buy(t, order):
+        if not is_market(t, order):
+            lock(t, order, quote_units - units_to_lock(t, order, lots))  # price improvement goes back to free
+        _give(t, order, quote, quote_units)
+        fee = _receive(t, row, base, base_units, ppm)
+        keep_buy(t.positions, position, base_units - fee, quote_units)
+        return fee, base
+    _give(t, order, base, base_units)
+    fee = _receive(t, row, quote, quote_units, ppm)
+    keep_sell(t.positions, position, base_units, quote_units - fee)
+    return fee, quote
+
+
+# -- what each kind of event does to an order ---------------------------------------------------------------
+
+
+@inlined
+def _unpaid(exec_type: int, status: int, ends: bool) -> Outcome:
+    return Outcome(exec_type, status, ends, signed(0), signed(_NO_ASSET))
+
+
+@inlined
+def _working(t: Tables, order: int) -> int:
+    return _S_PARTIALLY_FILLED if t.orders[order + L.O_CUM] != 0 else _S_NEW
+
+
+@inlined
+def _accepted(t: Tables, order: int, ts_ns: int) -> Outcome:
+    t.orders[order + L.O_CREATED] = ts_ns
+    lock(t, order, t.orders[order + L.O_BORROW])
+    t.orders[order + L.O_BORROW] = 0
+    return _unpaid(_X_NEW, _S_NEW, False)
+
+
+@inlined
+def _traded(t: Tables, order: int, event: EventRecord, leg: Leg) -> Outcome:
+    fee, asset = _fill(t, order, event.qty_lots, event.quote_units, leg.fee_ppm)
+    t.orders[order + L.O_LEAVES] = leg.leaves
+    # An order by quote amount always ends with an event of its own (N8).
+    ends = leg.leaves == 0 and not is_by_quote(t, order)
+    return Outcome(_X_TRADE, _S_FILLED if ends else _S_PARTIALLY_FILLED, ends, fee, asset)
+
+
+@inlined
+def _decremented(t: Tables, order: int, event: EventRecord, leg: Leg) -> Outcome:
+    release_lots(t, order, event.qty_lots)
+    t.orders[order + L.O_LEAVES] = leg.leaves
+    return _unpaid(_X_TRADE_PREVENTION, _working(t, order), False)
+
+
+@inlined
+def _amended(t: Tables, order: int, event: EventRecord) -> Outcome:
+    release_lots(t, order, t.orders[order + L.O_LEAVES] - event.leaves_lots)
+    t.orders[order + L.O_QTY] = event.qty_lots
+    t.orders[order + L.O_LEAVES] = event.leaves_lots
+    return _unpaid(_X_REPLACED, _working(t, order), False)
+
+
+@inlined
+def _expired(t: Tables, order: int, reason: int) -> Outcome:
+    status = _S_EXPIRED
+    if reason == _SELF_TRADE_PREVENTION:
+        status = _S_EXPIRED_IN_MATCH
+    elif reason == _QUOTE_SPENT and t.orders[order + L.O_CUM] > 0:
+        status = _S_FILLED
+    return _unpaid(_X_EXPIRED, status, True)
+
+
+@inlined
+def change(t: Tables, order: int, event: EventRecord, leg: Leg, ts_ns: int) -> Outcome:
+    kind = signed(event.kind)
+    if kind == _TRADE:
+        return _traded(t, order, event, leg)
+    if kind == _ACCEPTED:
+        return _accepted(t, order, ts_ns)
+    if kind == _CANCELED:
+        return _unpaid(_X_CANCELED, _S_CANCELED, True)
+    if kind == _DECREMENTED:
+        return _decremented(t, order, event, leg)
+    if kind == _AMENDED:
+        return _amended(t, order, event)
+    return _expired(t, order, signed(event.reason))

@@ -1,0 +1,188 @@
+"""One committed event of a book: its legs of this partition, and the reports that tell of them.
+
+Must not know: how money moves, what other partitions own.
+"""
+
+from market.book.machine import inlined, routine, signed
+from market.enums import CommandKind, EventKind, OrdType, Side
+from market.ledger import layout as L
+from market.ledger.changes import Leg, change
+from market.ledger.orders import enter, is_pending, remove, set_status
+from market.ledger.records import CommandRecord, EventRecord
+from market.ledger.reports import clear, tell_account, tell_execution, tell_order, tell_refused_event
+from market.ledger.tables import (
+    Array,
+    Records,
+    Tables,
+    find_id,
+    instrument_at,
+    is_mine,
+    is_symbol,
+    open_row,
+    order_at,
+    record_words,
+)
+
+_NEW = int(CommandKind.NEW)
+_REPLACE = int(CommandKind.REPLACE)
+_CANCEL_ALL = int(CommandKind.CANCEL_ALL)
+_BUY = int(Side.BUY)
+_MARKET = int(OrdType.MARKET)
+
+_ACCEPTED = int(EventKind.ACCEPTED)
+_REJECTED = int(EventKind.REJECTED)
+_TRADE = int(EventKind.TRADE)
+_DECREMENTED = int(EventKind.DECREMENTED)
+
+
+# -- legs ---------------------------------------------------------------------------------------------------
+
+
+@inlined
+def _taker_leg(event: EventRecord) -> Leg:
+    """Of the order that the event is about; a TRADE's or DECREMENTED's taker."""
+    fee_ppm = signed(event.taker_fee_ppm)
+    return Leg(signed(event.account), event.order_id, event.leaves_lots, fee_ppm, False)
+
+
+@inlined
+def _maker_leg(event: EventRecord) -> Leg:
+    fee_ppm = signed(event.maker_fee_ppm)
+    return Leg(signed(event.maker_account), event.maker_order_id, event.maker_leaves_lots, fee_ppm, True)
+
+
+@inlined
+def _has_maker(event: EventRecord) -> bool:
+    return event.kind == _TRADE or event.kind == _DECREMENTED
+
+
+@inlined
+def _count_order_id(t: Tables, order_id: int) -> None:
+    """A replay learns from the journal which order ids were given."""
+    t.header[L.H_NEXT_ORDER] = max(t.header[L.H_NEXT_ORDER], order_id // t.header[L.H_PARTITIONS] + 1)
+
+
+@inlined
+def _units_of(t: Tables, command: CommandRecord) -> int:
+    """What a command that was admitted reserves: a market order's budget or cap is in it."""
+    instrument = instrument_at(command.symbol)
+    if command.side != _BUY:
+        return command.qty_lots * t.instruments[instrument + L.I_BASE_PER_LOT]
+    if command.ord_type == _MARKET:
+        return command.quote_units
+    return command.price_ticks * command.qty_lots * t.instruments[instrument + L.I_QUOTE_PER_TICK_LOT]
+
+
+@inlined
+def _order_of(t: Tables, event: EventRecord, leg: Leg, row: int, commands: Records, ts_ns: int) -> int:
+    """Place of the leg's order; reserves for it when this ledger did not admit it (a replay). 0: not known."""
+    slot = find_id(t, leg.order_id)
+    if event.kind != _ACCEPTED:
+        return order_at(slot)
+    _count_order_id(t, leg.order_id)
+    if slot != 0:
+        return order_at(slot)
+    command: CommandRecord = commands[event.command_index]
+    client_id = event.command_index * L.COMMAND_WORDS + L.COMMAND_CLIENT_ID
+    return enter(t, command, record_words(commands), client_id, row, _units_of(t, command), signed(0), ts_ns)
+
+
+@inlined
+def _forget_refused(t: Tables, event: EventRecord) -> None:
+    """Free what was reserved for the NEW or REPLACE that the book refused."""
+    if event.command_kind == _NEW or event.command_kind == _REPLACE:
+        _count_order_id(t, event.order_id)
+        slot = find_id(t, event.order_id)
+        if slot != 0 and is_pending(t, order_at(slot)):
+            remove(t, order_at(slot))
+
+
+@inlined
+def _settle_order(
+    t: Tables, event: EventRecord, leg: Leg, order: int, ts_ns: int, reports: Records, place: int
+) -> None:
+    report = reports[place]
+    outcome = change(t, order, event, leg, ts_ns)
+    set_status(t, order, outcome.status)
+    tell_order(t, report, record_words(reports), place, order)
+    report.exec_type = outcome.exec_type
+    if _has_maker(event):
+        tell_execution(report, event, outcome.fee, outcome.fee_asset, leg.maker)
+    if outcome.ends:
+        remove(t, order)
+
+
+@routine
+def _settle_leg(
+    t: Tables, event: EventRecord, leg: Leg, commands: Records, ts_ns: int, reports: Records, place: int
+) -> bool:
+    """Post the leg and write its report at `place`. False: the account or the order is not known here."""
+    row = open_row(t, leg.account)
+    if row < 0:
+        return False
+    report = reports[place]
+    clear(report, record_words(reports), place)
+    if event.kind == _REJECTED:
+        _forget_refused(t, event)
+        tell_refused_event(report, record_words(reports), place, event, commands)
+    else:
+        order = _order_of(t, event, leg, row, commands, ts_ns)
+        if order == 0 or t.orders[order + L.O_ROW] != row:
+            return False
+        _settle_order(t, event, leg, order, ts_ns, reports, place)
+    tell_account(t, report, event, row, ts_ns)
+    return True
+
+
+# -- events -------------------------------------------------------------------------------------------------
+
+
+@inlined
+def _answers(event: EventRecord, command: CommandRecord) -> bool:
+    """Whether the event, in its taker's leg, tells the commander about the order that was commanded."""
+    kind, order_id = signed(command.kind), event.order_id
+    if kind == _CANCEL_ALL or order_id == command.order_id:
+        return True
+    return kind == _REPLACE and order_id == command.target_id
+
+
+@inlined
+def _note_price(t: Tables, event: EventRecord) -> None:
+    """Every partition sizes its market orders by the newest trade of anybody."""
+    if event.kind == _TRADE:
+        t.instruments[instrument_at(event.symbol) + L.I_LAST] = event.price_ticks
+
+
+@inlined
+def settle_event(
+    t: Tables, event: EventRecord, commands: Records, ts_ns: int, reports: Records, told: int, answered: Array
+) -> int:
+    """Post the legs of this partition; the number of reports then, or -1: the event is not of this venue.
+
+    `answered[k]`: 1 + place of the newest report that answers command k.
+    """
+    if not is_symbol(t, event.symbol) or not 0 <= event.command_index < len(commands):
+        return -1
+    _note_price(t, event)
+    if is_mine(t, event.account):
+        if not _settle_leg(t, event, _taker_leg(event), commands, ts_ns, reports, told):
+            return -1
+        command: CommandRecord = commands[event.command_index]
+        if _answers(event, command):
+            answered[event.command_index] = told + 1
+            reports[told].token = command.token
+            reports[told].gateway = command.gateway
+        told += 1
+    if _has_maker(event) and is_mine(t, event.maker_account):
+        if not _settle_leg(t, event, _maker_leg(event), commands, ts_ns, reports, told):
+            return -1
+        told += 1
+    return told
+
+
+@inlined
+def mark_answers(reports: Records, answered: Array) -> None:
+    """The commander is answered by the last report that tells of the command."""
+    for k in range(len(answered)):
+        if answered[k] != 0:
+            reports[answered[k] - 1].last = 1

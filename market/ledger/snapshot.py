@@ -1,0 +1,123 @@
+"""A settled ledger as bytes: what follows from nothing else, in one order, behind a checksum.
+
+    magic | blake2b of all the rest | length of head | head (MessagePack) | sections
+
+Equal states give equal bytes, whatever the slots, capacities and hash seeds. Must not know: files, rules.
+"""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from math import prod
+
+import msgspec
+import numpy as np
+
+from market.instrument import Instrument
+from market.ledger import layout as L
+from market.ledger.arrays import fresh, indexed
+from market.ledger.kernel import kernels
+from market.ledger.tables import Array, Arrays
+
+_MAGIC = b"RAYPLGR2"
+_CHECKSUM_BYTES = 16
+_LENGTH_BYTES = 4
+
+
+class _Head(msgspec.Struct):
+    partition: int
+    partitions: int
+    instruments: list[str]
+    next_order: int
+    rows: int
+    assets: int
+    orders: int
+
+
+def _identity(one: Instrument) -> str:
+    """What the units in a snapshot are multiples of; filters may change, these may not."""
+    tick, lot = one.tick.normalize(), one.lot.normalize()
+    return f"{one.symbol}, tick {tick}, lot {lot}, units 10^-{one.base.scale} and 10^-{one.quote.scale}"
+
+
+def _sections(arrays: Arrays) -> list[Array]:
+    """Rows, balances, positions, last prices, orders from the oldest on."""
+    count = int(arrays.header[L.H_ROWS])
+    rows = arrays.rows[:count].copy()
+    rows[:, [L.R_HEAD, L.R_OPEN_ORDERS]] = 0
+    orders = arrays.orders[arrays.orders[:, L.O_ID] != 0]
+    orders = orders[np.lexsort((orders[:, L.O_ID], orders[:, L.O_CREATED]))]
+    orders[:, [L.O_NEXT, L.O_PREV]] = 0
+    last = np.ascontiguousarray(arrays.instruments[:, L.I_LAST])
+    return [rows, arrays.balances[:count], arrays.positions[:count], last, orders]
+
+
+def digest(arrays: Arrays) -> str:
+    """Hex digest of the settled state."""
+    state = blake2b(digest_size=16)
+    for section in _sections(arrays):
+        state.update(section.tobytes())
+    return state.hexdigest()
+
+
+def encode(arrays: Arrays, instruments: Sequence[Instrument]) -> bytes:
+    """`arrays` without orders on their way."""
+    sections = _sections(arrays)
+    header = arrays.header
+    head = msgspec.msgpack.encode(
+        _Head(
+            partition=int(header[L.H_PARTITION]),
+            partitions=int(header[L.H_PARTITIONS]),
+            instruments=[_identity(one) for one in instruments],
+            next_order=int(header[L.H_NEXT_ORDER]),
+            rows=int(header[L.H_ROWS]),
+            assets=arrays.balances.shape[1],
+            orders=len(sections[-1]),
+        )
+    )
+    body = b"".join([len(head).to_bytes(_LENGTH_BYTES, "little"), head, *(one.tobytes() for one in sections)])
+    return b"".join([_MAGIC, _checksum(body), body])
+
+
+def _checksum(body: bytes) -> bytes:
+    return blake2b(body, digest_size=_CHECKSUM_BYTES).digest()
+
+
+def decode(data: bytes, instruments: Sequence[Instrument]) -> Arrays:
+    """Raises ValueError unless `data` is a whole snapshot of these instruments; later ones may have been added."""
+    body_at = len(_MAGIC) + _CHECKSUM_BYTES
+    if not data.startswith(_MAGIC):
+        raise ValueError("not a snapshot of a ledger, or of another version")
+    if _checksum(data[body_at:]) != data[len(_MAGIC) : body_at]:
+        raise ValueError("the ledger's snapshot is damaged: its checksum differs")
+    head_at = body_at + _LENGTH_BYTES
+    sections_at = head_at + int.from_bytes(data[body_at:head_at], "little")
+    head = msgspec.msgpack.decode(data[head_at:sections_at], type=_Head)
+    known = [_identity(one) for one in instruments[: len(head.instruments)]]
+    if known != head.instruments:
+        raise ValueError("the ledger's snapshot is of other instruments")
+    return _assembled(head, data[sections_at:], instruments)
+
+
+def _assembled(head: _Head, data: bytes, instruments: Sequence[Instrument]) -> Arrays:
+    symbols = len(head.instruments)
+    shapes = [
+        (head.rows, L.ROW_WORDS),
+        (head.rows, head.assets, L.BALANCE_WORDS),
+        (head.rows, symbols, L.POSITION_WORDS),
+        (symbols,),
+        (head.orders, L.ORDER_WORDS),
+    ]
+    words, sections, at = np.frombuffer(data, np.int64), [], 0
+    for shape in shapes:
+        sections.append(words[at : at + prod(shape)].reshape(shape))
+        at += prod(shape)
+    rows, balances, positions, last, orders = sections
+    arrays = fresh(instruments, head.partition, head.partitions, head.rows, head.orders + 1)
+    arrays.header[L.H_NEXT_ORDER], arrays.header[L.H_ROWS] = head.next_order, head.rows
+    arrays.rows[: head.rows] = rows
+    arrays.balances[: head.rows, : head.assets] = balances
+    arrays.positions[: head.rows, :symbols] = positions
+    arrays.instruments[:symbols, L.I_LAST] = last
+    arrays.orders[1 : 1 + head.orders] = orders
+    kernels.link(arrays)
+    return indexed(arrays)
