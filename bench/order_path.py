@@ -7,7 +7,7 @@ generator is a process on the same machine and takes its share of the cores: the
 import argparse
 import contextlib
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -169,7 +169,7 @@ def measure(exchange: Exchange, asked: list[Question], seconds: float) -> list[F
 
 def targets(findings: list[Finding]) -> list[Target]:
     """The project's targets for two cores, as far as they were measured."""
-    wanted = (
+    wanted: tuple[tuple[str, float, str, Callable[[Finding], float]], ...] = (
         (
             "64 WebSocket clients, one order a frame: share of the echo's rate",
             0.40,
