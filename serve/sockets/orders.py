@@ -135,10 +135,12 @@ class OrdersSession(Session):
         if not isinstance(request, SubscribeFrame):
             self._must_trade()
         if len(self._tasks) + self._unanswered >= IN_FLIGHT_LIMIT:
-            raise ApiError(
+            error = ApiError(
                 Code.OVERLOADED,
                 f"More than {IN_FLIGHT_LIMIT} frames wait for their answer; nothing was done.",
             )
+            self.send(problem(request.id, error))
+            return
         if isinstance(request, Place):
             self._send_commands(request.id, *self._gateway.pack(self._account, request.orders))
             return

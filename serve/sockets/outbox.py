@@ -5,11 +5,13 @@ are never skipped: a listener that lets too many wait is cut off with a reason i
 """
 
 import asyncio
-import time
 from collections import deque
 from typing import Any, Final
 
+import structlog
 from starlette.websockets import WebSocket
+
+log = structlog.get_logger()
 
 WAITING_LIMIT: Final = 4096
 """Messages that may not be skipped."""
@@ -29,14 +31,11 @@ class Outbox:
         self._newest: dict[Any, bytes | str] = {}
         self._wake = asyncio.Event()
         self._close: tuple[int, str] | None = None
+        self._writer: asyncio.Task[None] | None = None
         self._sending_since = 0.0
+        self._alarm: asyncio.TimerHandle | None = None
+        self._stuck = False
         self.closed = False
-
-    @property
-    def stuck(self) -> bool:
-        """The peer does not take the message that is being sent: time to hang up."""
-        since = self._sending_since
-        return since > 0 and time.monotonic() - since > SEND_TIMEOUT_S
 
     def send(self, message: bytes | str) -> None:
         """Queue a message that must not be skipped."""
@@ -66,7 +65,8 @@ class Outbox:
             self._wake.set()
 
     async def run(self) -> None:
-        """Send until closed. Whoever runs it looks whether it is `stuck`."""
+        """Send until closed. Ends when the peer does not take a message within SEND_TIMEOUT_S."""
+        self._writer = asyncio.current_task()
         try:
             while True:
                 await self._wake.wait()
@@ -77,10 +77,16 @@ class Outbox:
                     async with asyncio.timeout(SEND_TIMEOUT_S):
                         await self._socket.close(*self._close)
                     return
+        except asyncio.CancelledError:
+            if not self._stuck:
+                raise
+            log.info("socket reads too slowly, cut off")
         except (TimeoutError, RuntimeError):
             pass  # the peer closed first, or does not take the close
         finally:
             self.closed = True
+            if self._alarm is not None:
+                self._alarm.cancel()
 
     async def _send_one(self) -> None:
         if self._queue:
@@ -88,9 +94,25 @@ class Outbox:
             self._waiting_bytes -= len(message)
         else:
             message = self._newest.pop(next(iter(self._newest)))
-        self._sending_since = time.monotonic()
+        loop = asyncio.get_running_loop()
+        self._sending_since = loop.time()
+        if self._alarm is None:
+            self._alarm = loop.call_later(SEND_TIMEOUT_S, self._look)
         if isinstance(message, str):
             await self._socket.send({"type": "websocket.send", "text": message})
         else:
             await self._socket.send({"type": "websocket.send", "bytes": message})
         self._sending_since = 0.0
+
+    def _look(self) -> None:
+        """One alarm for the messages of some seconds: one for each would cost more than sending it."""
+        self._alarm = None
+        if not self._sending_since:
+            return
+        loop = asyncio.get_running_loop()
+        left_s = self._sending_since + SEND_TIMEOUT_S - loop.time()
+        if left_s > 0:
+            self._alarm = loop.call_later(left_s, self._look)
+        elif self._writer is not None:
+            self._stuck = True
+            self._writer.cancel()

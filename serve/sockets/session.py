@@ -19,8 +19,6 @@ log = structlog.get_logger()
 
 MAX_SOCKETS: Final = 4096
 """Open sockets of one gateway replica."""
-STUCK_CHECK_S: Final = 5.0
-"""How often each socket is looked at: a timer for each message would cost more than sending it."""
 AUTH_TIMEOUT_S: Final = 10.0
 """A socket that must authenticate and does not is closed."""
 
@@ -96,11 +94,7 @@ class Session:
             return
         await self.on_open()
         receive = asyncio.create_task(self._receive_all())
-        done: set[asyncio.Task[None]] = set()
-        while not done and not self.outbox.stuck:
-            done, _ = await asyncio.wait({receive, writer}, timeout=STUCK_CHECK_S, return_when=asyncio.FIRST_COMPLETED)
-        if self.outbox.stuck:
-            log.info("socket reads too slowly, cut off", channel=self.channel)
+        done, _ = await asyncio.wait({receive, writer}, return_when=asyncio.FIRST_COMPLETED)
         if receive not in done:
             receive.cancel()
         elif (error := receive.exception()) is not None:

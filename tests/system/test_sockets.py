@@ -642,10 +642,12 @@ async def test_too_many_frames_that_wait_are_refused() -> None:
     class Busy:
         asked = 0
 
-        async def place_many(self, account: int, orders: list[Any]) -> list[Any]:
+        def pack(self, account: int, orders: list[Any]) -> tuple[list[bytes], dict[int, Any]]:
+            return [b"order" for _ in orders], {}
+
+        def send(self, account: int, packed: list[bytes]) -> asyncio.Future[Any]:
             self.asked += 1
-            await asyncio.Event().wait()
-            return []
+            return asyncio.get_running_loop().create_future()
 
     class Anyone:
         async def authenticate(self, token: str) -> Any:
