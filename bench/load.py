@@ -48,6 +48,10 @@ class Figures(msgspec.Struct, frozen=True):
     cpu_s: dict[str, float]
     """By part of the exchange, and of this load generator."""
 
+    @property
+    def commands(self) -> int:
+        return self.orders + self.cancels
+
 
 class Tally:
     """What all clients counted while the clock ran."""

@@ -89,6 +89,20 @@ def place(plan: Plan, codec: Codec, size: int) -> list[Step]:
     return steps
 
 
+def ioc(plan: Plan, codec: Codec, size: int) -> list[Step]:
+    """The orders of `place`, but all of them IOC: accepted, journaled, expired; nothing to cancel."""
+    frames = [frame for slot in _places(plan, size, slots=4) for frame in slot]
+    return [
+        Step(
+            codec.request("place", [one | {"time_in_force": "IOC"} for one in orders]),
+            codec.accepted,
+            size,
+            orders=size,
+        )
+        for orders in frames
+    ]
+
+
 def cross(plan: Plan, codec: Codec, size: int) -> list[Step]:
     """One name sells at the market and the other buys all of it, then the other way round: a fill for every two orders."""
     steps = []
@@ -181,7 +195,7 @@ def buy(plan: Plan) -> list[Step]:
         del order["side"]
         steps.append(Step(_http(plan, "POST", "/api/trading/buy", order), _HTTP_OK, 1, orders=1))
     path = f"/api/trading/orders?symbol={plan.terms.symbol}"
-    return [*steps, Step(_http(plan, "DELETE", path), _HTTP_OK, 1, cancels=HTTP_RESTING, timed=False)]
+    return [*steps, Step(_http(plan, "DELETE", path), _HTTP_OK, 1, cancels=1, timed=False)]
 
 
 def _http(plan: Plan, method: str, path: str, body: dict[str, str] | None = None) -> bytes:
@@ -193,4 +207,4 @@ def _http(plan: Plan, method: str, path: str, body: dict[str, str] | None = None
 
 
 HTTP: Final = {"live": live, "me": me, "buy": buy}
-SOCKET: Final = {"echo": echo, "place": place, "cross": cross}
+SOCKET: Final = {"echo": echo, "place": place, "ioc": ioc, "cross": cross}
