@@ -8,6 +8,7 @@ new ones with `LinkDown` until it is back.
 import asyncio
 import itertools
 import secrets
+import struct
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
@@ -30,7 +31,7 @@ from actors.wire import (
     reply_decoder,
     welcome_decoder,
 )
-from market.records import REPORT
+from market.records import COMMAND, REPORT
 
 log = structlog.get_logger()
 
@@ -42,6 +43,8 @@ OVERDUE_EVERY_S: Final = 1.0
 WAITING_LIMIT: Final = 100_000
 """Commands of this process that wait for an answer."""
 _RETRY_MOST_S: Final = 0.5
+_TOKEN: Final = struct.Struct("<Q")
+_TOKEN_AT: Final = sum(COMMAND[name].itemsize for name in (COMMAND.names or ())[: (COMMAND.names or ()).index("token")])
 
 
 class _Waiting:
@@ -78,7 +81,7 @@ class AccountClient:
         self._next_token = secrets.randbits(48) << 14 | 1
         self._waiting: dict[int, tuple[_Waiting, int]] = {}
         self._deadlines: deque[tuple[float, _Waiting]] = deque()
-        self._out: list[Records] = []
+        self._out: list[bytearray] = []
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._call_ids = itertools.count(1)
         self._loop = asyncio.get_running_loop()
@@ -134,33 +137,37 @@ class AccountClient:
         if self._link is not None and self.up:
             self._link.send(Kind.COMMANDS, commands.tobytes())
 
-    def submit(self, commands: Records) -> asyncio.Future[list[list[ReportRow]]]:
-        """Send COMMAND[n]; resolves to n lists of reports, in the commands' order, the last report of each last."""
+    def submit(self, commands: Records | bytes) -> asyncio.Future[list[list[ReportRow]]]:
+        """Send COMMAND[n], or n packed ones.
+
+        Resolves to n lists of reports, in the commands' order, the last report of each last.
+        """
         if not self.up:
             raise LinkDown("the account actor does not answer now")
-        n = len(commands)
+        frame = bytearray(commands)
+        n = len(frame) // COMMAND.itemsize
         if len(self._waiting) + n > WAITING_LIMIT:
             raise Refused("OVERLOADED", "too many orders wait for an answer")
         tokens = range(self._next_token, self._next_token + n)
         self._next_token += n
-        commands["token"] = tokens
         future: asyncio.Future[list[list[ReportRow]]] = self._loop.create_future()
         answers: list[list[ReportRow]] = [[] for _ in tokens]
         entry = _Waiting(answers, future, n)
         for k, token in enumerate(tokens):
             self._waiting[token] = (entry, k)
+            _TOKEN.pack_into(frame, k * COMMAND.itemsize + _TOKEN_AT, token)
         if not self._deadlines:
             self._loop.call_later(OVERDUE_EVERY_S, self._give_up)
         self._deadlines.append((self._loop.time() + COMMAND_TIMEOUT_S, entry))
         if not self._out:
             self._loop.call_soon(self._flush)
-        self._out.append(commands)
+        self._out.append(frame)
         return future
 
     def _flush(self) -> None:
         out, self._out = self._out, []
         if out and self._link is not None:
-            self._link.send(Kind.COMMANDS, b"".join([one.tobytes() for one in out]))
+            self._link.send(Kind.COMMANDS, b"".join(out))
 
     def _give_up(self) -> None:
         """On commands that wait too long."""

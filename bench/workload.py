@@ -129,7 +129,8 @@ def cross(plan: Plan, codec: Codec, size: int) -> list[Step]:
 
 
 def _places(plan: Plan, size: int, slots: int) -> list[list[list[dict[str, str]]]]:
-    """Slots of frames of orders; a slot has at least four orders."""
+    """Slots of frames of orders. A slot has whole fours of them: `size` is 1 or a multiple of 4."""
+    assert size == 1 or size % 4 == 0
     chance = random.Random(plan.number)
     frames_per_slot = max(1, 4 // size)
     return [

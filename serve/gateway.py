@@ -18,7 +18,7 @@ import structlog
 from actors.account_client import AccountClient
 from actors.config import INITIAL_QUOTE, MAKER_FEE_PPM, REFERENCE_ASSET, TAKER_FEE_PPM, Settings
 from actors.errors import LinkDown, OutcomeUnknown, Refused
-from actors.wire import ReportRow, commands_of, decode_reports
+from actors.wire import ReportRow, decode_reports
 from market.enums import Side
 from market.instrument import Asset, assets_of
 from serve.errors import ApiError, Code
@@ -123,7 +123,7 @@ class Gateway:
     def send(self, account: int, packed: list[bytes]) -> Sent:
         """Send commands; ApiError when nothing was sent. `answers` tells what became of them."""
         try:
-            return self.client(account).submit(commands_of(packed))
+            return self.client(account).submit(b"".join(packed))
         except LinkDown:
             raise ApiError(Code.BOOK_UNAVAILABLE, "The account does not answer now; nothing was done.") from None
         except Refused as refused:

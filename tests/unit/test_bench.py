@@ -120,7 +120,7 @@ def requests_of(steps: list[Step], codec: Codec) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("codec", [JSON, MSGPACK])
-@pytest.mark.parametrize("size", [1, 3, 4, 100])
+@pytest.mark.parametrize("size", [1, 4, 100])
 def test_placed_orders_are_canceled_and_never_too_many(codec: Codec, size: int) -> None:
     steps = workload.place(PLAN, codec, size)
     resting: set[str] = set()
@@ -248,7 +248,7 @@ def test_the_fastest_round_counts() -> None:
 )
 def test_figures_that_mean_nothing_are_refused(question: Question, order: Figures, said: str) -> None:
     with pytest.raises(BenchError) as raised:
-        Rigged(figures(), order).answer(question, 1)
+        Rigged(figures(orders=0), order).answer(question, 1)
     assert said in str(raised.value)
 
 
