@@ -8,7 +8,7 @@ While such a row is being committed, batches wait.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -35,6 +35,7 @@ from actors.wire import (
     encoder,
     hello_decoder,
 )
+from market.enums import ExecType
 from market.ledger import Ledger, UnknownAccount
 from market.reasons import Reason
 from market.records import COMMAND
@@ -88,6 +89,8 @@ class AccountService:
         self.metrics = AccountMetrics(self.name)
         self.history = ReportHistory()
         self.quiet: set[int] = set()
+        self._loud = np.ones(1, np.bool_)
+        """By account; the last one stands for all accounts beyond."""
         self.books = [self._follower(b) for b in range(settings.book_actors)]
         self._sent: list[deque[Records]] = [deque() for _ in self.books]
         self._in_flight = [0] * len(self.books)
@@ -124,7 +127,7 @@ class AccountService:
             snapshot = msgspec.msgpack.decode(found[1], type=_Snapshot)
             self.ledger = Ledger.restore(self.settings.instruments(), snapshot.ledger)
             self.own_seq = snapshot.own_seq
-            self.quiet = set(snapshot.quiet)
+            self._hush(snapshot.quiet)
             self.history.load(snapshot.history)
             for book, seq in zip(self.books, snapshot.positions, strict=True):
                 book.seq = seq
@@ -136,7 +139,7 @@ class AccountService:
                 await book.read(seq)
             for made in apply_ops(self.ledger, own.ops, row.ts_ns):
                 self.history.add(self._audible(made))
-            self.quiet.update(op.account for op in own.ops if op.quiet)
+            self._hush(op.account for op in own.ops if op.quiet)
             self.own_seq = row.seq
         # An empty row of the new epoch: an older writer of this stream now collides.
         await self._append([])
@@ -242,7 +245,7 @@ class AccountService:
     def _apply(self, ops: list[Op], ts_ns: int, debits: bool) -> list[Records]:
         made = apply_ops(self.ledger, ops, ts_ns, debits, not debits)
         if not debits:
-            self.quiet.update(op.account for op in ops if op.quiet)
+            self._hush(op.account for op in ops if op.quiet)
         for reports in made:
             self.history.add(self._audible(reports))
             self._balances.mark(reports)
@@ -274,7 +277,9 @@ class AccountService:
         sent = self._sent[batch.partition]
         if not sent:
             return
-        own = batch.commands["command_id"][batch.commands["account"] % self.settings.account_actors == self.partition]
+        own = batch.commands["command_id"]
+        if (partitions := self.settings.account_actors) > 1:
+            own = own[batch.commands["account"] % partitions == self.partition]
         if not len(own):
             return
         newest = int(own[-1])
@@ -358,12 +363,16 @@ class AccountService:
         self.metrics.admit_s.observe(time.perf_counter() - began)
 
     def _tell(self, reports: Records) -> None:
-        """Each gateway gets the answers to its commands and the reports of the accounts it listens to."""
+        """Each gateway gets the answers to its commands and the reports of the accounts it listens to.
+
+        An answer needs no NEW of an order that something else happened to at once.
+        """
         if not len(reports):
             return
         accounts = reports["account"]
+        answers = (reports["token"] != 0) & ((reports["last"] != 0) | (reports["exec_type"] != ExecType.NEW))
         for link_id, link in self._links.items():
-            mine = (reports["gateway"] == link_id) & (reports["token"] != 0)
+            mine = answers & (reports["gateway"] == link_id)
             if subscribed := self._subscribed[link_id]:
                 mine |= np.fromiter((a in subscribed for a in accounts.tolist()), np.bool_, len(accounts))
             if mine.all():
@@ -372,10 +381,16 @@ class AccountService:
                 link.send(Kind.REPORTS, reports[mine].tobytes())
 
     def _audible(self, reports: Records) -> Records:
-        if not self.quiet or not len(reports):
-            return reports
-        loud = np.fromiter((a not in self.quiet for a in reports["account"].tolist()), np.bool_, len(reports))
-        return reports[loud]
+        """Without those of simulated participants: nobody resumes their streams."""
+        loud = self._loud.take(reports["account"], mode="clip")
+        return reports if loud.all() else reports[loud]
+
+    def _hush(self, accounts: Iterable[int]) -> None:
+        if not (new := set(accounts) - self.quiet):
+            return
+        self.quiet |= new
+        self._loud = np.ones(max(self.quiet) + 2, np.bool_)
+        self._loud[list(self.quiet)] = False
 
     def _on_close(self, link: Link) -> None:
         link_id = self._link_ids.pop(link, None)

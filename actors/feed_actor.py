@@ -94,7 +94,7 @@ class FeedService:
                 cancels["kind"] = CommandKind.CANCEL_ALL
                 cancels["account"] = account
                 cancels["symbol"] = symbols
-                await client.submit(cancels)
+                await client.ask_for(cancels)
             await client.call("subscribe", account, -1)
         last = await self._last_prices()
         self._reports.clear()

@@ -36,6 +36,10 @@ MAX_ONGOING: Final = 8192
 """Requests and sockets of one replica: a socket holds a place for life."""
 
 
+GC_THRESHOLD: Final = (20_000, 20, 20)
+"""An answer to 1,000 orders makes some thousand objects, none of them in a cycle: do not look at them ten times."""
+
+
 class GatewayReplica:
     """One replica: `gateway`."""
 
@@ -52,6 +56,7 @@ class GatewayReplica:
         self._tasks = tasks
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*GC_THRESHOLD)
         return app
 
     def check_health(self) -> None:

@@ -179,7 +179,7 @@ ORDERS: Final = [
         for one in CLIENT_ORDER_IDS
     ),
     Order("unknown symbol", {**LIMIT, "symbol": '"NOPEUSDT"'}, "UNKNOWN_SYMBOL", "symbol"),
-    Order("lower case", {**LIMIT, "symbol": '"btcusdt"'}, "VALIDATION", "symbol", "frame"),
+    Order("lower case", {**LIMIT, "symbol": '"btcusdt"'}, "UNKNOWN_SYMBOL", "symbol"),
     Order("symbol with a line feed", {**LIMIT, "symbol": '"BTCUSDT\\n"'}, "UNKNOWN_SYMBOL", "symbol"),
     Order("empty symbol", {**LIMIT, "symbol": '""'}, "VALIDATION", "symbol", "frame"),
     Order("long symbol", {**LIMIT, "symbol": f'"{"A" * 25}"'}, "VALIDATION", "symbol", "frame"),
