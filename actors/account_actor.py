@@ -28,7 +28,6 @@ from actors.wire import (
     Call,
     Hello,
     Kind,
-    Records,
     Reply,
     Welcome,
     call_decoder,
@@ -38,7 +37,7 @@ from actors.wire import (
 from market.enums import ExecType
 from market.ledger import Ledger, UnknownAccount
 from market.reasons import Reason
-from market.records import COMMAND
+from market.records import COMMAND, Records, opaque, picked
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -89,6 +88,8 @@ class AccountService:
         self.metrics = AccountMetrics(self.name)
         self.history = ReportHistory()
         self.quiet: set[int] = set()
+        self._frames: list[tuple[Link, bytes]] = []
+        """Frames of commands that this turn of the event loop read."""
         self._loud = np.ones(1, np.bool_)
         """By account; the last one stands for all accounts beyond."""
         self.books = [self._follower(b) for b in range(settings.book_actors)]
@@ -294,7 +295,7 @@ class AccountService:
         if self._recovering:
             self._command_id[book] = welcome.last_command_id
         for commands in sent:
-            fresh = commands[commands["command_id"] > welcome.last_command_id]
+            fresh = picked(commands, commands["command_id"] > welcome.last_command_id)
             if len(fresh):
                 link.send(Kind.COMMANDS, fresh.tobytes())
         for symbol in self.settings.symbols_of(book):
@@ -309,7 +310,7 @@ class AccountService:
         n_b = len(self.books)
         owners = commands["symbol"] % n_b if n_b > 1 else None
         for book in range(n_b):
-            own = commands if owners is None else commands[owners == book]
+            own = commands if owners is None else picked(commands, owners == book)
             if not len(own):
                 continue
             first = self._command_id[book] + 1
@@ -325,7 +326,11 @@ class AccountService:
 
     def _on_frame(self, link: Link, kind: int, body: bytes) -> None:
         if kind == Kind.COMMANDS:
-            self._admit(link, np.frombuffer(body, COMMAND).copy())
+            if len(body) % COMMAND.itemsize:
+                raise ValueError(f"{len(body)} bytes are no whole number of commands")
+            if not self._frames:
+                asyncio.get_running_loop().call_soon(self._admit_arrived)
+            self._frames.append((link, body))
         elif kind == Kind.CALL:
             call = call_decoder.decode(body)
             task = asyncio.create_task(self._answer(link, call))
@@ -345,20 +350,27 @@ class AccountService:
         else:
             raise ValueError(f"unexpected frame {kind}")
 
-    def _admit(self, link: Link, commands: Records) -> None:
+    def _admit_arrived(self) -> None:
+        """Everything that one turn of the event loop read, at once: a frame may hold a single command."""
+        arrived, self._frames = self._frames, []
         began = time.perf_counter()
-        commands["gateway"] = self._link_ids[link]
+        commands = np.frombuffer(bytearray().join([body for _, body in arrived]), COMMAND)
+        at = 0
+        for link, body in arrived:
+            n = len(body) // COMMAND.itemsize
+            commands["gateway"][at : at + n] = self._link_ids.get(link, 0)
+            at += n
         if max(self._in_flight) + len(commands) > IN_FLIGHT_LIMIT:
             refused = self.ledger.refuse(commands, Reason.OVERLOADED, time.time_ns())
-            link.send(Kind.REPORTS, refused.tobytes())
-            self.metrics.refused.inc(len(refused))
-            return
-        accepted, refused = self.ledger.admit(commands, time.time_ns())
-        if len(accepted):
-            self._send(accepted)
-        if len(refused):
-            link.send(Kind.REPORTS, refused.tobytes())
-        self.metrics.admitted.inc(len(accepted))
+        else:
+            accepted, refused = self.ledger.admit(commands, time.time_ns())
+            if len(accepted):
+                self._send(accepted)
+            self.metrics.admitted.inc(len(accepted))
+        for link in {link for link, _ in arrived} if len(refused) else ():
+            own = picked(refused, refused["gateway"] == self._link_ids.get(link, 0))
+            if len(own):
+                link.send(Kind.REPORTS, own.tobytes())
         self.metrics.refused.inc(len(refused))
         self.metrics.admit_s.observe(time.perf_counter() - began)
 
@@ -378,12 +390,12 @@ class AccountService:
             if mine.all():
                 link.send(Kind.REPORTS, reports.tobytes())
             elif mine.any():
-                link.send(Kind.REPORTS, reports[mine].tobytes())
+                link.send(Kind.REPORTS, opaque(reports)[mine].tobytes())
 
     def _audible(self, reports: Records) -> Records:
         """Without those of simulated participants: nobody resumes their streams."""
         loud = self._loud.take(reports["account"], mode="clip")
-        return reports if loud.all() else reports[loud]
+        return reports if loud.all() else picked(reports, loud)
 
     def _hush(self, accounts: Iterable[int]) -> None:
         if not (new := set(accounts) - self.quiet):

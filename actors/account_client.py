@@ -23,14 +23,13 @@ from actors.wire import (
     Call,
     Hello,
     Kind,
-    Records,
     ReportRow,
     decode_reports,
     encoder,
     reply_decoder,
     welcome_decoder,
 )
-from market.records import COMMAND, REPORT
+from market.records import COMMAND, REPORT, Records
 
 log = structlog.get_logger()
 

@@ -25,16 +25,14 @@ from actors.wire import (
     Batch,
     Hello,
     Kind,
-    Records,
     Welcome,
     decode_batch,
     encode_batch,
     encoder,
     hello_decoder,
-    joined,
 )
 from market.book import Book
-from market.records import COMMAND, EVENT
+from market.records import COMMAND, EVENT, Records, joined, picked
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -147,7 +145,7 @@ class BookService:
                 continue  # an older incarnation of the account actor
             ids, known = commands["command_id"], self._watermarks.get(partition, 0)
             if ids[0] <= known:  # some were sent again
-                commands = commands[ids > known]
+                commands = picked(commands, ids > known)
             if len(commands):
                 self._watermarks[partition] = int(commands["command_id"][-1])
                 oldest = oldest or arrived
@@ -295,12 +293,11 @@ def match(books: dict[int, Book], commands: Records) -> Records:
     starts = [0, *(np.flatnonzero(symbols[1:] != symbols[:-1]) + 1).tolist(), len(commands)]
     if len(starts) == 2:
         return books[int(symbols[0])].apply(commands)
-    by_symbol = commands[order]
-    parts = []
-    for start, stop in pairwise(starts):
-        events = books[int(symbols[start])].apply(by_symbol[start:stop])
-        events["command_index"] += start
-        parts.append(events)
+    by_symbol = picked(commands, order)
+    by_symbol.flags.writeable = False  # else each book makes its own view that is not
+    parts = [books[int(symbols[a])].apply(by_symbol[a:b]) for a, b in pairwise(starts)]
     told = joined(parts, EVENT)
-    told["command_index"] = order[told["command_index"]]
+    at = told["command_index"]
+    at += np.repeat(starts[:-1], [len(part) for part in parts]).astype(np.int32)
+    at[:] = order[at]
     return told

@@ -4,8 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from actors.wire import Records
-from market.records import REPORT
+from market.records import REPORT, Records, opaque
 
 KEPT: Final = 65_536
 """Reports in memory (16 MB), all accounts together."""
@@ -19,12 +18,12 @@ class ReportHistory:
         self._count = 0
 
     def add(self, reports: Records) -> None:
-        reports = reports[-KEPT:]
+        rows, ring = opaque(reports[-KEPT:]), opaque(self._ring)
         at = self._count % KEPT
-        first = min(len(reports), KEPT - at)
-        self._ring[at : at + first] = reports[:first]
-        self._ring[: len(reports) - first] = reports[first:]
-        self._count += len(reports)
+        first = min(len(rows), KEPT - at)
+        ring[at : at + first] = rows[:first]
+        ring[: len(rows) - first] = rows[first:]
+        self._count += len(rows)
 
     def after(self, account: int, seq: int) -> Records:
         """The account's kept reports numbered above `seq`, oldest first."""

@@ -20,11 +20,11 @@ from actors.journal import Journal
 from actors.market_bus import MarketBus
 from actors.metrics import ProjectorMetrics
 from actors.read_models import ReadModels, prepare
-from actors.wire import Batch, Hello, Records, joined
+from actors.wire import Batch, Hello
 from market.book import Book
 from market.candles import DAY_MINUTES, MINUTE_NS, Candle, DayWindow
 from market.enums import EventKind, Side
-from market.records import COMMAND
+from market.records import COMMAND, Records, joined
 
 log = structlog.get_logger()
 

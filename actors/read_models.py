@@ -12,11 +12,11 @@ import numpy as np
 
 from actors.order_rows import Column, changes_of, executions_of
 from actors.staging import Staging
-from actors.wire import Batch, Records, joined
+from actors.wire import Batch
 from market.candles import Candle
 from market.enums import EventKind
 from market.instrument import Instrument
-from market.records import COMMAND, EVENT
+from market.records import COMMAND, EVENT, Records, joined
 
 _STATE: Final = {
     "qty_lots": "bigint", "leaves_lots": "bigint", "cum_qty_lots": "bigint", "cum_quote_units": "bigint",

@@ -5,18 +5,14 @@ rare rest is MessagePack. A BATCH body is exactly the journal row's payload.
 """
 
 import struct
-from collections.abc import Sequence
 from enum import IntEnum
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from market.records import COMMAND, EVENT, REPORT
-
-Records = npt.NDArray[np.void]
+from market.records import COMMAND, EVENT, REPORT, Records, copied
 
 FRAME: Final = struct.Struct("<IB")
 MAX_FRAME: Final = 256 * 1024 * 1024
@@ -91,25 +87,20 @@ class Batch(msgspec.Struct):
     """EVENT[m]; `command_index` points into `commands`."""
 
 
-def joined(parts: Sequence[Records], dtype: np.dtype[np.void]) -> Records:
-    """As `np.concatenate`, which takes some microseconds a part to see that all have the same fields."""
-    return np.frombuffer(bytearray().join([part.data for part in parts]), dtype)
-
-
 def encode_batch(batch: Batch) -> bytes:
     head = _BATCH.pack(
         BATCH_VERSION, batch.partition, batch.epoch, batch.seq, batch.ts_ns, len(batch.commands), len(batch.events)
     )  # fmt: skip
-    return b"".join((head, batch.commands.data, batch.events.data))
+    return b"".join((head, batch.commands.tobytes(), batch.events.tobytes()))
 
 
 def decode_batch(payload: bytes) -> Batch:
-    """Inverse of `encode_batch`; the arrays are writable copies. ValueError when the bytes are not a batch."""
+    """Inverse of `encode_batch`; the arrays are writable. ValueError when the bytes are not a batch."""
     version, partition, epoch, seq, ts_ns, n, m = _BATCH.unpack_from(payload)
     if version != BATCH_VERSION or len(payload) != _BATCH.size + n * COMMAND.itemsize + m * EVENT.itemsize:
         raise ValueError(f"not a batch of version {BATCH_VERSION}: {len(payload)} bytes")
-    commands = np.frombuffer(payload, COMMAND, n, _BATCH.size).copy()
-    events = np.frombuffer(payload, EVENT, m, _BATCH.size + n * COMMAND.itemsize).copy()
+    end = _BATCH.size + n * COMMAND.itemsize
+    commands, events = copied(payload[_BATCH.size : end], COMMAND), copied(payload[end:], EVENT)
     return Batch(partition, epoch, seq, ts_ns, commands, events)
 
 
