@@ -54,7 +54,7 @@ _MARKET: Final = int(OrdType.MARKET)
 _TRADE: Final = int(ExecType.TRADE)
 _REFUSALS: Final = frozenset((int(ExecType.REJECTED), int(ExecType.CANCEL_REJECTED)))
 _REASONS: Final[dict[int, str | None]] = {int(one): one.name for one in Reason} | {int(Reason.NONE): None}
-_ENDED: Final = frozenset(
+ENDED: Final = frozenset(
     int(one) for one in (OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.EXPIRED_IN_MATCH)
 )
 
@@ -334,7 +334,7 @@ def order_view(
         terms.ticks[price],
         lots[qty],
         lots[cum],
-        lots[leaves if status not in _ENDED else 0],
+        lots[leaves if status not in ENDED else 0],
         terms.quotes[cum_quote],
         average_price(terms, cum, cum_quote) if cum else None,
         _REASONS[reason],
