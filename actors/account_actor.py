@@ -22,6 +22,7 @@ from actors.follower import BookFollower
 from actors.history import ReportHistory
 from actors.journal import Journal, SnapshotStore
 from actors.metrics import AccountMetrics
+from actors.phases import Phases
 from actors.stream import Link, listen
 from actors.wire import (
     Batch,
@@ -119,6 +120,7 @@ class AccountService:
     # -- recovery -------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
+        phases = Phases()
         await self.journal.activate()
         if found := await self.journal.newest_snapshot():
             snapshot = msgspec.msgpack.decode(found[1], type=_Snapshot)
@@ -128,6 +130,7 @@ class AccountService:
             self.history.load(snapshot.history)
             for book, seq in zip(self.books, snapshot.positions, strict=True):
                 book.seq = seq
+        phases.done("snapshot")
         async for row in self.journal.read(self.own_seq):
             if row.seq != self.own_seq + 1:
                 raise JournalCorrupt(f"{self.name}: after seq {self.own_seq} comes {row.seq}")
@@ -138,12 +141,14 @@ class AccountService:
                 self.history.add(self._audible(made))
             self.quiet.update(op.account for op in own.ops if op.quiet)
             self.own_seq = row.seq
+        phases.done("journal")
         # An empty row of the new epoch: an older writer of this stream now collides.
         await self._append([])
         for k in range(len(self.ledger.instruments)):
             self.ledger.set_available(k, False)
         self._tasks = [asyncio.create_task(book.run()) for book in self.books]
         await asyncio.gather(*(book.live.wait() for book in self.books))
+        phases.done("books")
         dropped = self.ledger.drop_pending()
         self._recovering = False
         self._balances.mark_all()
@@ -153,6 +158,7 @@ class AccountService:
             seq=self.own_seq,
             dropped=dropped,
             orders=self.ledger.live_orders,
+            seconds=phases.seconds,
         )
         self._server = await listen(self.settings.socket(self.name), self._on_frame, self._on_close)
 

@@ -491,7 +491,7 @@ async def test_the_order_of_another_user_does_not_exist(trader: Client, other: C
 async def test_every_path_is_served_under_both_prefixes(exchange: Exchange, trader: Client) -> None:
     """HT-F01."""
     old = {p.removeprefix("/api/v1/") for p in exchange.contract.document["paths"] if p.startswith("/api/v1/")}
-    only_v1 = {p for p in old if p in ("trading/control", "system/status")}
+    only_v1 = {p for p in old if p in ("trading/control", "system/status", "system/actors")}
     for path in sorted(old):
         filled = path.replace("{order_id}", "1")
         probes = {prefix: await trader.call("OPTIONS", f"{prefix}/{filled}") for prefix in ("/api", "/api/v1")}
@@ -517,8 +517,8 @@ async def test_the_description_is_valid_and_its_operations_were_exercised(exchan
     assert by_tag >= {"auth", "market", "trading", "portfolio", "system", "health"}
     if len(exchange.contract.seen) > 60:  # not when a few tests were picked
         exercised = {(method, path) for method, path, status in exchange.contract.seen if status < 300}
-        assert described - exercised <= {("GET", "/api/v1/system/status")}, "an operation without a test"
-    await anyone.get("/api/v1/system/status")
+        system = {("GET", "/api/v1/system/status"), ("GET", "/api/v1/system/actors")}
+        assert described - exercised <= system, "an operation without a test"
 
 
 async def test_every_error_has_one_shape_and_names_the_request(trader: Client) -> None:
@@ -608,9 +608,29 @@ async def test_health(anyone: Client) -> None:
         "accounts": True,
         "database": True,
     }
+
+
+async def test_everybody_sees_how_the_exchange_is_and_administrators_see_its_parts(
+    exchange: Exchange, anyone: Client, new_user: User
+) -> None:
+    """HT-Y01, HT-Y02."""
     status = await anyone.get("/api/v1/system/status")
-    assert status["status"] == "ok"
-    assert {one["name"]: one["ok"] for one in status["actors"]} == {
+    assert set(status) == {"status", "version", "symbols", "uptime_s", "market_data_age_ms"}
+    assert (status["status"], status["symbols"]) == ("ok", len(FAR))
+    assert status["market_data_age_ms"] < 10_000
+
+    path = "/api/v1/system/actors"
+    assert (await anyone.call("GET", path)).refusal == (401, "UNAUTHENTICATED", None)
+    async with exchange.client(new_user) as client:
+        assert (await client.call("GET", path)).refusal == (403, "FORBIDDEN", None)
+    connection = await asyncpg.connect(exchange.pg_dsn)
+    try:
+        await connection.execute("UPDATE users SET role = 'admin' WHERE user_id = $1", new_user.user_id)
+    finally:
+        await connection.close()
+    async with exchange.client(exchange.log_in(new_user.username)) as admin:
+        told = await admin.get(path)
+    assert {one["name"]: one["ok"] for one in told["actors"]} == {
         "book-0": True, "account-0": True, "projector": True, "feed": True,
     }  # fmt: skip
 
