@@ -275,8 +275,10 @@ class Supervisor:
     def _end_actors(self) -> None:
         from actors import remote
 
-        with contextlib.suppress(Exception):
-            _retire_gateway()
+        try:
+            asyncio.run(_retire_gateway())
+        except Exception as error:
+            log.warning("sockets are cut, not closed", error=repr(error))
         for name in reversed(remote.names(self.settings)):
             self._progress(f"ending {name}")
             with contextlib.suppress(Exception):
@@ -336,13 +338,15 @@ def _try(call: Callable[[], Any]) -> Any:
         return {"error": type(error).__name__}
 
 
-def _retire_gateway() -> None:
+async def _retire_gateway() -> None:
     """Serve's own shutdown waits for open sockets and then cuts them, so they are closed before."""
     from ray import serve as ray_serve
 
     from serve.app import APP_NAME, DEPLOYMENT
 
-    ray_serve.get_deployment_handle(DEPLOYMENT, APP_NAME).broadcast("retire").results(timeout_s=RETIRE_LIMIT_S)
+    handle = ray_serve.get_deployment_handle(DEPLOYMENT, APP_NAME)
+    async with asyncio.timeout(RETIRE_LIMIT_S):
+        await handle.broadcast("retire").results_async()
 
 
 def _did_not_start(error: Exception, data: Path) -> ServiceError:

@@ -4,12 +4,13 @@ Prices, quantities and amounts are decimal strings in answers; requests take str
 numbers. Times are integers: nanoseconds since the Unix epoch (`*_ns`) or milliseconds (`*_ms`).
 """
 
-from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
+
+from serve.amounts import Amount as StrictDecimal
 
 MAX_BATCH: Final = 1000
 """Orders in one request or frame."""
@@ -45,7 +46,14 @@ class StpName(StrEnum):
 
 
 Symbol = Annotated[str, Meta(min_length=1, max_length=24, pattern="^[A-Z0-9]+$", examples=["BTCUSDT"])]
-Amount = Annotated[Decimal, Meta(description="A decimal as a string or a number.", examples=["0.01"])]
+Amount = Annotated[
+    StrictDecimal,
+    Meta(
+        description="A decimal as a string or a number: ASCII digits, no spaces, no underscores.",
+        examples=["0.01"],
+        extra_json_schema={"type": ["string", "number"], "format": "decimal"},
+    ),
+]
 ClientOrderId = Annotated[
     str,
     Meta(

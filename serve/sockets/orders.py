@@ -11,6 +11,7 @@ import msgspec
 import structlog
 
 from actors.wire import ReportRow
+from serve.amounts import dec_hook, float_hook
 from serve.auth.principal import TRADERS
 from serve.errors import ApiError, Code
 from serve.gateway import Answers, Gateway, Refusals, Sent, refused
@@ -95,8 +96,8 @@ class Echo(Request, tag_field="op", tag="echo", kw_only=True):
 
 Frame = Place | Cancel | AmendFrame | ReplaceFrame | CancelAll | SubscribeFrame | Ping | Echo
 
-_decode_json = msgspec.json.Decoder(Frame)
-_decode_msgpack = msgspec.msgpack.Decoder(Frame)
+_decode_json = msgspec.json.Decoder(Frame, dec_hook=dec_hook, float_hook=float_hook)
+_decode_msgpack = msgspec.msgpack.Decoder(Frame, dec_hook=dec_hook)
 
 
 class OrdersSession(Session):

@@ -76,6 +76,11 @@ NUMBERS: Final = [
     for level, code, literals in (
         ("frame", "MALFORMED_BODY", ("NaN", "Infinity", "-Infinity", "01", "1.", "+1", "0x1")),
         ("frame", "VALIDATION", ("true", "[]", "{}", '""', '"abc"', '"0x10"', '"1,5"', '"1\\u0000"')),
+        (
+            "frame",
+            "VALIDATION",
+            ('"1_000"', '"_1"', '"1_"', '" 1"', '"1 "', '"1\\n"', '"\\u00a01"', '"\\u0661"', '"\uff11"'),
+        ),
         ("frame", "VALIDATION", ("1e99999999999999999999", '"1e-99999999999999999999"')),
         ("order", "VALIDATION", ('"NaN"', '"-NaN"', '"sNaN"', '"Infinity"', '"-Infinity"')),
         ("order", "VALIDATION", ("1e400", '"1e400"', '"1' + "0" * 400 + '"', "1e25", "1e29", "9" * 4000)),
