@@ -7,7 +7,7 @@ While such a row is being committed, batches wait.
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
@@ -22,6 +22,7 @@ from actors.follower import BookFollower
 from actors.history import ReportHistory
 from actors.journal import Journal, SnapshotStore
 from actors.metrics import AccountMetrics
+from actors.phases import Phases
 from actors.stream import Link, listen
 from actors.wire import (
     Batch,
@@ -123,6 +124,7 @@ class AccountService:
     # -- recovery -------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
+        phases = Phases()
         await self.journal.activate()
         if found := await self.journal.newest_snapshot():
             snapshot = msgspec.msgpack.decode(found[1], type=_Snapshot)
@@ -132,6 +134,7 @@ class AccountService:
             self.history.load(snapshot.history)
             for book, seq in zip(self.books, snapshot.positions, strict=True):
                 book.seq = seq
+        phases.done("snapshot")
         async for row in self.journal.read(self.own_seq):
             if row.seq != self.own_seq + 1:
                 raise JournalCorrupt(f"{self.name}: after seq {self.own_seq} comes {row.seq}")
@@ -142,12 +145,14 @@ class AccountService:
                 self.history.add(self._audible(made))
             self._hush(op.account for op in own.ops if op.quiet)
             self.own_seq = row.seq
+        phases.done("journal")
         # An empty row of the new epoch: an older writer of this stream now collides.
         await self._append([])
         for k in range(len(self.ledger.instruments)):
             self.ledger.set_available(k, False)
         self._tasks = [asyncio.create_task(book.run()) for book in self.books]
         await asyncio.gather(*(book.live.wait() for book in self.books))
+        phases.done("books")
         dropped = self.ledger.drop_pending()
         self._recovering = False
         self._balances.mark_all()
@@ -157,6 +162,7 @@ class AccountService:
             seq=self.own_seq,
             dropped=dropped,
             orders=self.ledger.live_orders,
+            seconds=phases.seconds,
         )
         self._server = await listen(self.settings.socket(self.name), self._on_frame, self._on_close)
 
@@ -228,15 +234,7 @@ class AccountService:
         return [*posts, Op("forget", op.account)]
 
     def _check(self, group: list[Op]) -> None:
-        """What is committed must apply, now and in every replay."""
-        opened = {op.account for op in group if op.kind == "open"}
-        for op in group:
-            if op.kind == "open":
-                self.ledger.check_open(op.account)
-            elif op.kind == "post":
-                self.ledger.check_post(op.account, op.asset, op.units, new=op.account in opened)
-            elif op.account not in opened and not self.ledger.is_open(op.account):
-                raise UnknownAccount(op.account)
+        check_ops(self.ledger, group)
 
     async def _append(self, ops: list[Op], ts_ns: int = 0) -> None:
         row = OwnRow([book.seq - len(q) for book, q in zip(self.books, self._batches, strict=True)], ops)
@@ -470,7 +468,9 @@ class AccountService:
         }
 
     async def ask_open_orders(self, _: Link, account: int, symbol: int) -> bytes:
-        return self.ledger.open_orders(account, symbol).tobytes()
+        found = self.ledger.open_orders(account, symbol)
+        self.history.updated_ns(account, found)
+        return found.tobytes()
 
     async def ask_last_prices(self, _: Link) -> dict[int, int]:
         return self.ledger.last_prices()
@@ -479,7 +479,27 @@ class AccountService:
         return self.ledger.open_symbols(account)
 
     async def ask_order(self, _: Link, account: int, order_id: int, client_order_id: bytes) -> bytes:
-        return self.ledger.open_order(account, order_id, client_order_id).tobytes()
+        """REPORT[0 or 1]: the order as it stands, open or ended not long ago (`ord_status` tells).
+
+        By `order_id`, else the newest of the orders that had this `client_order_id`.
+        """
+        found = self.ledger.open_order(account, order_id, client_order_id)
+        if len(found):
+            self.history.updated_ns(account, found)
+        elif order_id:
+            found = self.history.order(account, order_id)
+        else:
+            found = self.history.named(account, client_order_id)[-1:]
+        return found.tobytes()
+
+    async def ask_named_orders(self, _: Link, account: int, client_order_id: bytes) -> bytes:
+        """REPORT[n]: every order with this `client_order_id` that is open or ended not long ago, by order id."""
+        opened = self.ledger.open_order(account, 0, client_order_id)
+        self.history.updated_ns(account, opened)
+        told = self.history.named(account, client_order_id)
+        if len(opened):
+            told = told[told["order_id"] != opened["order_id"]]
+        return told.tobytes() + opened.tobytes()
 
     async def ask_subscribe(self, link: Link, account: int, from_seq: int) -> dict[str, Any]:
         """Reports of an account from now on; those after `from_seq` (-1: none) come with the answer, in order."""
@@ -568,6 +588,29 @@ class AccountService:
     async def stop(self) -> None:
         await self.snapshot()
         await self.journal.close()
+
+
+def check_ops(ledger: Ledger, group: list[Op]) -> None:
+    """ValueError or UnknownAccount unless the group applies as a whole, now and in every replay.
+
+    Debits apply before credits and all posts of an asset meet one counterpart: what counts are the sums.
+    """
+    opened = {op.account for op in group if op.kind == "open" and not ledger.is_open(op.account)}
+    debits: Counter[tuple[int, int]] = Counter()
+    moved: Counter[int] = Counter()
+    for op in group:
+        if op.kind == "open":
+            ledger.check_open(op.account)
+        elif op.kind == "post":
+            new = op.account in opened
+            if op.units < 0:
+                debits[op.account, op.asset] += op.units
+                ledger.check_post(op.account, op.asset, debits[op.account, op.asset], new=new)
+            else:
+                moved[op.asset] += op.units
+                ledger.check_post(op.account, op.asset, moved[op.asset], new=new)
+        elif op.account not in opened and not ledger.is_open(op.account):
+            raise UnknownAccount(op.account)
 
 
 def apply_ops(ledger: Ledger, ops: list[Op], ts_ns: int, debits: bool = True, others: bool = True) -> list[Records]:

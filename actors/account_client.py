@@ -223,9 +223,9 @@ class AccountClient:
                 self._on_reports(np.frombuffer(body, REPORT))
             if self._groups or self._on_rows is not None:
                 rows = decode_reports(body)
-                self._answer(rows)
                 if self._on_rows is not None:
-                    self._on_rows(rows)
+                    self._on_rows(rows)  # first: who is told of an order's events reads them before the answer
+                self._answer(rows)
         elif kind == Kind.REPLY:
             reply = reply_decoder.decode(body)
             future = self._calls.get(reply.id)

@@ -4,6 +4,7 @@ First the journal, then the live stream; after every break the same again. Accou
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -12,7 +13,7 @@ import structlog
 from actors import directory
 from actors.config import book_name
 from actors.errors import LinkDown
-from actors.journal import Journal
+from actors.journal import Journal, Row
 from actors.stream import Link, connect
 from actors.wire import Batch, Hello, Kind, Welcome, decode_batch, encoder, welcome_decoder
 
@@ -40,6 +41,7 @@ class BookFollower:
         self.link: Link | None = None
         self.live = asyncio.Event()
         self._journal = Journal(pg_dsn, book_name(partition))
+        self._ahead: deque[Row] = deque()
         self._hello = hello
         self._on_batch = on_batch
         self._on_live = on_live
@@ -48,9 +50,19 @@ class BookFollower:
         self._welcomed: asyncio.Future[Welcome] | None = None
 
     async def read(self, until_seq: int | None = None) -> None:
-        """Catch up from the journal."""
-        async for row in self._journal.read(self.seq, until_seq):
-            self._take(row.payload)
+        """Catch up from the journal. Rows read ahead are kept: a recovery asks for them a few at a time."""
+        try:
+            while True:
+                while self._ahead and (until_seq is None or self._ahead[0].seq <= until_seq):
+                    self._take(self._ahead.popleft().payload)
+                if self._ahead or (until_seq is not None and self.seq >= until_seq):
+                    return
+                self._ahead.extend(await self._journal.chunk(self.seq))
+                if not self._ahead:
+                    return
+        except BaseException:
+            self._ahead.clear()
+            raise
 
     async def run(self) -> None:
         delay = _RETRY_S

@@ -104,20 +104,25 @@ class Journal:
     async def read(self, after_seq: int, until_seq: int | None = None) -> AsyncGenerator[Row]:
         """Rows with after_seq < seq <= until_seq in order, read in chunks."""
         while until_seq is None or after_seq < until_seq:
-            connection = await self._connected()
-            rows = await connection.fetch(
-                "SELECT seq, epoch, ts_ns, payload FROM journal WHERE stream = $1 AND seq > $2 ORDER BY seq LIMIT $3",
-                self.stream,
-                after_seq,
-                READ_CHUNK,
-            )
+            rows = await self.chunk(after_seq)
             for row in rows:
-                if until_seq is not None and row["seq"] > until_seq:
+                if until_seq is not None and row.seq > until_seq:
                     return
-                yield Row(row["seq"], row["epoch"], row["ts_ns"], self._unpack(row["payload"]))
-                after_seq = row["seq"]
+                yield row
+                after_seq = row.seq
             if len(rows) < READ_CHUNK:
                 return
+
+    async def chunk(self, after_seq: int) -> list[Row]:
+        """The next rows, at most READ_CHUNK; none: that was all."""
+        connection = await self._connected()
+        rows = await connection.fetch(
+            "SELECT seq, epoch, ts_ns, payload FROM journal WHERE stream = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+            self.stream,
+            after_seq,
+            READ_CHUNK,
+        )
+        return [Row(row[0], row[1], row[2], self._unpack(row[3])) for row in rows]
 
     async def newest_snapshot(self, before_seq: int | None = None) -> tuple[int, bytes] | None:
         """(seq, payload) of the newest snapshot, at or before a sequence number."""

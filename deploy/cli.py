@@ -59,11 +59,9 @@ def up(
     """Start the exchange and stay until Ctrl-C. Each option also as RAYPIT_<OPTION> or in the TOML file."""
     flags = dict(locals())
     began = time.monotonic()
-    from deploy import ray_runtime
     from deploy.errors import DeployError
     from deploy.settings import SettingsError, load
 
-    ray_runtime.prepare_environment()
     try:
         options = load(flags)
     except SettingsError as error:

@@ -5,6 +5,7 @@ DeployError            expected; its text says what to do next; the command line
 |   `-- DataDirInUse   another Raypit holds it
 |-- BinaryError        no PostgreSQL or Valkey that fits
 |-- ServiceError       an embedded service did not start
+|-- RayError           no Ray could be started or joined
 `-- MigrationError     the schema and the code do not fit together
     `-- UnsafeDatabase the server may forget what it acknowledged
 """
@@ -30,6 +31,10 @@ class BinaryError(DeployError):
 
 
 class ServiceError(DeployError):
+    pass
+
+
+class RayError(DeployError):
     pass
 
 

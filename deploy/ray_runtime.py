@@ -1,8 +1,17 @@
-"""Our own Ray: its environment, its start and end. Import this before `ray`: most settings are read at import."""
+"""Ray's environment, its start and end. Import this before `ray`: most settings are read at import."""
 
+import contextlib
 import os
 import socket
+from pathlib import Path
 from typing import Any, Final
+
+import structlog
+
+from deploy.errors import RayError
+from deploy.ray_head import RayHead
+
+log = structlog.get_logger()
 
 ENVIRONMENT: Final = {
     # Ray starts workers at nice 15: anything else on the machine would starve the actors.
@@ -27,7 +36,15 @@ ENVIRONMENT: Final = {
     "RAY_enable_metrics_collection": "0",
     "RAY_DEDUP_LOGS": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    # How long a driver looks for its raylet: 30 s is not enough on a machine that is busy with something else.
+    "RAY_raylet_start_wait_time_s": "90",
+    # Few threads of these processes allocate; an arena for each only holds memory.
+    "MALLOC_ARENA_MAX": "2",
 }
+
+JOIN_PROBE_S: Final = 5.0
+ATTEMPTS: Final = 2
+"""The second one finds Ray's files in the page cache."""
 
 OBJECT_STORE_BYTES: Final = 80 * 1024 * 1024
 """The least that Ray takes; the exchange keeps nothing there."""
@@ -40,8 +57,8 @@ def free_port() -> int:
         return port
 
 
-def prepare_environment() -> None:
-    """Before `ray` is imported. What the user has set stays."""
+def prepare_environment(folder: Path) -> None:
+    """Before `ray` is imported. What the user has set stays; `folder`: for HAProxy's sockets, a short path."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     for name in (
@@ -51,25 +68,78 @@ def prepare_environment() -> None:
         "RAY_SERVE_FALLBACK_PROXY_GRPC_PORT",
     ):
         os.environ.setdefault(name, str(free_port()))
+    for name, file in (
+        ("CONFIG_FILE_LOC", "haproxy.cfg"),
+        ("SOCKET_PATH", "admin.sock"),
+        ("METRICS_SOCKET_PATH", "metrics.sock"),
+        ("SERVER_STATE_BASE", ""),
+        ("SERVER_STATE_FILE", "server-state"),
+    ):
+        os.environ.setdefault(f"RAY_SERVE_HAPROXY_{name}", str(folder / file))
 
 
-def start(address: str | None, dashboard: bool) -> str | None:
-    """Start a local Ray, or join the one at `address`; returns the dashboard's address."""
-    import ray
+class RayRuntime:
+    """A Ray of our own with its files in `folder`, or the one at `address`."""
 
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "namespace": "raypit"}
-    if address is not None:
-        context = ray.init(address=address, **options)
-    else:
-        context = ray.init(
-            address="local",
-            num_cpus=max(2, os.cpu_count() or 2),
-            object_store_memory=OBJECT_STORE_BYTES,
-            _node_ip_address="127.0.0.1",  # or Ray's own ports are open on every interface
-            include_dashboard=dashboard,
-            dashboard_host="127.0.0.1",
-            dashboard_port=free_port() if dashboard else None,
-            **options,
+    def __init__(self, address: str | None, dashboard: bool, folder: Path) -> None:
+        self._address = address
+        self._dashboard = dashboard
+        self._folder = folder
+        self._head: RayHead | None = None
+
+    def start(self) -> str | None:
+        """Start or join it; the address of its dashboard. RayError when it cannot be had."""
+        attempts = ATTEMPTS if self._address is None else 1  # joining, Ray itself tries for a minute
+        for attempt in range(1, attempts + 1):
+            try:
+                return self._start()
+            except Exception as error:  # Ray tells of a slow start by half a dozen kinds, bare Exception among them
+                log.warning("Ray did not start", attempt=attempt, error=repr(error))
+                with contextlib.suppress(Exception):
+                    self.stop()
+                if attempt == attempts:
+                    raise RayError(self._told(error)) from error
+        raise AssertionError("unreachable")
+
+    def _start(self) -> str | None:
+        import ray
+
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "namespace": "raypit"}
+        if self._address is not None:
+            _must_listen(self._address)
+            url = ray.init(address=self._address, **options).dashboard_url
+            return f"http://{url}" if url else None
+        self._head = RayHead(self._folder, max(2, os.cpu_count() or 2), OBJECT_STORE_BYTES)
+        ray.init(address=self._head.address, **options)
+        return self._head.start_dashboard(free_port()) if self._dashboard else None
+
+    def stop(self) -> None:
+        import ray
+
+        with contextlib.suppress(Exception):
+            ray.shutdown()
+        if self._head is not None:
+            head, self._head = self._head, None
+            head.stop()
+
+    def _told(self, error: Exception) -> str:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        if self._address is not None:
+            return (
+                f"cannot join the Ray at {self._address}: {reason} "
+                "Look whether it runs (`ray status`), or leave --ray away to get a Ray of our own."
+            )
+        load = os.getloadavg()[0]
+        return (
+            f"Ray did not start in {ATTEMPTS} attempts: {reason} "
+            f"The load of this machine is {load:.1f} on {os.cpu_count()} cores; Ray needs most of a core for a few "
+            "seconds. End what keeps the machine busy and start again, or join a Ray that runs with --ray ADDRESS. "
+            f"Ray's own logs: {self._folder}/session_latest/logs"
         )
-    url = context.dashboard_url
-    return f"http://{url}" if url else None
+
+
+def _must_listen(address: str) -> None:
+    """OSError at once where nobody is; Ray would look for a minute. Other forms than host:port are Ray's business."""
+    host, _, port = address.rpartition(":")
+    if host and "/" not in host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=JOIN_PROBE_S).close()

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -21,7 +22,7 @@ import msgspec
 import structlog
 
 from actors.logs import configure
-from deploy import orphans, ray_runtime, state_file
+from deploy import bytecode, orphans, ray_runtime, state_file
 from deploy.data_dir import DataDir
 from deploy.errors import ServiceError
 from deploy.migrate import check_durability, migrate
@@ -33,6 +34,7 @@ log = structlog.get_logger()
 
 WATCH_EVERY_S: Final = 0.5
 READY_LIMIT_S: Final = 120.0
+RETIRE_LIMIT_S: Final = 5.0
 RAY_PROBE_S: Final = 10.0
 """A Ray that does not answer for so long is started anew."""
 
@@ -52,6 +54,9 @@ class Supervisor:
         self._port = 0
         self._mark = ""
         self.dashboard: str | None = None
+        self._folders: list[Path] = []
+        self._ray: ray_runtime.RayRuntime | None = None
+        self._was_ready = False
 
     # -- up -------------------------------------------------------------------------------------------------------
 
@@ -63,6 +68,10 @@ class Supervisor:
         if left := orphans.end(self._mark):
             log.warning("ended processes of an exchange that was killed", processes=left)
         os.environ[orphans.MARK] = self._mark
+        run_dir, ray_dir = self._run_dir(), self._ray_dir()
+        ray_runtime.prepare_environment(ray_dir.parent)
+        bytecode.keep(self.data.path / "bytecode")
+        self._ray = ray_runtime.RayRuntime(self.options.ray, self.options.dashboard, ray_dir)
         kernels = self._warm()
         self._progress("PostgreSQL")
         pg_dsn = self._start_postgres()
@@ -74,7 +83,7 @@ class Supervisor:
 
         self.settings = Settings(
             data_dir=str(self.data.path),
-            run_dir=str(self._run_dir()),
+            run_dir=str(run_dir),
             pg_dsn=pg_dsn,
             redis_url=redis_url,
             symbols=self.options.symbols,
@@ -91,6 +100,7 @@ class Supervisor:
                 os.getpid(), self.url, self.dashboard, self._control_path, pg_dsn, redis_url, time.time()
             ),
         )
+        self._was_ready = True
 
     def _start_postgres(self) -> str:
         if self.options.pg is not None:
@@ -127,27 +137,41 @@ class Supervisor:
 
     def _run_dir(self) -> Path:
         """Sockets of the data plane: short paths, ours alone."""
-        base = Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp"))  # noqa: S108  the folder below is private
+        return self._private_folder(Path(os.environ.get("XDG_RUNTIME_DIR", "/tmp")))  # noqa: S108
+
+    def _ray_dir(self) -> Path:
+        """Ray's logs and sockets; what a killed exchange left there goes."""
+        folder = self._private_folder(Path("/tmp")) / "ray"  # noqa: S108  Ray refuses longer paths
+        shutil.rmtree(folder, ignore_errors=True)
+        return folder
+
+    def _private_folder(self, base: Path) -> Path:
+        """Of this data folder, in `base`; removed at the end."""
         name = f"raypit-{hashlib.blake2b(os.fsencode(self.data.path), digest_size=6).hexdigest()}"
         folder = base / name
         folder.mkdir(mode=0o700, exist_ok=True)
         found = folder.lstat()
         if found.st_uid != os.geteuid() or found.st_mode & 0o077:
             raise ServiceError(f"{folder} is not a private folder of ours. Remove it, then start again.")
+        if folder not in self._folders:
+            self._folders.append(folder)
         return folder
 
     def _start_ray(self, kernels: "subprocess.Popen[bytes] | None" = None) -> None:
-        ray_runtime.prepare_environment()
         from actors import remote
 
+        assert self._ray is not None
         self._progress("Ray")
-        self.dashboard = ray_runtime.start(self.options.ray, self.options.dashboard)
+        self.dashboard = self._ray.start()
         if kernels is not None:
             self._await_kernels(kernels)
         self._progress("actors")
-        remote.start_all(self.settings)
-        self._start_gateway()
-        remote.await_all(self._progress)
+        try:
+            remote.start_all(self.settings)
+            self._start_gateway()
+            remote.await_all(self._progress)
+        except (RuntimeError, TimeoutError, ConnectionError) as error:  # Ray's and Serve's own are among them
+            raise _did_not_start(error, self.data.path) from error
         self._progress("gateway")
         self._await_ready()
 
@@ -209,10 +233,9 @@ class Supervisor:
             return False
 
     def _restart_ray(self) -> None:
-        import ray
-
+        assert self._ray is not None
         with contextlib.suppress(Exception):
-            ray.shutdown()
+            self._ray.stop()
         self._start_ray()
 
     def stop(self) -> None:
@@ -233,25 +256,38 @@ class Supervisor:
             self._control.close()
             Path(self._control_path).unlink(missing_ok=True)
         state_file.remove(self.data.path)
+        if self._was_ready:  # else Ray's logs in there may tell why it did not start
+            for folder in self._folders:
+                shutil.rmtree(folder, ignore_errors=True)
         self.data.unlock()
 
     def _end_ray(self) -> None:
+        if self._ray is None or "ray" not in sys.modules:
+            return
         import ray
 
-        if not ray.is_initialized():
-            return
+        try:
+            if ray.is_initialized():
+                self._end_actors()
+        finally:
+            self._ray.stop()
+
+    def _end_actors(self) -> None:
         from actors import remote
 
+        try:
+            asyncio.run(_retire_gateway())
+        except Exception as error:
+            log.warning("sockets are cut, not closed", error=repr(error))
         for name in reversed(remote.names(self.settings)):
             self._progress(f"ending {name}")
             with contextlib.suppress(Exception):
                 remote.ask(name, "stop", 30.0)
-        ray.shutdown()
 
     # -- questions of the command line ----------------------------------------------------------------------------
 
     def _open_control(self) -> None:
-        self._control_path = str(self._run_dir() / "control.sock")
+        self._control_path = str(self._folders[0] / "control.sock")
         Path(self._control_path).unlink(missing_ok=True)
         self._control = socket.socket(socket.AF_UNIX)
         self._control.bind(self._control_path)
@@ -300,6 +336,25 @@ def _try(call: Callable[[], Any]) -> Any:
         return call()
     except Exception as error:
         return {"error": type(error).__name__}
+
+
+async def _retire_gateway() -> None:
+    """Serve's own shutdown waits for open sockets and then cuts them, so they are closed before."""
+    from ray import serve as ray_serve
+
+    from serve.app import APP_NAME, DEPLOYMENT
+
+    handle = ray_serve.get_deployment_handle(DEPLOYMENT, APP_NAME)
+    async with asyncio.timeout(RETIRE_LIMIT_S):
+        await handle.broadcast("retire").results_async()
+
+
+def _did_not_start(error: Exception, data: Path) -> ServiceError:
+    reason = str(error).strip().rpartition("\n")[2] or type(error).__name__
+    return ServiceError(
+        f"the exchange did not start: {reason} "
+        f"See {data}/logs. The load of this machine is {os.getloadavg()[0]:.1f}; if that is high, start again when it is quiet."
+    )
 
 
 def _must_be_free(host: str, port: int) -> None:

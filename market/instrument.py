@@ -118,23 +118,32 @@ def from_units(units: int, scale: int) -> str:
 class Grid(dict[int, str]):
     """Multiples of a step (tick, lot, smallest unit) as decimal strings, exact as `from_steps`; steps >= 0.
 
-    Remembers some: most prices and quantities come again, at least when the order they belong to is canceled.
+    Remembers some, both ways: most prices and quantities come again, at least when their order is canceled.
     """
 
     REMEMBERED: Final = 4096
 
     def __init__(self, step: Decimal) -> None:
-        digits = places(step)
-        self._per_step = int(step.scaleb(digits))
-        self._per_unit = 10**digits
-        self._format = f"%d.%0{digits}d" if digits else "%d%.0s"
+        self.step = step
+        self.places = places(step)
+        self.per_step = int(step.scaleb(self.places))
+        """One step in units of 10^-places."""
+        self.steps: dict[str, int] = {}
+        """What was read."""
+        self._per_unit = 10**self.places
+        self._format = f"%d.%0{self.places}d" if self.places else "%d%.0s"
 
     def __missing__(self, steps: int) -> str:
         if len(self) >= self.REMEMBERED:
             self.clear()
-        text: str = self._format % divmod(steps * self._per_step, self._per_unit)
+        text: str = self._format % divmod(steps * self.per_step, self._per_unit)
         self[steps] = text
         return text
+
+    def remember(self, text: str, steps: int) -> None:
+        if len(self.steps) >= self.REMEMBERED:
+            self.steps.clear()
+        self.steps[text] = steps
 
 
 def assets_of(instruments: Sequence[Instrument]) -> list[Asset]:

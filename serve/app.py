@@ -32,6 +32,8 @@ DEPLOYMENT: Final = "gateway"
 REVOCATION_POLL_S: Final = 2.0
 EXPIRY_BEATS: Final = 1800
 """Polls between two clean-ups: an hour."""
+RETIRE_S: Final = 3.0
+"""For peers to take the close frame; who does not is cut."""
 MAX_ONGOING: Final = 8192
 """Requests and sockets of one replica: a socket holds a place for life."""
 
@@ -52,12 +54,15 @@ class GatewayReplica:
         configure(self._settings.data_dir, "gateway")
         self._gateway = gateway = Gateway(self._settings)
         await gateway.start()
-        app, tasks = compose(gateway, self._secret)
-        self._tasks = tasks
+        app, self._tasks, self._sockets = compose(gateway, self._secret)
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLD)
         return app
+
+    async def retire(self) -> int:
+        """Before the exchange ends: sockets are closed with a reason rather than cut; how many there were."""
+        return await self._sockets.retire(RETIRE_S)
 
     def check_health(self) -> None:
         for task in self._tasks:
@@ -65,8 +70,8 @@ class GatewayReplica:
                 raise RuntimeError("a background task of the gateway died") from task.exception()
 
 
-def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Task[Any]]]:
-    """The application over a started gateway, and the tasks that keep it alive."""
+def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Task[Any]], SocketCount]:
+    """The application over a started gateway, the tasks that keep it alive, and its open sockets."""
     identity = Identity(gateway.pool, secret)
     sockets = SocketCount()
     identity.on_sessions_revoked(sockets.end_revoked)
@@ -104,7 +109,7 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
         on_response=metrics.on_response,
     )
     tasks = [asyncio.create_task(work) for work in (bus.run(), readiness.run(), _tend(identity))]
-    return app, tasks
+    return app, tasks, sockets
 
 
 async def _tend(identity: Identity) -> None:

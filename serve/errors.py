@@ -77,6 +77,10 @@ class Code(StrEnum):
     AMEND_NOT_REDUCED = auto()
     ORDER_REJECTED = auto()
 
+    # A private stream cannot go on from where the client says it was.
+    RESUME_AHEAD = auto()
+    RESUME_TOO_OLD = auto()
+
 
 class ErrorSpec(msgspec.Struct, frozen=True):
     """What a code says unless the place that raises it knows better."""
@@ -183,6 +187,12 @@ CATALOGUE: Final[dict[Code, ErrorSpec]] = {
         "quantity",
     ),
     Code.ORDER_REJECTED: ErrorSpec(422, "Order rejected", "The order was refused."),
+    Code.RESUME_AHEAD: ErrorSpec(
+        422, "Resume ahead", "The sequence number is above the account's newest report.", "from_seq"
+    ),
+    Code.RESUME_TOO_OLD: ErrorSpec(
+        422, "Resume too old", "Reports after this sequence number are no longer kept. Read the state anew.", "from_seq"
+    ),
 }
 
 

@@ -4,26 +4,23 @@ Pure. Everything that the symbol's static filters forbid is refused here, naming
 """
 
 from collections.abc import Sequence
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final
 
 from actors.config import MAKER_FEE_PPM, TAKER_FEE_PPM
 from actors.wire import ReportRow, pack_command
 from market.enums import CommandFlag, CommandKind, ExecType, OrdStatus, OrdType, Side, StpMode, TimeInForce
 from market.instrument import (
-    INT_LIMIT,
     PPM,
     Asset,
     Grid,
     Instrument,
-    NotAMultiple,
-    OutOfRange,
     from_steps,
     from_units,
-    to_steps,
 )
 from market.reasons import Reason
 from market.records import REPORT_MAKER
+from serve.amounts import steps_of
 from serve.errors import ApiError, Code, reason_error
 from serve.schema import (
     Execution,
@@ -57,7 +54,7 @@ _MARKET: Final = int(OrdType.MARKET)
 _TRADE: Final = int(ExecType.TRADE)
 _REFUSALS: Final = frozenset((int(ExecType.REJECTED), int(ExecType.CANCEL_REJECTED)))
 _REASONS: Final[dict[int, str | None]] = {int(one): one.name for one in Reason} | {int(Reason.NONE): None}
-_ENDED: Final = frozenset(
+ENDED: Final = frozenset(
     int(one) for one in (OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.EXPIRED_IN_MATCH)
 )
 
@@ -137,8 +134,8 @@ class OrderDesk:
         one = terms.instrument
         if order.quote_quantity is not None:
             raise ApiError(Code.VALIDATION, "Only a MARKET order has a quote_quantity.", "quote_quantity")
-        price = steps_of(order.price, terms.tick, "price", Code.PRICE_FILTER, "tick size")
-        qty = steps_of(order.quantity, terms.lot, "quantity", Code.LOT_SIZE, "lot size")
+        price = steps_of(order.price, terms.ticks, "price", Code.PRICE_FILTER, "tick size")
+        qty = steps_of(order.quantity, terms.lots, "quantity", Code.LOT_SIZE, "lot size")
         if not one.min_price_ticks <= price <= one.max_price_ticks:
             low, high = from_steps(one.min_price_ticks, one.tick), from_steps(one.max_price_ticks, one.tick)
             raise ApiError(Code.PRICE_FILTER, f"The price must be between {low} and {high}.", "price")
@@ -157,11 +154,10 @@ class OrderDesk:
         if (order.quantity is None) == (order.quote_quantity is None):
             raise ApiError(Code.VALIDATION, "Give either quantity or quote_quantity.", "quantity")
         if order.quote_quantity is not None:
-            unit = Decimal(1).scaleb(-terms.quote.scale)
-            quote = steps_of(order.quote_quantity, unit, "quote_quantity", Code.NOTIONAL, "smallest unit")
+            quote = steps_of(order.quote_quantity, terms.quotes, "quote_quantity", Code.NOTIONAL, "smallest unit")
             self._check_notional(one, quote, "quote_quantity")
             return 0, quote, CommandFlag.BY_QUOTE
-        qty = steps_of(order.quantity, terms.lot, "quantity", Code.LOT_SIZE, "lot size")
+        qty = steps_of(order.quantity, terms.lots, "quantity", Code.LOT_SIZE, "lot size")
         if not one.market_min_qty_lots <= qty <= one.market_max_qty_lots:
             low, high = (
                 from_steps(one.market_min_qty_lots, one.lot),
@@ -194,9 +190,8 @@ class OrderDesk:
             CommandKind.CANCEL_ALL, 0, 0, 0, 0, 0, 0, symbol, account, 0, 0, 0, 0, 0, -1, 0, 0, 0, 0, b""
         )  # fmt: skip
 
-    def amend(self, account: int, target: ReportRow, quantity: Decimal) -> bytes:
-        one = self.terms[target.symbol].instrument
-        qty = steps_of(quantity, one.lot, "quantity", Code.LOT_SIZE, "lot size")
+    def amend(self, account: int, target: ReportRow, quantity: Any) -> bytes:
+        qty = steps_of(quantity, self.terms[target.symbol].lots, "quantity", Code.LOT_SIZE, "lot size")
         return pack_command(
             CommandKind.AMEND, 0, 0, 0, 0, 0, 0, target.symbol, account, target.order_id, 0, 0, qty, 0, -1, 0, 0, 0,
             0, b"",
@@ -236,7 +231,7 @@ class OrderDesk:
             terms.ticks[last.price_ticks],
             lots[last.qty_lots],
             lots[cum],
-            lots[0 if status in _ENDED else last.leaves_lots],
+            lots[0 if status in ENDED else last.leaves_lots],
             terms.quotes[last.cum_quote_units],
             average_price(terms, cum, last.cum_quote_units) if cum else None,
             _REASONS[last.reason],
@@ -315,27 +310,6 @@ def client_key(client_order_id: str) -> bytes:
     return key
 
 
-def steps_of(value: Decimal | None, step: Decimal, field: str, code: Code, what: str) -> int:
-    """A decimal as a whole number of steps above zero, or ApiError naming the field."""
-    if value is None:
-        raise ApiError(Code.VALIDATION, f"The order needs a {field}.", field)
-    try:
-        whole, rest = divmod(value, step)
-        if not rest and 0 < (steps := int(whole)) < INT_LIMIT:
-            return steps
-    except ArithmeticError:
-        pass  # infinite or too large: told below
-    try:
-        steps = to_steps(value, step)
-    except NotAMultiple:
-        raise ApiError(code, f"The {field} must be a multiple of the {what}, {step.normalize():f}.", field) from None
-    except (OutOfRange, InvalidOperation):  # the quotient has more digits than a division keeps
-        raise ApiError(Code.VALIDATION, f"The {field} must be a finite, positive, reasonable number.", field) from None
-    if steps <= 0:
-        raise ApiError(Code.VALIDATION, f"The {field} must be above zero.", field)
-    return steps
-
-
 def order_view(
     terms: Terms, order_id: int, client_order_id: str, side: int, ord_type: int, tif: int, status: int, price: int,
     qty: int, leaves: int, cum: int, cum_quote: int, reason: int, created_ns: int, updated_ns: int, fills: list[Fill],
@@ -352,7 +326,7 @@ def order_view(
         terms.ticks[price],
         lots[qty],
         lots[cum],
-        lots[leaves if status not in _ENDED else 0],
+        lots[leaves if status not in ENDED else 0],
         terms.quotes[cum_quote],
         average_price(terms, cum, cum_quote) if cum else None,
         _REASONS[reason],

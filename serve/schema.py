@@ -4,12 +4,13 @@ Prices, quantities and amounts are decimal strings in answers; requests take str
 numbers. Times are integers: nanoseconds since the Unix epoch (`*_ns`) or milliseconds (`*_ms`).
 """
 
-from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
+
+from serve.amounts import Amount
 
 MAX_BATCH: Final = 1000
 """Orders in one request or frame."""
@@ -51,7 +52,6 @@ Symbol = Annotated[str, Meta(min_length=1, max_length=24, pattern=_SYMBOL, examp
 OrderSymbol = Annotated[
     str, Meta(min_length=1, max_length=24, extra_json_schema={"pattern": _SYMBOL}, examples=["BTCUSDT"])
 ]
-Amount = Annotated[Decimal, Meta(description="A decimal as a string or a number.", examples=["0.01"])]
 _KEY: Final = r"^[!-~]+(?!\n)$"  # `$` alone lets a final line feed pass
 _KEY_TOLD: Final = "Your own key, unique while open: visible ASCII characters."
 ClientOrderId = Annotated[
@@ -424,7 +424,14 @@ class ActorStatus(msgspec.Struct):
 
 class SystemStatus(msgspec.Struct):
     status: str
+    """`ok`, or `degraded`: an account actor is away, or the simulated market is silent."""
     version: str
     symbols: int
     uptime_s: float
+    """Of the gateway that answers."""
+    market_data_age_ms: int | None
+    """Since the newest ticker of all symbols."""
+
+
+class ActorList(msgspec.Struct):
     actors: list[ActorStatus]

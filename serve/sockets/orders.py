@@ -12,13 +12,13 @@ import msgspec
 import structlog
 
 from actors.wire import ReportRow
+from serve.amounts import Amount, float_hook
 from serve.auth.principal import TRADERS
 from serve.errors import ApiError, Code
 from serve.gateway import Gateway, Refusals, Rows
 from serve.orders import refused
 from serve.schema import (
     MAX_BATCH,
-    Amount,
     Order,
     OrderId,
     OrderKey,
@@ -97,7 +97,7 @@ class Echo(Request, tag_field="op", tag="echo", kw_only=True):
 
 Frame = Place | Cancel | AmendFrame | ReplaceFrame | CancelAll | SubscribeFrame | Ping | Echo
 
-_decode_json = msgspec.json.Decoder(Frame)
+_decode_json = msgspec.json.Decoder(Frame, float_hook=float_hook)
 _decode_msgpack = msgspec.msgpack.Decoder(Frame)
 
 

@@ -27,9 +27,12 @@ _TextId: TypeAlias = Annotated[str, msgspec.Meta(max_length=64)]
 RequestId: TypeAlias = _NumberId | _TextId | None
 """The client's own name of a frame; its answer carries it back."""
 
+CLOSE_GOING_AWAY: Final = 1001
 CLOSE_PROTOCOL: Final = 1002
 CLOSE_POLICY: Final = 1008
 CLOSE_TRY_LATER: Final = 1013
+
+GOING_AWAY: Final = "the server is ending; reconnect and resume from your last seq"
 
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises for a frame that is not JSON or MessagePack."""
@@ -44,6 +47,8 @@ class SocketCount:
     def __init__(self) -> None:
         self.open: dict[str, int] = {}
         self.sessions: set[Session] = set()
+        self.retired = False
+        """The server is ending: nobody comes in any more."""
 
     @property
     def total(self) -> int:
@@ -53,6 +58,17 @@ class SocketCount:
         for session in self.sessions:
             if session.principal is not None and session.principal.session_id in session_ids:
                 session.outbox.close(CLOSE_POLICY, "the session was ended; log in again")
+
+    async def retire(self, within_s: float) -> int:
+        """End every socket with 1001 and wait until they are gone; how many there were."""
+        self.retired = True
+        sessions = tuple(self.sessions)
+        for session in sessions:
+            session.outbox.close(CLOSE_GOING_AWAY, GOING_AWAY)
+        gone = [session.gone for session in sessions]
+        if gone:
+            await asyncio.wait(gone, timeout=within_s)
+        return len(gone)
 
 
 class Session:
@@ -70,10 +86,14 @@ class Session:
         """The peer speaks MessagePack: it gets MessagePack."""
         self._authenticator = authenticator
         self._count = count
+        self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
         if self._count.total >= MAX_SOCKETS:
             await self.socket.close(CLOSE_TRY_LATER, "too many sockets; try later")
+            return
+        if self._count.retired:
+            await self.socket.close(CLOSE_GOING_AWAY, GOING_AWAY)
             return
         await self.socket.accept()
         self._count.sessions.add(self)
@@ -86,6 +106,7 @@ class Session:
             self._count.open[self.channel] -= 1
             self.on_close()
             writer.cancel()
+            self.gone.set_result(None)
 
     async def _converse(self, writer: asyncio.Task[None]) -> None:
         if not await self._authenticated():

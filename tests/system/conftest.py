@@ -1,5 +1,6 @@
 """A whole exchange, started once for all system tests, and its users."""
 
+import asyncio
 import json
 import os
 import re
@@ -9,10 +10,11 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import aiohttp
 import msgspec
 import pytest
 
@@ -95,8 +97,12 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
         offspring = _processes(data, mark)
         assert len(offspring) > 8, "PostgreSQL, Valkey, Ray and the actors are found"
         assert process.poll() is None, f"the exchange ended by itself:\n{_tail(output)}"
-        process.send_signal(signal.SIGTERM)
+        run_dir = Path(json.loads((data / "raypit.json").read_text())["control"]).parent
+        assert run_dir.exists()
+        ended = asyncio.run(_closes(Exchange(data).url, lambda: process.send_signal(signal.SIGTERM)))
+        assert ended == (1001, "the server is ending; reconnect and resume from your last seq"), "WS-C01"
         assert process.wait(END_WITHIN_S) == 0, _tail(output)
+        assert not run_dir.exists(), "sockets and Ray's files go with it"
         assert "ended; everything is kept in" in _tail(output)
         assert not (data / "raypit.json").exists()
         left = _still_there(offspring | _processes(data, mark))
@@ -106,6 +112,15 @@ def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
         process.wait()
         for pid in _still_there(_processes(data, mark)):
             os.kill(pid, signal.SIGKILL)
+
+
+async def _closes(url: str, end: Callable[[], None]) -> tuple[int, str]:
+    """Code and reason with which a socket is closed by what `end` does."""
+    async with aiohttp.ClientSession(url) as session, session.ws_connect("/ws/prices") as socket:
+        end()
+        while (message := await socket.receive(timeout=END_WITHIN_S)).type is aiohttp.WSMsgType.TEXT:
+            pass
+        return int(message.data or 0), str(message.extra)
 
 
 def _await_ready(process: "subprocess.Popen[bytes]", output: Path) -> None:

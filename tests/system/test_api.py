@@ -36,11 +36,6 @@ def resting(symbol: str = BTC, **more: Any) -> Json:
     return {"symbol": symbol, "type": "LIMIT", "price": price, "quantity": quantity, **more}
 
 
-def timeless(order: Json) -> Json:
-    """Without `updated_ns`, which the live account does not keep for open orders."""
-    return {name: value for name, value in order.items() if name != "updated_ns"}
-
-
 # -- identity ------------------------------------------------------------------------------------------------
 
 
@@ -162,7 +157,9 @@ async def test_a_limit_order_rests_is_amended_replaced_and_canceled(trader: Clie
         "0.00800",
         "NEW",
     )
-    assert timeless(await trader.order(placed["order_id"])) == timeless(amended)
+    assert amended["updated_ns"] > placed["updated_ns"]
+    assert await trader.order(placed["order_id"]) == amended
+    assert (await trader.get("/api/trading/orders", open="true"))["orders"] == [amended]
     more = await trader.call("PATCH", path, {"quantity": "0.008"})
     assert more.refusal == (422, "AMEND_NOT_REDUCED", "quantity")
     _, balances = await trader.standing()
@@ -288,6 +285,35 @@ async def test_a_stored_order_tells_the_same_as_its_answer(trader: Client) -> No
         return found
 
     await eventually(stored, lambda found: found == told, f"history tells {told}")
+
+
+async def test_an_order_that_just_ended_is_found_at_once_by_both_ids(trader: Client) -> None:
+    """HT-I02, HT-I03: never 404, never an older status."""
+    for turn in range(40):
+        name = f"turn-{turn % 3}"
+        if turn % 4 == 0:
+            told = await trader.buy(BTC, quantity="0.001", client_order_id=name)
+        elif turn % 4 == 1:
+            told = await trader.buy(**resting(time_in_force="IOC", client_order_id=name))
+        elif turn % 4 == 2:
+            told = await trader.sell(BTC, quantity="0.0004", client_order_id=name)
+        else:
+            placed = await trader.buy(**resting(client_order_id=name))
+            assert await trader.order(placed["order_id"]) == placed
+            told = (await trader.call("DELETE", f"/api/trading/orders/{placed['order_id']}")).ok()
+        assert told["status"] in ("FILLED", "EXPIRED", "CANCELED")
+        told = {**told, "fills": []}
+        assert await trader.order(told["order_id"]) == told
+        listed = (await trader.get("/api/trading/orders", client_order_id=name))["orders"]
+        assert listed[0] == told
+        ids = [one["order_id"] for one in listed]
+        assert ids == sorted(set(ids), reverse=True)
+        assert len(ids) == turn // 3 + 1, "every order of that name"
+        assert all(one["status"] not in ("NEW", "PARTIALLY_FILLED") for one in listed)
+        assert (await trader.get("/api/trading/orders", client_order_id=name, open="true"))["orders"] == []
+        assert (await trader.get("/api/trading/orders", client_order_id=name, symbol=ETH))["orders"] == []
+        older = await trader.get("/api/trading/orders", client_order_id=name, before_id=ids[0], limit=2)
+        assert [one["order_id"] for one in older["orders"]] == ids[1:3]
 
 
 async def test_history_knows_an_order_amended_at_once(trader: Client) -> None:
@@ -465,7 +491,7 @@ async def test_the_order_of_another_user_does_not_exist(trader: Client, other: C
 async def test_every_path_is_served_under_both_prefixes(exchange: Exchange, trader: Client) -> None:
     """HT-F01."""
     old = {p.removeprefix("/api/v1/") for p in exchange.contract.document["paths"] if p.startswith("/api/v1/")}
-    only_v1 = {p for p in old if p in ("trading/control", "system/status")}
+    only_v1 = {p for p in old if p in ("trading/control", "system/status", "system/actors")}
     for path in sorted(old):
         filled = path.replace("{order_id}", "1")
         probes = {prefix: await trader.call("OPTIONS", f"{prefix}/{filled}") for prefix in ("/api", "/api/v1")}
@@ -491,8 +517,8 @@ async def test_the_description_is_valid_and_its_operations_were_exercised(exchan
     assert by_tag >= {"auth", "market", "trading", "portfolio", "system", "health"}
     if len(exchange.contract.seen) > 60:  # not when a few tests were picked
         exercised = {(method, path) for method, path, status in exchange.contract.seen if status < 300}
-        assert described - exercised <= {("GET", "/api/v1/system/status")}, "an operation without a test"
-    await anyone.get("/api/v1/system/status")
+        system = {("GET", "/api/v1/system/status"), ("GET", "/api/v1/system/actors")}
+        assert described - exercised <= system, "an operation without a test"
 
 
 async def test_every_error_has_one_shape_and_names_the_request(trader: Client) -> None:
@@ -582,9 +608,29 @@ async def test_health(anyone: Client) -> None:
         "accounts": True,
         "database": True,
     }
+
+
+async def test_everybody_sees_how_the_exchange_is_and_administrators_see_its_parts(
+    exchange: Exchange, anyone: Client, new_user: User
+) -> None:
+    """HT-Y01, HT-Y02."""
     status = await anyone.get("/api/v1/system/status")
-    assert status["status"] == "ok"
-    assert {one["name"]: one["ok"] for one in status["actors"]} == {
+    assert set(status) == {"status", "version", "symbols", "uptime_s", "market_data_age_ms"}
+    assert (status["status"], status["symbols"]) == ("ok", len(FAR))
+    assert status["market_data_age_ms"] < 10_000
+
+    path = "/api/v1/system/actors"
+    assert (await anyone.call("GET", path)).refusal == (401, "UNAUTHENTICATED", None)
+    async with exchange.client(new_user) as client:
+        assert (await client.call("GET", path)).refusal == (403, "FORBIDDEN", None)
+    connection = await asyncpg.connect(exchange.pg_dsn)
+    try:
+        await connection.execute("UPDATE users SET role = 'admin' WHERE user_id = $1", new_user.user_id)
+    finally:
+        await connection.close()
+    async with exchange.client(exchange.log_in(new_user.username)) as admin:
+        told = await admin.get(path)
+    assert {one["name"]: one["ok"] for one in told["actors"]} == {
         "book-0": True, "account-0": True, "projector": True, "feed": True,
     }  # fmt: skip
 
