@@ -49,7 +49,7 @@ async def closing(socket: Socket) -> tuple[int | None, str]:
 
 def test_every_case_of_the_protocol_is_quoted_by_a_test() -> None:
     text = (Path(serve.__file__).parent / "PROTOCOL.md").read_text()
-    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("test_*.py"))
+    tests = "".join(path.read_text() for path in Path(__file__).parent.glob("*.py"))
     case = re.compile(r"\b(?:WS|HT)-[A-Z]\d\d\b")
     assert set(case.findall(text)) == set(case.findall(tests))
 
