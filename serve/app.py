@@ -1,7 +1,6 @@
 """The composition root of the HTTP and WebSocket side, and its Ray Serve deployment."""
 
 import asyncio
-import gc
 from typing import Any, Final
 
 import structlog
@@ -13,6 +12,7 @@ from starlette.websockets import WebSocket
 
 from actors.config import Settings
 from actors.logs import configure
+from actors.memory import give_back
 from serve.api import market, portfolio, system, trading
 from serve.auth.endpoints import auth_endpoints
 from serve.auth.identity import Identity
@@ -55,8 +55,7 @@ class GatewayReplica:
         self._gateway = gateway = Gateway(self._settings)
         await gateway.start()
         app, self._tasks, self._sockets = compose(gateway, self._secret)
-        gc.collect()
-        gc.freeze()
+        give_back()
         gc.set_threshold(*GC_THRESHOLD)
         return app
 

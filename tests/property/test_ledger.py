@@ -567,7 +567,7 @@ WORLDS = pytest.mark.parametrize(
 def test_a_crowd_trades_and_every_law_holds(build: Callable[[int], World], partitions: int) -> None:
     world = build(partitions)
     crowd = crowd_of(world, seed=partitions)
-    for _ in range(3000):
+    for _ in range(4000):
         crowd.act()
     world.finish()
     assert all(world.kinds[kind] > 10 for kind in EventKind), world.kinds
