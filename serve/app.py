@@ -1,6 +1,7 @@
 """The composition root of the HTTP and WebSocket side, and its Ray Serve deployment."""
 
 import asyncio
+import gc
 from typing import Any, Final
 
 import structlog
