@@ -8,7 +8,7 @@ While such a row is being committed, batches wait.
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -29,16 +29,16 @@ from actors.wire import (
     Call,
     Hello,
     Kind,
-    Records,
     Reply,
     Welcome,
     call_decoder,
     encoder,
     hello_decoder,
 )
+from market.enums import ExecType
 from market.ledger import Ledger, UnknownAccount
 from market.reasons import Reason
-from market.records import COMMAND
+from market.records import COMMAND, Records, opaque, picked
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -89,6 +89,10 @@ class AccountService:
         self.metrics = AccountMetrics(self.name)
         self.history = ReportHistory()
         self.quiet: set[int] = set()
+        self._frames: list[tuple[Link, bytes]] = []
+        """Frames of commands that this turn of the event loop read."""
+        self._loud = np.ones(1, np.bool_)
+        """By account; the last one stands for all accounts beyond."""
         self.books = [self._follower(b) for b in range(settings.book_actors)]
         self._sent: list[deque[Records]] = [deque() for _ in self.books]
         self._in_flight = [0] * len(self.books)
@@ -126,7 +130,7 @@ class AccountService:
             snapshot = msgspec.msgpack.decode(found[1], type=_Snapshot)
             self.ledger = Ledger.restore(self.settings.instruments(), snapshot.ledger)
             self.own_seq = snapshot.own_seq
-            self.quiet = set(snapshot.quiet)
+            self._hush(snapshot.quiet)
             self.history.load(snapshot.history)
             for book, seq in zip(self.books, snapshot.positions, strict=True):
                 book.seq = seq
@@ -139,7 +143,7 @@ class AccountService:
                 await book.read(seq)
             for made in apply_ops(self.ledger, own.ops, row.ts_ns):
                 self.history.add(self._audible(made))
-            self.quiet.update(op.account for op in own.ops if op.quiet)
+            self._hush(op.account for op in own.ops if op.quiet)
             self.own_seq = row.seq
         phases.done("journal")
         # An empty row of the new epoch: an older writer of this stream now collides.
@@ -240,7 +244,7 @@ class AccountService:
     def _apply(self, ops: list[Op], ts_ns: int, debits: bool) -> list[Records]:
         made = apply_ops(self.ledger, ops, ts_ns, debits, not debits)
         if not debits:
-            self.quiet.update(op.account for op in ops if op.quiet)
+            self._hush(op.account for op in ops if op.quiet)
         for reports in made:
             self.history.add(self._audible(reports))
             self._balances.mark(reports)
@@ -272,7 +276,9 @@ class AccountService:
         sent = self._sent[batch.partition]
         if not sent:
             return
-        own = batch.commands["command_id"][batch.commands["account"] % self.settings.account_actors == self.partition]
+        own = batch.commands["command_id"]
+        if (partitions := self.settings.account_actors) > 1:
+            own = own[batch.commands["account"] % partitions == self.partition]
         if not len(own):
             return
         newest = int(own[-1])
@@ -287,7 +293,7 @@ class AccountService:
         if self._recovering:
             self._command_id[book] = welcome.last_command_id
         for commands in sent:
-            fresh = commands[commands["command_id"] > welcome.last_command_id]
+            fresh = picked(commands, commands["command_id"] > welcome.last_command_id)
             if len(fresh):
                 link.send(Kind.COMMANDS, fresh.tobytes())
         for symbol in self.settings.symbols_of(book):
@@ -302,7 +308,7 @@ class AccountService:
         n_b = len(self.books)
         owners = commands["symbol"] % n_b if n_b > 1 else None
         for book in range(n_b):
-            own = commands if owners is None else commands[owners == book]
+            own = commands if owners is None else picked(commands, owners == book)
             if not len(own):
                 continue
             first = self._command_id[book] + 1
@@ -318,7 +324,11 @@ class AccountService:
 
     def _on_frame(self, link: Link, kind: int, body: bytes) -> None:
         if kind == Kind.COMMANDS:
-            self._admit(link, np.frombuffer(body, COMMAND).copy())
+            if len(body) % COMMAND.itemsize:
+                raise ValueError(f"{len(body)} bytes are no whole number of commands")
+            if not self._frames:
+                asyncio.get_running_loop().call_soon(self._admit_arrived)
+            self._frames.append((link, body))
         elif kind == Kind.CALL:
             call = call_decoder.decode(body)
             task = asyncio.create_task(self._answer(link, call))
@@ -338,42 +348,59 @@ class AccountService:
         else:
             raise ValueError(f"unexpected frame {kind}")
 
-    def _admit(self, link: Link, commands: Records) -> None:
+    def _admit_arrived(self) -> None:
+        """Everything that one turn of the event loop read, at once: a frame may hold a single command."""
+        arrived, self._frames = self._frames, []
         began = time.perf_counter()
-        commands["gateway"] = self._link_ids[link]
+        commands = np.frombuffer(bytearray().join([body for _, body in arrived]), COMMAND)
+        at = 0
+        for link, body in arrived:
+            n = len(body) // COMMAND.itemsize
+            commands["gateway"][at : at + n] = self._link_ids.get(link, 0)
+            at += n
         if max(self._in_flight) + len(commands) > IN_FLIGHT_LIMIT:
             refused = self.ledger.refuse(commands, Reason.OVERLOADED, time.time_ns())
-            link.send(Kind.REPORTS, refused.tobytes())
-            self.metrics.refused.inc(len(refused))
-            return
-        accepted, refused = self.ledger.admit(commands, time.time_ns())
-        if len(accepted):
-            self._send(accepted)
-        if len(refused):
-            link.send(Kind.REPORTS, refused.tobytes())
-        self.metrics.admitted.inc(len(accepted))
+        else:
+            accepted, refused = self.ledger.admit(commands, time.time_ns())
+            if len(accepted):
+                self._send(accepted)
+            self.metrics.admitted.inc(len(accepted))
+        for link in {link for link, _ in arrived} if len(refused) else ():
+            own = picked(refused, refused["gateway"] == self._link_ids.get(link, 0))
+            if len(own):
+                link.send(Kind.REPORTS, own.tobytes())
         self.metrics.refused.inc(len(refused))
         self.metrics.admit_s.observe(time.perf_counter() - began)
 
     def _tell(self, reports: Records) -> None:
-        """Each gateway gets the answers to its commands and the reports of the accounts it listens to."""
+        """Each gateway gets the answers to its commands and the reports of the accounts it listens to.
+
+        An answer needs no NEW of an order that something else happened to at once.
+        """
         if not len(reports):
             return
         accounts = reports["account"]
+        answers = (reports["token"] != 0) & ((reports["last"] != 0) | (reports["exec_type"] != ExecType.NEW))
         for link_id, link in self._links.items():
-            mine = (reports["gateway"] == link_id) & (reports["token"] != 0)
+            mine = answers & (reports["gateway"] == link_id)
             if subscribed := self._subscribed[link_id]:
                 mine |= np.fromiter((a in subscribed for a in accounts.tolist()), np.bool_, len(accounts))
             if mine.all():
                 link.send(Kind.REPORTS, reports.tobytes())
             elif mine.any():
-                link.send(Kind.REPORTS, reports[mine].tobytes())
+                link.send(Kind.REPORTS, opaque(reports)[mine].tobytes())
 
     def _audible(self, reports: Records) -> Records:
-        if not self.quiet or not len(reports):
-            return reports
-        loud = np.fromiter((a not in self.quiet for a in reports["account"].tolist()), np.bool_, len(reports))
-        return reports[loud]
+        """Without those of simulated participants: nobody resumes their streams."""
+        loud = self._loud.take(reports["account"], mode="clip")
+        return reports if loud.all() else picked(reports, loud)
+
+    def _hush(self, accounts: Iterable[int]) -> None:
+        if not (new := set(accounts) - self.quiet):
+            return
+        self.quiet |= new
+        self._loud = np.ones(max(self.quiet) + 2, np.bool_)
+        self._loud[list(self.quiet)] = False
 
     def _on_close(self, link: Link) -> None:
         link_id = self._link_ids.pop(link, None)

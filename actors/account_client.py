@@ -8,9 +8,8 @@ new ones with `LinkDown` until it is back.
 import asyncio
 import itertools
 import secrets
-import struct
-from collections import deque
 from collections.abc import Awaitable, Callable
+from operator import attrgetter
 from typing import Any, Final
 
 import numpy as np
@@ -24,14 +23,13 @@ from actors.wire import (
     Call,
     Hello,
     Kind,
-    Records,
     ReportRow,
     decode_reports,
     encoder,
     reply_decoder,
     welcome_decoder,
 )
-from market.records import COMMAND, REPORT
+from market.records import COMMAND, REPORT, Records
 
 log = structlog.get_logger()
 
@@ -42,22 +40,32 @@ OVERDUE_EVERY_S: Final = 1.0
 """One look at all of them: a timer for each command would cost more than sending it."""
 WAITING_LIMIT: Final = 100_000
 """Commands of this process that wait for an answer."""
+GROUP_LIMIT: Final = 1 << 12
+"""Commands sent together."""
 _RETRY_MOST_S: Final = 0.5
-_TOKEN: Final = struct.Struct("<Q")
-_TOKEN_AT: Final = sum(COMMAND[name].itemsize for name in (COMMAND.names or ())[: (COMMAND.names or ()).index("token")])
+_PLACE_BITS: Final = 12
+"""A token is the group's number and, in these bits, the command's place in it."""
+_token = attrgetter("token")
+
+Answered = Callable[[list[ReportRow] | None], None]
+"""Called once with all reports that answer a group, by the place of their commands; None: the outcome is not known."""
 
 
-class _Waiting:
-    __slots__ = ("answers", "future", "left")
+class _Group:
+    """Commands that were sent together and are answered together."""
 
-    def __init__(self, answers: list[list[ReportRow]], future: asyncio.Future[Any], left: int) -> None:
-        self.answers = answers
-        self.future = future
-        self.left = left
+    __slots__ = ("answered", "count", "deadline", "left", "number", "rows")
+
+    def __init__(self, number: int, count: int, deadline: float, answered: Answered) -> None:
+        self.number = number
+        self.count = self.left = count
+        self.deadline = deadline
+        self.answered = answered
+        self.rows: list[ReportRow] = []
 
 
 class AccountClient:
-    """One account partition. `on_reports(REPORT[n])` gets every frame; answers also reach who submitted."""
+    """One account partition. `on_reports` and `on_rows` get every frame; answers also reach who submitted."""
 
     def __init__(
         self,
@@ -78,9 +86,12 @@ class AccountClient:
         self._resolve = resolve
         self._link: Link | None = None
         self._welcomed = asyncio.Event()
-        self._next_token = secrets.randbits(48) << 14 | 1
-        self._waiting: dict[int, tuple[_Waiting, int]] = {}
-        self._deadlines: deque[tuple[float, _Waiting]] = deque()
+        self._next_group = secrets.randbits(31) << 20 | 1
+        self._groups: dict[int, _Group] = {}
+        """By their numbers, in the order sent: the first has the earliest deadline."""
+        self._waiting = 0
+        """Commands in all groups."""
+        self._looks: asyncio.TimerHandle | None = None
         self._out: list[bytearray] = []
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._call_ids = itertools.count(1)
@@ -119,12 +130,8 @@ class AccountClient:
             self._link.close()
             self._link = None
         self._out.clear()
-        waiting, self._waiting = self._waiting, {}
-        for group, _ in waiting.values():
-            if not group.future.done():
-                group.future.set_exception(
-                    OutcomeUnknown("the account actor went away; ask for the order before resending")
-                )
+        for group in list(self._groups.values()):
+            self._finish(group, None)
         calls, self._calls = self._calls, {}
         for call in calls.values():
             if not call.done():
@@ -137,32 +144,35 @@ class AccountClient:
         if self._link is not None and self.up:
             self._link.send(Kind.COMMANDS, commands.tobytes())
 
-    def submit(self, commands: Records | bytes) -> asyncio.Future[list[list[ReportRow]]]:
-        """Send COMMAND[n], or n packed ones.
-
-        Resolves to n lists of reports, in the commands' order, the last report of each last.
-        """
+    def submit(self, commands: Records | bytes | bytearray, answered: Answered) -> None:
+        """Send COMMAND[n], or n packed ones; nothing was sent when it raises `LinkDown` or `Refused`."""
         if not self.up:
             raise LinkDown("the account actor does not answer now")
         frame = bytearray(commands)
         n = len(frame) // COMMAND.itemsize
-        if len(self._waiting) + n > WAITING_LIMIT:
+        if self._waiting + n > WAITING_LIMIT:
             raise Refused("OVERLOADED", "too many orders wait for an answer")
-        tokens = range(self._next_token, self._next_token + n)
-        self._next_token += n
-        future: asyncio.Future[list[list[ReportRow]]] = self._loop.create_future()
-        answers: list[list[ReportRow]] = [[] for _ in tokens]
-        entry = _Waiting(answers, future, n)
-        for k, token in enumerate(tokens):
-            self._waiting[token] = (entry, k)
-            _TOKEN.pack_into(frame, k * COMMAND.itemsize + _TOKEN_AT, token)
-        if not self._deadlines:
-            self._loop.call_later(OVERDUE_EVERY_S, self._give_up)
-        self._deadlines.append((self._loop.time() + COMMAND_TIMEOUT_S, entry))
+        assert 0 < n <= GROUP_LIMIT
+        number = self._next_group
+        self._next_group += 1
+        first = number << _PLACE_BITS
+        np.frombuffer(frame, COMMAND)["token"] = first if n == 1 else np.arange(first, first + n, dtype=np.uint64)
+        self._groups[number] = _Group(number, n, self._loop.time() + COMMAND_TIMEOUT_S, answered)
+        self._waiting += n
+        if self._looks is None:
+            self._looks = self._loop.call_later(OVERDUE_EVERY_S, self._give_up)
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(frame)
-        return future
+
+    async def ask_for(self, commands: Records | bytes | bytearray) -> list[ReportRow]:
+        """`submit` and wait for the answer; `OutcomeUnknown` when it is not known."""
+        answer: asyncio.Future[list[ReportRow] | None] = self._loop.create_future()
+        self.submit(commands, lambda rows: None if answer.done() else answer.set_result(rows))
+        rows = await answer
+        if rows is None:
+            raise OutcomeUnknown("the account actor did not answer; ask for the order before resending")
+        return rows
 
     def _flush(self) -> None:
         out, self._out = self._out, []
@@ -171,13 +181,21 @@ class AccountClient:
 
     def _give_up(self) -> None:
         """On commands that wait too long."""
-        now, deadlines = self._loop.time(), self._deadlines
-        while deadlines and (deadlines[0][1].future.done() or deadlines[0][0] <= now):
-            future = deadlines.popleft()[1].future
-            if not future.done():
-                future.set_exception(OutcomeUnknown(f"no answer in {COMMAND_TIMEOUT_S:.0f} s"))
-        if deadlines:
-            self._loop.call_later(OVERDUE_EVERY_S, self._give_up)
+        self._looks = None
+        now = self._loop.time()
+        for group in list(self._groups.values()):
+            if group.deadline > now:
+                self._looks = self._loop.call_later(OVERDUE_EVERY_S, self._give_up)
+                return
+            self._finish(group, None)
+
+    def _finish(self, group: _Group, rows: list[ReportRow] | None) -> None:
+        del self._groups[group.number]
+        self._waiting -= group.count
+        try:
+            group.answered(rows)
+        except Exception:
+            log.exception("an answer was not taken")
 
     # -- questions ------------------------------------------------------------------------------------------------
 
@@ -203,11 +221,11 @@ class AccountClient:
         if kind == Kind.REPORTS:
             if self._on_reports is not None:
                 self._on_reports(np.frombuffer(body, REPORT))
-            if self._waiting or self._on_rows is not None:
+            if self._groups or self._on_rows is not None:
                 rows = decode_reports(body)
-                self._answer(rows)
                 if self._on_rows is not None:
-                    self._on_rows(rows)
+                    self._on_rows(rows)  # first: who is told of an order's events reads them before the answer
+                self._answer(rows)
         elif kind == Kind.REPLY:
             reply = reply_decoder.decode(body)
             future = self._calls.get(reply.id)
@@ -223,17 +241,15 @@ class AccountClient:
             raise ValueError(f"unexpected frame {kind}")
 
     def _answer(self, rows: list[ReportRow]) -> None:
-        waiting = self._waiting
+        groups = self._groups
         for row in rows:
-            if not row.token:
+            group = groups.get(row.token >> _PLACE_BITS)
+            if group is None:
                 continue
-            entry = waiting.get(row.token)
-            if entry is None:
-                continue
-            group, at = entry
-            group.answers[at].append(row)
+            group.rows.append(row)
             if row.last:
-                del waiting[row.token]
                 group.left -= 1
-                if not group.left and not group.future.done():
-                    group.future.set_result(group.answers)
+                if not group.left:
+                    if group.count > 1:
+                        group.rows.sort(key=_token)  # stable: each command's reports stay in their order
+                    self._finish(group, group.rows)

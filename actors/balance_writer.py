@@ -10,7 +10,7 @@ import asyncpg
 import structlog
 
 from actors.config import REFERENCE_ASSET, Settings
-from actors.wire import Records
+from market.records import Records
 
 if TYPE_CHECKING:
     from actors.account_actor import AccountService

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Final, TypeVar
 
 import msgspec
@@ -24,7 +25,6 @@ from actors.wire import (
     Batch,
     Hello,
     Kind,
-    Records,
     Welcome,
     decode_batch,
     encode_batch,
@@ -32,7 +32,7 @@ from actors.wire import (
     hello_decoder,
 )
 from market.book import Book
-from market.records import COMMAND, EVENT
+from market.records import COMMAND, EVENT, Records, joined, picked
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -104,7 +104,8 @@ class BookService:
             if row.seq != self.seq + 1:
                 raise JournalCorrupt(f"{self.name}: after seq {self.seq} comes {row.seq}")
             batch = decode_batch(row.payload)
-            events = self._match(batch.commands)
+            self._note(batch.commands)
+            events = match(self.books, batch.commands)
             if events.tobytes() != batch.events.tobytes():
                 raise JournalCorrupt(f"{self.name}: seq {row.seq} matches to other events than it was journaled with")
             self.seq = row.seq
@@ -121,7 +122,7 @@ class BookService:
             commands, oldest = self._gather()
             if len(commands):
                 began = time.perf_counter()
-                events = self._match(commands)
+                events = match(self.books, commands)
                 matched = time.perf_counter()
                 payload = await self._commit(commands, events)
                 self._publish(payload)
@@ -142,28 +143,27 @@ class BookService:
             current = self._account_links.get(partition)
             if current is None or current[1] is not link:
                 continue  # an older incarnation of the account actor
-            fresh = commands[commands["command_id"] > self._watermarks.get(partition, 0)]
-            if len(fresh):
-                self._watermarks[partition] = int(fresh["command_id"][-1])
+            ids, known = commands["command_id"], self._watermarks.get(partition, 0)
+            if ids[0] <= known:  # some were sent again
+                commands = picked(commands, ids > known)
+            if len(commands):
+                self._watermarks[partition] = int(commands["command_id"][-1])
                 oldest = oldest or arrived
-                taken.append(fresh)
-                count += len(fresh)
+                taken.append(commands)
+                count += len(commands)
         if self._paused and self._pending_count <= QUEUE_LIMIT // 2:
             self._paused = False
             for _, link in self._account_links.values():
                 link.resume()
         if not taken:
             return np.zeros(0, COMMAND), 0.0
-        return (taken[0] if len(taken) == 1 else np.concatenate(taken)), oldest
+        return (taken[0] if len(taken) == 1 else joined(taken, COMMAND)), oldest
 
-    def _match(self, commands: Records) -> Records:
-        """Apply a batch and remember how far each account partition got."""
-        n_p = self.settings.account_actors
-        owners = commands["account"] % n_p if n_p > 1 else np.zeros(len(commands), np.int64)
+    def _note(self, commands: Records) -> None:
+        """Remember how far each account partition got."""
+        owners = commands["account"] % self.settings.account_actors
         for partition in np.unique(owners):
-            newest = int(commands["command_id"][owners == partition].max())
-            self._watermarks[int(partition)] = max(self._watermarks.get(int(partition), 0), newest)
-        return match(self.books, commands)
+            self._watermarks[int(partition)] = int(commands["command_id"][owners == partition][-1])
 
     async def _commit(self, commands: Records, events: Records) -> bytes:
         self.seq += 1
@@ -186,9 +186,7 @@ class BookService:
         if kind == Kind.COMMANDS:
             partition = self._partition_of[link]
             commands = np.frombuffer(body, COMMAND)
-            symbols = commands["symbol"]
-            if symbols.min() < 0 or symbols.max() >= len(self._owned) or not self._owned[symbols].all():
-                raise ValueError(f"{self.name} does not own all of these symbols")
+            self._check_owned(commands)
             self._pending.append((link, partition, commands, time.perf_counter()))
             self._pending_count += len(commands)
             if self._pending_count > QUEUE_LIMIT:
@@ -199,6 +197,16 @@ class BookService:
         else:
             raise ValueError(f"unexpected frame {kind}")
         self._wake.set()
+
+    def _check_owned(self, commands: Records) -> None:
+        try:
+            owned = (
+                self._owned[commands["symbol"].view(np.uint32)].all().item()
+            )  # unsigned: a negative one is out of range
+        except IndexError:
+            owned = False
+        if not owned:
+            raise ValueError(f"{self.name} does not own all of these symbols")
 
     def _welcome(self, link: Link, hello: Hello) -> None:
         """Between batches, so that the sequence number told is exact."""
@@ -277,15 +285,19 @@ class BookService:
 
 def match(books: dict[int, Book], commands: Records) -> Records:
     """Apply a batch to the books of its symbols, symbol by symbol; `command_index` points into `commands`."""
-    if not len(commands):
-        return np.zeros(0, EVENT)
-    symbols = np.unique(commands["symbol"]) if len(commands) > 1 else commands["symbol"]
-    if len(symbols) == 1:
+    if len(commands) <= 1:
+        return books[int(commands["symbol"][0])].apply(commands) if len(commands) else np.zeros(0, EVENT)
+    symbols = commands["symbol"]
+    order = np.argsort(symbols, kind="stable")
+    symbols = symbols[order]
+    starts = [0, *(np.flatnonzero(symbols[1:] != symbols[:-1]) + 1).tolist(), len(commands)]
+    if len(starts) == 2:
         return books[int(symbols[0])].apply(commands)
-    parts = []
-    for symbol in symbols:
-        at = np.flatnonzero(commands["symbol"] == symbol)
-        events = books[int(symbol)].apply(commands[at])
-        events["command_index"] = at[events["command_index"]]
-        parts.append(events)
-    return np.concatenate(parts)
+    by_symbol = picked(commands, order)
+    by_symbol.flags.writeable = False  # else each book makes its own view that is not
+    parts = [books[int(symbols[a])].apply(by_symbol[a:b]) for a, b in pairwise(starts)]
+    told = joined(parts, EVENT)
+    at = told["command_index"]
+    at += np.repeat(starts[:-1], [len(part) for part in parts]).astype(np.int32)
+    at[:] = order[at]
+    return told

@@ -11,10 +11,9 @@ import structlog
 from actors.account_client import AccountClient
 from actors.config import Settings
 from actors.metrics import FeedMetrics
-from actors.wire import Records
 from market.agents import SimulatedMarket
 from market.enums import CommandKind
-from market.records import COMMAND, REPORT
+from market.records import COMMAND, REPORT, Records
 
 log = structlog.get_logger()
 
@@ -94,7 +93,7 @@ class FeedService:
                 cancels["kind"] = CommandKind.CANCEL_ALL
                 cancels["account"] = account
                 cancels["symbol"] = symbols
-                await client.submit(cancels)
+                await client.ask_for(cancels)
             await client.call("subscribe", account, -1)
         last = await self._last_prices()
         self._reports.clear()

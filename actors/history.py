@@ -5,17 +5,17 @@ from typing import Final
 
 import numpy as np
 
-from actors.wire import Records
 from market.enums import ExecType
-from market.records import CLIENT_ORDER_ID_BYTES, REPORT, REPORT_MAKER
+from market.records import CLIENT_ORDER_ID_BYTES, REPORT, REPORT_MAKER, Records, opaque
 
 KEPT: Final = 65_536
 """Reports in memory (16 MB), all accounts together."""
 SAVED: Final = 8_192
 """Reports in a snapshot (2 MB)."""
 
-_NO_STATE: Final = (int(ExecType.REJECTED), int(ExecType.CANCEL_REJECTED), int(ExecType.BALANCE))
-"""Reports that do not tell how an order stands."""
+_NO_STATE: Final = np.zeros(256, np.bool_)
+"""By exec_type: reports that do not tell how an order stands."""
+_NO_STATE[[ExecType.REJECTED, ExecType.CANCEL_REJECTED, ExecType.BALANCE]] = True
 _ORDER_FIELDS: Final = [
     "account", "symbol", "order_id", "orig_order_id", "client_order_id", "side", "ord_type", "time_in_force",
     "stp_mode", "flags", "ord_status", "reason", "price_ticks", "qty_lots", "cum_qty_lots", "leaves_lots",
@@ -37,10 +37,10 @@ class ReportHistory:
         if not len(reports):
             return
         reports = reports[-KEPT:]
-        orders = np.where(np.isin(reports["exec_type"], _NO_STATE), 0, reports["order_id"])
+        orders = np.where(_NO_STATE[reports["exec_type"]], 0, reports["order_id"])
         at = self._count % KEPT
         first = min(len(reports), KEPT - at)
-        columns = ((self._ring, reports), (self._accounts, reports["account"]), (self._orders, orders))
+        columns = ((opaque(self._ring), opaque(reports)), (self._accounts, reports["account"]), (self._orders, orders))
         for kept, new in columns:
             kept[at : at + first] = new[:first]
             kept[: len(reports) - first] = new[first:]

@@ -2,6 +2,9 @@
 
 `append` returns only when the row is on disk. Any exception from a write means "outcome unknown": reconnect, look
 for the row, decide. The primary key is the fence: a writer whose sequence number is taken by another epoch must end.
+
+Payloads are kept as zstd frames. Records are mostly zeros: a batch of hundreds shrinks to a tenth, and what PostgreSQL
+does with the other nine costs more processor time than compressing them.
 """
 
 import asyncio
@@ -13,6 +16,7 @@ from typing import Final
 import asyncpg
 import msgspec
 import structlog
+import zstandard
 
 from actors.errors import Fenced
 
@@ -21,7 +25,9 @@ log = structlog.get_logger()
 WRITE_TIMEOUT_S: Final = 10.0
 READ_CHUNK: Final = 256
 _RETRY_MOST_S: Final = 1.0
-_COLUMNS: Final = ("stream", "seq", "epoch", "ts_ns", "payload")
+_LEVEL: Final = 1
+# One row: a prepared INSERT is one round trip, COPY is two.
+_INSERT: Final = "INSERT INTO journal (stream, seq, epoch, ts_ns, payload) VALUES ($1, $2, $3, $4, $5)"
 
 
 class Row(msgspec.Struct):
@@ -41,6 +47,8 @@ class Journal:
         """True while a write is being retried: accept nothing new."""
         self._dsn = dsn
         self._connection: asyncpg.Connection | None = None
+        self._pack = zstandard.ZstdCompressor(_LEVEL).compress
+        self._unpack = zstandard.ZstdDecompressor().decompress
 
     async def activate(self) -> int:
         """Take the stream over: the next epoch."""
@@ -59,20 +67,17 @@ class Journal:
             connection = self._connection
             if connection is None or connection.is_closed():
                 connection = await self._connected()
-            await self._copy(connection, seq, ts_ns, payload)
+            await self._insert(connection, seq, ts_ns, payload)
         except Exception as error:
             log.warning("journal write failed, outcome unknown", stream=self.stream, seq=seq, error=repr(error))
             self.stalled = True
             await self._resolve(seq, ts_ns, payload)
             self.stalled = False
 
-    async def _copy(self, connection: asyncpg.Connection, seq: int, ts_ns: int, payload: bytes) -> None:
-        await connection.copy_records_to_table(
-            "journal",
-            records=[(self.stream, seq, self.epoch, ts_ns, payload)],
-            columns=_COLUMNS,
-            timeout=WRITE_TIMEOUT_S,
-        )
+    async def _insert(self, connection: asyncpg.Connection, seq: int, ts_ns: int, payload: bytes) -> None:
+        await connection.execute(
+            _INSERT, self.stream, seq, self.epoch, ts_ns, self._pack(payload), timeout=WRITE_TIMEOUT_S
+        )  # fmt: skip
 
     async def _resolve(self, seq: int, ts_ns: int, payload: bytes) -> None:
         delay = 0.02
@@ -87,7 +92,7 @@ class Journal:
                     return
                 if epoch is not None:
                     raise Fenced(f"{self.stream} seq {seq} was written by epoch {epoch}, this is {self.epoch}")
-                await self._copy(connection, seq, ts_ns, payload)
+                await self._insert(connection, seq, ts_ns, payload)
                 return
             except Fenced:
                 raise
@@ -117,7 +122,7 @@ class Journal:
             after_seq,
             READ_CHUNK,
         )
-        return [Row(*row.values()) for row in rows]
+        return [Row(row[0], row[1], row[2], self._unpack(row[3])) for row in rows]
 
     async def newest_snapshot(self, before_seq: int | None = None) -> tuple[int, bytes] | None:
         """(seq, payload) of the newest snapshot, at or before a sequence number."""
@@ -128,7 +133,7 @@ class Journal:
             self.stream,
             before_seq,
         )
-        return None if row is None else (row["seq"], row["payload"])
+        return None if row is None else (row["seq"], self._unpack(row["payload"]))
 
     async def close(self) -> None:
         if self._connection is not None and not self._connection.is_closed():
@@ -171,7 +176,7 @@ class SnapshotStore:
                         "INSERT INTO snapshot (stream, seq, payload) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
                         self._stream,
                         seq,
-                        payload,
+                        zstandard.ZstdCompressor(_LEVEL).compress(payload),
                     )
                     await connection.execute(
                         "DELETE FROM snapshot WHERE stream = $1 AND seq < (SELECT min(seq) FROM (SELECT seq FROM "

@@ -5,7 +5,6 @@ away, trading goes on, and what was missed is simply replaced by what is newer.
 """
 
 import contextlib
-from decimal import Decimal
 from typing import Any, Final, cast
 
 import msgspec
@@ -17,7 +16,7 @@ from actors.metrics import ProjectorMetrics
 from market.book import Book
 from market.candles import DayWindow
 from market.enums import Side
-from market.instrument import Instrument, from_steps, from_units, places
+from market.instrument import Grid, Instrument, from_steps, from_units
 
 log = structlog.get_logger()
 
@@ -35,7 +34,7 @@ class MarketBus:
     def __init__(self, settings: Settings, instruments: list[Instrument], metrics: ProjectorMetrics) -> None:
         self._prefix = settings.prefix
         self._instruments = instruments
-        self._grids = [(_grid(one.tick), _grid(one.lot)) for one in instruments]
+        self._grids = [(Grid(one.tick), Grid(one.lot)) for one in instruments]
         self._metrics = metrics
         self._redis = aioredis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
         self._trades: dict[int, list[dict[str, Any]]] = {}
@@ -49,11 +48,11 @@ class MarketBus:
             self.healthy = bool(await self._redis.ping())
 
     def add_trade(self, symbol: int, trade_id: int, price: int, qty: int, side: int, ts_ns: int) -> None:
-        (price_units, price_places), (lot_units, lot_places) = self._grids[symbol]
+        ticks, lots = self._grids[symbol]
         row = {
             "trade_id": trade_id,
-            "price": from_units(price * price_units, price_places),
-            "quantity": from_units(qty * lot_units, lot_places),
+            "price": ticks[price],
+            "quantity": lots[qty],
             "taker_side": _SIDES[side],
             "ts_ns": ts_ns,
         }
@@ -76,15 +75,12 @@ class MarketBus:
 
     def add_depth(self, symbol: int, book: Book, ts_ns: int) -> None:
         one = self._instruments[symbol]
-        (price_units, price_places), (lot_units, lot_places) = self._grids[symbol]
+        ticks, lots = self._grids[symbol]
         sides = []
         for side in (Side.BUY, Side.SELL):
             levels = book.depth(side, DEPTH_CACHED)
-            prices = (levels["price_ticks"] * price_units).tolist()
-            lots = (levels["qty_lots"] * lot_units).tolist()
-            sides.append(
-                [[from_units(p, price_places), from_units(q, lot_places)] for p, q in zip(prices, lots, strict=True)]
-            )
+            prices = map(ticks.__getitem__, levels["price_ticks"].tolist())
+            sides.append(list(zip(prices, map(lots.__getitem__, levels["qty_lots"].tolist()), strict=True)))
         head = {"channel": "depth", "symbol": one.symbol, "last_update_id": book.exec_id, "ts_ns": ts_ns}
         published = _encode(head | {"bids": sides[0][:DEPTH_PUBLISHED], "asks": sides[1][:DEPTH_PUBLISHED]})
         cached = _encode(head | {"bids": sides[0], "asks": sides[1]})
@@ -138,8 +134,3 @@ class MarketBus:
 
     async def close(self) -> None:
         await self._redis.aclose()
-
-
-def _grid(step: Decimal) -> tuple[int, int]:
-    """A step as units of 10^-places, and the places."""
-    return int(step.scaleb(places(step))), places(step)

@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from actors.wire import Records
 from market.enums import CommandFlag, EventKind, OrdStatus, Side
 from market.instrument import PPM
 from market.reasons import Reason
+from market.records import Records
 
 Column = npt.NDArray[Any]
 

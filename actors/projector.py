@@ -20,10 +20,11 @@ from actors.journal import Journal
 from actors.market_bus import MarketBus
 from actors.metrics import ProjectorMetrics
 from actors.read_models import ReadModels, prepare
-from actors.wire import Batch, Hello, Records
+from actors.wire import Batch, Hello
 from market.book import Book
 from market.candles import DAY_MINUTES, MINUTE_NS, Candle, DayWindow
 from market.enums import EventKind, Side
+from market.records import COMMAND, Records, joined
 
 log = structlog.get_logger()
 
@@ -123,7 +124,7 @@ class ProjectorService:
         fresh, self._fresh, self._fresh_events = self._fresh, [], 0
         shadowed = [batch.commands for batch in fresh if batch.seq > self._shadowed[batch.partition]]
         if shadowed:
-            self._shadow_apply(np.concatenate(shadowed))
+            self._shadow_apply(joined(shadowed, COMMAND))
         for batch in fresh:
             partition = batch.partition
             self._shadowed[partition] = max(self._shadowed[partition], batch.seq)

@@ -12,11 +12,11 @@ import numpy as np
 
 from actors.order_rows import Column, changes_of, executions_of
 from actors.staging import Staging
-from actors.wire import Batch, Records
+from actors.wire import Batch
 from market.candles import Candle
 from market.enums import EventKind
 from market.instrument import Instrument
-from market.records import COMMAND, EVENT
+from market.records import COMMAND, EVENT, Records, joined
 
 _STATE: Final = {
     "qty_lots": "bigint", "leaves_lots": "bigint", "cum_qty_lots": "bigint", "cum_quote_units": "bigint",
@@ -141,8 +141,8 @@ class ReadModels:
         """All events, with `command_index` into all commands, and each event's time."""
         empty = Batch(0, 0, 0, 0, np.zeros(0, COMMAND), np.zeros(0, EVENT))
         batches = self._batches or [empty]
-        commands = np.concatenate([one.commands for one in batches])
-        events = np.concatenate([one.events for one in batches])
+        commands = joined([one.commands for one in batches], COMMAND)
+        events = joined([one.events for one in batches], EVENT)
         counts = [len(one.events) for one in batches]
         first_command = np.cumsum([0, *(len(one.commands) for one in batches[:-1])])
         events["command_index"] += np.repeat(first_command, counts).astype(np.int32)

@@ -6,15 +6,13 @@ rare rest is MessagePack. A BATCH body is exactly the journal row's payload.
 
 import struct
 from enum import IntEnum
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from market.records import COMMAND, EVENT, REPORT
-
-Records = npt.NDArray[np.void]
+from market.records import COMMAND, EVENT, REPORT, Records, copied
 
 FRAME: Final = struct.Struct("<IB")
 MAX_FRAME: Final = 256 * 1024 * 1024
@@ -97,12 +95,12 @@ def encode_batch(batch: Batch) -> bytes:
 
 
 def decode_batch(payload: bytes) -> Batch:
-    """Inverse of `encode_batch`; the arrays are writable copies. ValueError when the bytes are not a batch."""
+    """Inverse of `encode_batch`; the arrays are writable. ValueError when the bytes are not a batch."""
     version, partition, epoch, seq, ts_ns, n, m = _BATCH.unpack_from(payload)
     if version != BATCH_VERSION or len(payload) != _BATCH.size + n * COMMAND.itemsize + m * EVENT.itemsize:
         raise ValueError(f"not a batch of version {BATCH_VERSION}: {len(payload)} bytes")
-    commands = np.frombuffer(payload, COMMAND, n, _BATCH.size).copy()
-    events = np.frombuffer(payload, EVENT, m, _BATCH.size + n * COMMAND.itemsize).copy()
+    end = _BATCH.size + n * COMMAND.itemsize
+    commands, events = copied(payload[_BATCH.size : end], COMMAND), copied(payload[end:], EVENT)
     return Batch(partition, epoch, seq, ts_ns, commands, events)
 
 
@@ -155,8 +153,11 @@ assert _REPORT.size == REPORT.itemsize
 assert ReportRow._fields == REPORT.names
 
 
+_row: Final = partial(tuple.__new__, ReportRow)  # as ReportRow._make, without its call of a Python function
+
+
 def decode_reports(body: bytes) -> list[ReportRow]:
-    return list(map(ReportRow._make, _REPORT.iter_unpack(body)))
+    return list(map(_row, _REPORT.iter_unpack(body)))
 
 
 _COMMAND: Final = struct.Struct("<6BH2i6q2iQq40s")

@@ -6,6 +6,7 @@ an integer number of lots. `quote_units_per_tick_lot` makes notionals exact inte
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
@@ -112,6 +113,37 @@ def from_units(units: int, scale: int) -> str:
     sign, units = ("-", -units) if units < 0 else ("", units)
     whole, part = divmod(units, 10**scale)
     return f"{sign}{whole}.{part:0{scale}d}"
+
+
+class Grid(dict[int, str]):
+    """Multiples of a step (tick, lot, smallest unit) as decimal strings, exact as `from_steps`; steps >= 0.
+
+    Remembers some, both ways: most prices and quantities come again, at least when their order is canceled.
+    """
+
+    REMEMBERED: Final = 4096
+
+    def __init__(self, step: Decimal) -> None:
+        self.step = step
+        self.places = places(step)
+        self.per_step = int(step.scaleb(self.places))
+        """One step in units of 10^-places."""
+        self.steps: dict[str, int] = {}
+        """What was read."""
+        self._per_unit = 10**self.places
+        self._format = f"%d.%0{self.places}d" if self.places else "%d%.0s"
+
+    def __missing__(self, steps: int) -> str:
+        if len(self) >= self.REMEMBERED:
+            self.clear()
+        text: str = self._format % divmod(steps * self.per_step, self._per_unit)
+        self[steps] = text
+        return text
+
+    def remember(self, text: str, steps: int) -> None:
+        if len(self.steps) >= self.REMEMBERED:
+            self.steps.clear()
+        self.steps[text] = steps
 
 
 def assets_of(instruments: Sequence[Instrument]) -> list[Asset]:

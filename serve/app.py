@@ -1,6 +1,7 @@
 """The composition root of the HTTP and WebSocket side, and its Ray Serve deployment."""
 
 import asyncio
+import gc
 from typing import Any, Final
 
 import structlog
@@ -38,6 +39,10 @@ MAX_ONGOING: Final = 8192
 """Requests and sockets of one replica: a socket holds a place for life."""
 
 
+GC_THRESHOLD: Final = (20_000, 20, 20)
+"""An answer to 1,000 orders makes some thousand objects, none of them in a cycle: do not look at them ten times."""
+
+
 class GatewayReplica:
     """One replica: `gateway`."""
 
@@ -52,6 +57,7 @@ class GatewayReplica:
         await gateway.start()
         app, self._tasks, self._sockets = compose(gateway, self._secret)
         give_back()
+        gc.set_threshold(*GC_THRESHOLD)
         return app
 
     async def retire(self) -> int:

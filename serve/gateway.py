@@ -8,22 +8,22 @@ import contextlib
 import itertools
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import asyncpg
 import redis.asyncio as aioredis
 import structlog
 
-from actors.account_client import AccountClient
+from actors.account_client import AccountClient, Answered
 from actors.config import INITIAL_QUOTE, MAKER_FEE_PPM, REFERENCE_ASSET, TAKER_FEE_PPM, Settings
 from actors.errors import LinkDown, OutcomeUnknown, Refused
 from actors.wire import ReportRow, decode_reports
 from market.enums import Side
 from market.instrument import Asset, assets_of
 from serve.errors import ApiError, Code
-from serve.orders import ENDED, OrderDesk
-from serve.schema import Order, OrderResult, OrderView, Refusal, SideOrder
+from serve.orders import ENDED, OrderDesk, client_key, refused
+from serve.schema import Order, OrderResult, OrderView, SideOrder
 
 log = structlog.get_logger()
 
@@ -34,9 +34,8 @@ ROWS_PER_TURN: Final = 512
 """Missed reports told in one turn of the event loop: a resume of tens of thousands must not stop everyone else."""
 
 Listener = Callable[[ReportRow], None]
-Answers = list[list[ReportRow]]
-"""For each command its reports, the last one last."""
-Sent = asyncio.Future[Answers]
+Rows = list[ReportRow]
+"""The reports that answer commands sent together: one command after the other, of each the last one last."""
 Refusals = dict[int, OrderResult]
 """By the order's place in its request."""
 
@@ -115,43 +114,40 @@ class Gateway:
 
     def new_client_order_id(self, given: str | None) -> bytes:
         if given is not None:
-            return given.encode("ascii")
+            return client_key(given)
         return b"rp-%s-%d" % (self._boot.encode("ascii"), next(self._client_ids))
 
-    def send(self, account: int, packed: list[bytes]) -> Sent:
-        """Send commands; ApiError when nothing was sent. `answers` tells what became of them."""
+    def send(self, account: int, packed: list[bytes], answered: Answered) -> None:
+        """Send commands; ApiError when nothing was sent. `answered` gets `Rows`, or None: the outcome is not known."""
+        with self._telling():
+            self.client(account).submit(b"".join(packed), answered)
+
+    async def submit(self, account: int, packed: list[bytes]) -> Rows:
+        """Send commands and wait; ApiError when nothing was sent or the outcome is not known."""
+        with self._telling():
+            return await self.client(account).ask_for(b"".join(packed))
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _telling() -> Iterator[None]:
         try:
-            return self.client(account).submit(b"".join(packed))
+            yield
         except LinkDown:
             raise ApiError(Code.BOOK_UNAVAILABLE, "The account does not answer now; nothing was done.") from None
         except Refused as refused:
             raise ApiError(Code.OVERLOADED, f"{refused.text}; nothing was done.") from None
-
-    @staticmethod
-    def answers(sent: Sent) -> Answers:
-        """Of commands that are done: the reports that answer each. ApiError when the outcome is not known."""
-        try:
-            return sent.result()
         except OutcomeUnknown:
             raise ApiError(Code.STATUS_UNKNOWN) from None
 
-    async def submit(self, account: int, packed: list[bytes]) -> Answers:
-        """`send`, wait, `answers`."""
-        sent = self.send(account, packed)
-        with contextlib.suppress(OutcomeUnknown):
-            await sent
-        return self.answers(sent)
-
     async def place(self, account: int, order: SideOrder, side: str) -> OrderView:
         packed = self.desk.place(account, order, _SIDES[side], self.new_client_order_id(order.client_order_id))  # type: ignore[arg-type]
-        (rows,) = await self.submit(account, [packed])
-        return self._viewed(rows)
+        return self._viewed(await self.submit(account, [packed]))
 
     async def place_many(self, account: int, orders: list[Order]) -> list[OrderResult]:
         """Each order's own result, in order; one that is refused does not touch the others."""
         packed, refusals = self.pack(account, orders)
-        answers = await self.submit(account, packed) if packed else []
-        return self.results(answers, refusals)
+        rows = await self.submit(account, packed) if packed else []
+        return self.results(rows, refusals)
 
     def pack(self, account: int, orders: list[Order]) -> tuple[list[bytes], Refusals]:
         """Commands of the orders that may be sent, and the refusals of the others by their places."""
@@ -165,15 +161,18 @@ class Gateway:
                 refusals[k] = refused(error)
         return packed, refusals
 
-    def results(self, answers: Answers, refusals: Refusals) -> list[OrderResult]:
-        results = [self.result(rows) for rows in answers]
+    def results(self, rows: Rows, refusals: Refusals) -> list[OrderResult]:
+        """One for each command that was answered, with the refusals put in their places."""
+        result = self.desk.result
+        results = []
+        first = 0
+        for k, row in enumerate(rows, 1):
+            if row.last:
+                results.append(result(rows[first:k]))
+                first = k
         for k, one in refusals.items():  # in ascending order: each finds the places before it filled
             results.insert(k, one)
         return results
-
-    def result(self, rows: list[ReportRow]) -> OrderResult:
-        error = self.desk.refusal(rows[-1])
-        return OrderResult(order=self.desk.view(rows)) if error is None else refused(error)
 
     def _viewed(self, rows: list[ReportRow], order_id: int = 0) -> OrderView:
         error = self.desk.refusal(rows[-1])
@@ -182,38 +181,36 @@ class Gateway:
         return self.desk.view(rows, order_id)
 
     async def cancel(self, account: int, order_id: int, client_order_id: str | None = None) -> OrderView:
-        (rows,) = await self.submit(account, [self.desk.cancel(account, order_id, client_order_id)])
-        return self._viewed(rows)
+        return self._viewed(await self.submit(account, [self.desk.cancel(account, order_id, client_order_id)]))
 
     async def amend(self, account: int, order_id: int, quantity: Any) -> OrderView:
         target = await self.open_order(account, order_id)
-        (rows,) = await self.submit(account, [self.desk.amend(account, target, quantity)])
-        return self._viewed(rows)
+        return self._viewed(await self.submit(account, [self.desk.amend(account, target, quantity)]))
 
     async def replace(self, account: int, order_id: int, order: Any) -> OrderView:
         target = await self.open_order(account, order_id)
         named = self.new_client_order_id(order.client_order_id)
-        (rows,) = await self.submit(account, [self.desk.replace(account, target, order, named)])
+        rows = await self.submit(account, [self.desk.replace(account, target, order, named)])
         return self._viewed(rows, rows[-1].order_id)
 
     async def cancel_all(self, account: int, symbol: int | None = None) -> list[OrderView]:
         symbols = await self.ask(account, "open_symbols", account) if symbol is None else [symbol]
         if not symbols:
             return []
-        answers = await self.submit(account, [self.desk.cancel_all(account, k) for k in symbols])
-        return [self.desk.view([row]) for rows in answers for row in rows if self.desk.refusal(row) is None]
+        rows = await self.submit(account, [self.desk.cancel_all(account, k) for k in symbols])
+        return [self.desk.view([row]) for row in rows if self.desk.refusal(row) is None]
 
     async def order(self, account: int, order_id: int = 0, client_order_id: str = "") -> ReportRow | None:
         """The order as it stands: open, or ended not long ago (`ord_status` tells); None: ask the read models.
 
         By `order_id`, else the newest of the orders that had this `client_order_id`.
         """
-        found = decode_reports(await self.ask(account, "order", account, order_id, client_order_id.encode("ascii")))
+        found = decode_reports(await self.ask(account, "order", account, order_id, client_key(client_order_id)))
         return found[0] if found else None
 
     async def orders_named(self, account: int, client_order_id: str) -> list[OrderView]:
         """Those of this `client_order_id` that are open or ended not long ago, newest first."""
-        rows = decode_reports(await self.ask(account, "named_orders", account, client_order_id.encode("ascii")))
+        rows = decode_reports(await self.ask(account, "named_orders", account, client_key(client_order_id)))
         return [self.desk.view([row]) for row in reversed(rows)]
 
     async def open_order(self, account: int, order_id: int) -> ReportRow:
@@ -287,7 +284,3 @@ class Gateway:
                 if close is not None and hasattr(close, "restart"):
                     close.restart()
             self._listeners.pop(account, None)
-
-
-def refused(error: ApiError) -> OrderResult:
-    return OrderResult(error=Refusal(str(error.code), error.message, error.field))

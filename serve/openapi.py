@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import msgspec
 
-from serve.amounts import Amount
 from serve.errors import CATALOGUE, PROBLEM_MEDIA_TYPE, ApiError, Code, Problem, error_table
 from serve.field_docs import field_docs, structs_within
 from serve.health import LIVE_PATH, READY_PATH, Live, Ready
@@ -104,8 +103,6 @@ def _describe_fields(types: Sequence[Any], components: Json) -> None:
 def _anything(kind: type) -> Json:
     if kind is object:
         return {"description": "Any value."}
-    if kind is Amount:
-        return {"type": "string", "format": "decimal"}
     raise NotImplementedError(kind)
 
 

@@ -4,33 +4,32 @@ Pure. Everything that the symbol's static filters forbid is refused here, naming
 """
 
 from collections.abc import Sequence
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, Final
 
 from actors.config import MAKER_FEE_PPM, TAKER_FEE_PPM
 from actors.wire import ReportRow, pack_command
 from market.enums import CommandFlag, CommandKind, ExecType, OrdStatus, OrdType, Side, StpMode, TimeInForce
 from market.instrument import (
-    INT_LIMIT,
     PPM,
     Asset,
+    Grid,
     Instrument,
-    NotAMultiple,
-    OutOfRange,
     from_steps,
     from_units,
-    places,
-    to_steps,
 )
 from market.reasons import Reason
 from market.records import REPORT_MAKER
+from serve.amounts import steps_of
 from serve.errors import ApiError, Code, reason_error
 from serve.schema import (
     Execution,
     Fill,
     Order,
+    OrderResult,
     OrderView,
     OrdTypeName,
+    Refusal,
     Replace,
     SideOrder,
     StpName,
@@ -46,6 +45,7 @@ EXEC_TYPES: Final = [one.name for one in ExecType]
 _ORD_TYPE: Final = {OrdTypeName(one.name): int(one) for one in OrdType}
 _TIF: Final = {TifName(one.name): int(one) for one in TimeInForce}
 _STP: Final = {StpName(one.name): int(one) for one in StpMode}
+_VISIBLE: Final = bytes(range(33, 127))
 _PRICE_PLACES: Final = Decimal("1e-8")
 
 # Plain integers: an enum's member costs more to look up than all else that is done with it, and this runs per order.
@@ -57,28 +57,6 @@ _REASONS: Final[dict[int, str | None]] = {int(one): one.name for one in Reason} 
 ENDED: Final = frozenset(
     int(one) for one in (OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.EXPIRED_IN_MATCH)
 )
-
-
-class Grid(dict[int, str]):
-    """Multiples of a step (tick, lot, smallest unit) as decimal strings, exact as `from_steps`; for steps >= 0.
-
-    Remembers some: most prices and quantities come again, at least when the order they belong to is canceled.
-    """
-
-    REMEMBERED: Final = 4096
-
-    def __init__(self, step: Decimal) -> None:
-        digits = places(step)
-        self._per_step = int(step.scaleb(digits))
-        self._per_unit = 10**digits
-        self._format = f"%d.%0{digits}d" if digits else "%d%.0s"
-
-    def __missing__(self, steps: int) -> str:
-        if len(self) >= self.REMEMBERED:
-            self.clear()
-        text: str = self._format % divmod(steps * self._per_step, self._per_unit)
-        self[steps] = text
-        return text
 
 
 class Terms:
@@ -156,8 +134,8 @@ class OrderDesk:
         one = terms.instrument
         if order.quote_quantity is not None:
             raise ApiError(Code.VALIDATION, "Only a MARKET order has a quote_quantity.", "quote_quantity")
-        price = steps_of(order.price, terms.tick, "price", Code.PRICE_FILTER, "tick size")
-        qty = steps_of(order.quantity, terms.lot, "quantity", Code.LOT_SIZE, "lot size")
+        price = steps_of(order.price, terms.ticks, "price", Code.PRICE_FILTER, "tick size")
+        qty = steps_of(order.quantity, terms.lots, "quantity", Code.LOT_SIZE, "lot size")
         if not one.min_price_ticks <= price <= one.max_price_ticks:
             low, high = from_steps(one.min_price_ticks, one.tick), from_steps(one.max_price_ticks, one.tick)
             raise ApiError(Code.PRICE_FILTER, f"The price must be between {low} and {high}.", "price")
@@ -176,11 +154,10 @@ class OrderDesk:
         if (order.quantity is None) == (order.quote_quantity is None):
             raise ApiError(Code.VALIDATION, "Give either quantity or quote_quantity.", "quantity")
         if order.quote_quantity is not None:
-            unit = Decimal(1).scaleb(-terms.quote.scale)
-            quote = steps_of(order.quote_quantity, unit, "quote_quantity", Code.NOTIONAL, "smallest unit")
+            quote = steps_of(order.quote_quantity, terms.quotes, "quote_quantity", Code.NOTIONAL, "smallest unit")
             self._check_notional(one, quote, "quote_quantity")
             return 0, quote, CommandFlag.BY_QUOTE
-        qty = steps_of(order.quantity, terms.lot, "quantity", Code.LOT_SIZE, "lot size")
+        qty = steps_of(order.quantity, terms.lots, "quantity", Code.LOT_SIZE, "lot size")
         if not one.market_min_qty_lots <= qty <= one.market_max_qty_lots:
             low, high = (
                 from_steps(one.market_min_qty_lots, one.lot),
@@ -203,7 +180,7 @@ class OrderDesk:
 
     def cancel(self, account: int, order_id: int, client_order_id: str | None = None) -> bytes:
         flags = 0 if client_order_id is None else CommandFlag.BY_CLIENT_ORDER_ID
-        named = b"" if client_order_id is None else client_order_id.encode("ascii")
+        named = b"" if client_order_id is None else client_key(client_order_id)
         return pack_command(
             CommandKind.CANCEL, 0, 0, 0, 0, flags, 0, -1, account, order_id, 0, 0, 0, 0, -1, 0, 0, 0, 0, named
         )  # fmt: skip
@@ -213,9 +190,8 @@ class OrderDesk:
             CommandKind.CANCEL_ALL, 0, 0, 0, 0, 0, 0, symbol, account, 0, 0, 0, 0, 0, -1, 0, 0, 0, 0, b""
         )  # fmt: skip
 
-    def amend(self, account: int, target: ReportRow, quantity: Decimal) -> bytes:
-        one = self.terms[target.symbol].instrument
-        qty = steps_of(quantity, one.lot, "quantity", Code.LOT_SIZE, "lot size")
+    def amend(self, account: int, target: ReportRow, quantity: Any) -> bytes:
+        qty = steps_of(quantity, self.terms[target.symbol].lots, "quantity", Code.LOT_SIZE, "lot size")
         return pack_command(
             CommandKind.AMEND, 0, 0, 0, 0, 0, 0, target.symbol, account, target.order_id, 0, 0, qty, 0, -1, 0, 0, 0,
             0, b"",
@@ -229,18 +205,40 @@ class OrderDesk:
             return reason_error(Reason(row.reason), field=_field_of(row))
         return None
 
+    def result(self, rows: Sequence[ReportRow]) -> OrderResult:
+        """What became of one command."""
+        if rows[-1].exec_type not in _REFUSALS:
+            return OrderResult(self.view(rows))
+        error = self.refusal(rows[-1])
+        assert error is not None
+        return refused(error)
+
     def view(self, rows: Sequence[ReportRow], order_id: int = 0) -> OrderView:
         """The order after the reports of one command; `order_id` where they tell of several orders."""
-        own = [row for row in rows if row.order_id == order_id] if order_id else rows
-        last = own[-1]
+        if order_id:
+            rows = [row for row in rows if row.order_id == order_id]
+        last = rows[-1]
         terms = self.terms[last.symbol]
-        fills = [self._fill(row) for row in own if row.exec_type == _TRADE]
-        return order_view(
-            terms, last.order_id, last.client_order_id.rstrip(b"\0").decode("latin-1"), last.side,
-            last.ord_type, last.time_in_force, last.ord_status, last.price_ticks, last.qty_lots, last.leaves_lots,
-            last.cum_qty_lots, last.cum_quote_units, last.reason, last.created_ns or last.ts_ns,
-            last.ts_ns or last.created_ns, fills,
-        )  # fmt: skip
+        lots, cum, status = terms.lots, last.cum_qty_lots, last.ord_status
+        return OrderView(
+            last.order_id,
+            last.client_order_id.rstrip(b"\0").decode("ascii"),
+            terms.symbol,
+            SIDES[last.side],
+            ORD_TYPES[last.ord_type],
+            TIFS[last.time_in_force],
+            STATUSES[status],
+            terms.ticks[last.price_ticks],
+            lots[last.qty_lots],
+            lots[cum],
+            lots[0 if status in ENDED else last.leaves_lots],
+            terms.quotes[last.cum_quote_units],
+            average_price(terms, cum, last.cum_quote_units) if cum else None,
+            _REASONS[last.reason],
+            last.created_ns or last.ts_ns,
+            last.ts_ns or last.created_ns,
+            [self._fill(row) for row in rows if row.exec_type == _TRADE] if cum else [],
+        )
 
     def _fill(self, row: ReportRow) -> Fill:
         terms = self.terms[row.symbol]
@@ -285,6 +283,10 @@ class OrderDesk:
         return told
 
 
+def refused(error: ApiError) -> OrderResult:
+    return OrderResult(error=Refusal(str(error.code), error.message, error.field))
+
+
 def _held(asset: Asset, free: int, locked: int) -> list[str]:
     """[name, free, locked]"""
     return [asset.name, from_units(free, asset.scale), from_units(locked, asset.scale)]
@@ -297,25 +299,15 @@ def _field_of(row: ReportRow) -> str | None:
     return "client_order_id" if row.flags & CommandFlag.BY_CLIENT_ORDER_ID else "order_id"
 
 
-def steps_of(value: Decimal | None, step: Decimal, field: str, code: Code, what: str) -> int:
-    """A decimal as a whole number of steps above zero, or ApiError naming the field."""
-    if value is None:
-        raise ApiError(Code.VALIDATION, f"The order needs a {field}.", field)
+def client_key(client_order_id: str) -> bytes:
+    """As the records hold it, or ApiError."""
     try:
-        whole, rest = divmod(value, step)
-        if not rest and 0 < (steps := int(whole)) < INT_LIMIT:
-            return steps
-    except ArithmeticError:
-        pass  # infinite or too large: told below
-    try:
-        steps = to_steps(value, step)
-    except NotAMultiple:
-        raise ApiError(code, f"The {field} must be a multiple of the {what}, {step.normalize():f}.", field) from None
-    except (OutOfRange, InvalidOperation):  # the quotient has more digits than a division keeps
-        raise ApiError(Code.VALIDATION, f"The {field} must be a finite, positive, reasonable number.", field) from None
-    if steps <= 0:
-        raise ApiError(Code.VALIDATION, f"The {field} must be above zero.", field)
-    return steps
+        key = client_order_id.encode("ascii")
+    except UnicodeEncodeError:
+        key = b" "
+    if key.translate(None, _VISIBLE):
+        raise ApiError(Code.VALIDATION, "A client_order_id has visible ASCII characters only.", "client_order_id")
+    return key
 
 
 def order_view(

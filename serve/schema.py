@@ -10,7 +10,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from serve.amounts import Amount as StrictDecimal
+from serve.amounts import Amount
 
 MAX_BATCH: Final = 1000
 """Orders in one request or frame."""
@@ -45,23 +45,25 @@ class StpName(StrEnum):
     DECREMENT = "DECREMENT"
 
 
-Symbol = Annotated[str, Meta(min_length=1, max_length=24, pattern="^[A-Z0-9]+$", examples=["BTCUSDT"])]
-Amount = Annotated[
-    StrictDecimal,
-    Meta(
-        description="A decimal as a string or a number: ASCII digits, no spaces, no underscores.",
-        examples=["0.01"],
-        extra_json_schema={"type": ["string", "number"], "format": "decimal"},
-    ),
+# Orders come by the thousand, and a pattern costs 0.4 us each time: theirs are only told in the schema. A look-up finds
+# symbols that are none, `serve.orders.client_key` refuses what may not be in a client_order_id.
+_SYMBOL: Final = "^[A-Z0-9]+$"
+Symbol = Annotated[str, Meta(min_length=1, max_length=24, pattern=_SYMBOL, examples=["BTCUSDT"])]
+OrderSymbol = Annotated[
+    str, Meta(min_length=1, max_length=24, extra_json_schema={"pattern": _SYMBOL}, examples=["BTCUSDT"])
 ]
+_KEY: Final = r"^[!-~]+(?!\n)$"  # `$` alone lets a final line feed pass
+_KEY_TOLD: Final = "Your own key, unique while open: visible ASCII characters."
 ClientOrderId = Annotated[
+    str, Meta(min_length=1, max_length=36, pattern=_KEY, description=_KEY_TOLD, examples=["grid-7.buy"])
+]
+OrderKey = Annotated[
     str,
     Meta(
         min_length=1,
         max_length=36,
-        # `$` alone lets a final line feed pass.
-        pattern=r"^[!-~]+(?!\n)$",
-        description="Your own key, unique while open: visible ASCII characters.",
+        extra_json_schema={"pattern": _KEY},
+        description=_KEY_TOLD,
         examples=["grid-7.buy"],
     ),
 ]
@@ -72,7 +74,7 @@ Limit = Annotated[int, Meta(ge=1, le=1000)]
 class SideOrder(Request, kw_only=True):
     """An order whose side the address tells (`trading/buy`, `trading/sell`)."""
 
-    symbol: Symbol
+    symbol: OrderSymbol
     type: OrdTypeName = OrdTypeName.MARKET
     quantity: Amount | None = None
     """In the base asset, a multiple of the symbol's lot."""
@@ -81,7 +83,7 @@ class SideOrder(Request, kw_only=True):
     price: Amount | None = None
     """LIMIT and LIMIT_MAKER: a multiple of the symbol's tick."""
     time_in_force: TifName = TifName.GTC
-    client_order_id: ClientOrderId | None = None
+    client_order_id: OrderKey | None = None
     stp_mode: StpName = StpName.NONE
 
 
@@ -105,10 +107,10 @@ class Replace(Request, kw_only=True):
     quantity: Amount
     price: Amount
     time_in_force: TifName = TifName.GTC
-    client_order_id: ClientOrderId | None = None
+    client_order_id: OrderKey | None = None
 
 
-class Fill(msgspec.Struct):
+class Fill(msgspec.Struct, gc=False):
     trade_id: int
     price: str
     quantity: str
@@ -116,7 +118,7 @@ class Fill(msgspec.Struct):
     commission_asset: str
 
 
-class OrderView(msgspec.Struct):
+class OrderView(msgspec.Struct, gc=False):
     """An order as it stands."""
 
     order_id: int
@@ -141,7 +143,7 @@ class OrderView(msgspec.Struct):
     """Executions that the answered request caused at once."""
 
 
-class Refusal(msgspec.Struct):
+class Refusal(msgspec.Struct, gc=False):
     """Why one order of several was refused."""
 
     code: str
@@ -149,7 +151,7 @@ class Refusal(msgspec.Struct):
     field: str | None
 
 
-class OrderResult(msgspec.Struct):
+class OrderResult(msgspec.Struct, gc=False):
     """Either `order` or `error`."""
 
     order: OrderView | None = None

@@ -18,7 +18,7 @@ from market.ledger import layout as L
 from market.ledger.kernel import kernels
 from market.ledger.tables import Array, Arrays, Records
 from market.reasons import Reason
-from market.records import CLIENT_ORDER_ID_BYTES, COMMAND, EVENT, REPORT
+from market.records import CLIENT_ORDER_ID_BYTES, COMMAND, EVENT, REPORT, copied, picked
 
 MAX_ROWS: Final = 4_000_000
 """Accounts of one partition: a bound on what an account id can make us allocate."""
@@ -65,7 +65,7 @@ class Ledger:
         if not kernels.admit(self._arrays, commands, ts_ns, reasons):
             return commands, _NO_REPORTS
         refused = reasons != 0
-        return commands[~refused], self._refusals(commands[refused], reasons[refused], ts_ns)
+        return picked(commands, ~refused), self._refusals(picked(commands, refused), reasons[refused], ts_ns)
 
     def refuse(self, commands: Records, reason: Reason, ts_ns: int) -> Records:
         """REPORT[n] that refuses every command for one reason."""
@@ -322,7 +322,7 @@ class Ledger:
 def _own(records: Records) -> Records:
     """As the kernels are compiled for: contiguous and writable, as records come out of frames."""
     flags = records.flags
-    return records if flags.c_contiguous and flags.writeable else records.copy()
+    return records if flags.c_contiguous and flags.writeable else copied(records.tobytes(), records.dtype)
 
 
 def _copy(array: Any) -> Array:

@@ -6,12 +6,12 @@ from decimal import Decimal
 from typing import Any, cast
 
 from actors.config import INITIAL_QUOTE, REFERENCE_ASSET
-from market.instrument import from_steps, from_units
+from market.instrument import Grid, from_steps, from_units
+from serve.amounts import steps_of
 from serve.auth.principal import SIGNED_IN, TRADERS
 from serve.errors import ApiError, Code
 from serve.gateway import Gateway
 from serve.http import Context, Endpoint
-from serve.orders import steps_of
 from serve.schema import Balance, EquityHistory, EquityPoint, EquityQuery, Portfolio, Position, TopUp
 
 MAX_TOP_UP: int = 10_000_000
@@ -57,10 +57,10 @@ class PortfolioApi:
         asset = gateway.desk.asset_ids.get(body.asset)
         if asset is None:
             raise ApiError(Code.VALIDATION, f"{body.asset} is not an asset of this exchange.", "asset")
-        if body.amount.is_finite() and body.amount > MAX_TOP_UP:
+        scale = gateway.assets[asset].scale
+        units = steps_of(body.amount, Grid(Decimal(1).scaleb(-scale)), "amount", Code.VALIDATION, "smallest unit")
+        if units > MAX_TOP_UP * 10**scale:
             raise ApiError(Code.VALIDATION, f"At most {MAX_TOP_UP} at once.", "amount")
-        unit = Decimal(1).scaleb(-gateway.assets[asset].scale)
-        units = steps_of(body.amount, unit, "amount", Code.VALIDATION, "smallest unit")
         await gateway.ask(account, "post", account, asset, units)
         return await portfolio_of(gateway, account)
 

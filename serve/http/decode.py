@@ -11,7 +11,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 from starlette.types import Receive
 
-from serve.amounts import dec_hook, float_hook
+from serve.amounts import float_hook
 from serve.errors import ApiError, Code
 from serve.http.endpoint import JSON, MSGPACK
 
@@ -35,8 +35,8 @@ class BodyDecoder:
     __slots__ = ("_json", "_msgpack")
 
     def __init__(self, struct: type[msgspec.Struct]) -> None:
-        self._json = msgspec.json.Decoder(struct, dec_hook=dec_hook, float_hook=float_hook)
-        self._msgpack = msgspec.msgpack.Decoder(struct, dec_hook=dec_hook)
+        self._json = msgspec.json.Decoder(struct, float_hook=float_hook)
+        self._msgpack = msgspec.msgpack.Decoder(struct)
 
     def decode(self, content: bytes, content_type: bytes | None) -> Any:
         try:

@@ -5,22 +5,23 @@ Frames do not wait for each other: each is answered when its last order is durab
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Annotated, Any, Final
 
 import msgspec
 import structlog
 
 from actors.wire import ReportRow
-from serve.amounts import dec_hook, float_hook
+from serve.amounts import Amount, float_hook
 from serve.auth.principal import TRADERS
 from serve.errors import ApiError, Code
-from serve.gateway import Answers, Gateway, Refusals, Sent, refused
+from serve.gateway import Gateway, Refusals, Rows
+from serve.orders import refused
 from serve.schema import (
     MAX_BATCH,
-    Amount,
-    ClientOrderId,
     Order,
     OrderId,
+    OrderKey,
     OrderResult,
     Request,
     Symbol,
@@ -45,7 +46,7 @@ class Named(Request, kw_only=True):
     """An open order by one of its ids."""
 
     order_id: OrderId = 0
-    client_order_id: ClientOrderId | None = None
+    client_order_id: OrderKey | None = None
 
 
 class Cancel(Request, tag_field="op", tag="cancel", kw_only=True):
@@ -69,7 +70,7 @@ class ReplaceFrame(Request, tag_field="op", tag="replace", kw_only=True):
     quantity: Amount
     price: Amount
     time_in_force: TifName = TifName.GTC
-    client_order_id: ClientOrderId | None = None
+    client_order_id: OrderKey | None = None
 
 
 class CancelAll(Request, tag_field="op", tag="cancel_all", kw_only=True):
@@ -96,8 +97,8 @@ class Echo(Request, tag_field="op", tag="echo", kw_only=True):
 
 Frame = Place | Cancel | AmendFrame | ReplaceFrame | CancelAll | SubscribeFrame | Ping | Echo
 
-_decode_json = msgspec.json.Decoder(Frame, dec_hook=dec_hook, float_hook=float_hook)
-_decode_msgpack = msgspec.msgpack.Decoder(Frame, dec_hook=dec_hook)
+_decode_json = msgspec.json.Decoder(Frame, float_hook=float_hook)
+_decode_msgpack = msgspec.msgpack.Decoder(Frame)
 
 
 class OrdersSession(Session):
@@ -127,13 +128,14 @@ class OrdersSession(Session):
     def on_frame(self, frame: str | bytes, binary: bool) -> None:
         self.binary = binary
         request = decode(_decode_msgpack if binary else _decode_json, frame, "MessagePack" if binary else "JSON")
-        if isinstance(request, Ping):
+        kind = type(request)
+        if kind is Ping:
             self.send({"id": request.id, "ok": True, "op": "pong"})
             return
-        if isinstance(request, Echo):
+        if kind is Echo:
             self.send({"id": request.id, "ok": True, "orders": len(request.orders)})
             return
-        if not isinstance(request, SubscribeFrame):
+        if kind is not SubscribeFrame:
             self._must_trade()
         if len(self._tasks) + self._unanswered >= IN_FLIGHT_LIMIT:
             error = ApiError(
@@ -142,10 +144,10 @@ class OrdersSession(Session):
             )
             self.send(problem(request.id, error))
             return
-        if isinstance(request, Place):
+        if kind is Place:
             self._send_commands(request.id, *self._gateway.pack(self._account, request.orders))
             return
-        if isinstance(request, Cancel):
+        if kind is Cancel:
             self._send_commands(request.id, self._cancels(request), {})
             return
         task = asyncio.create_task(self._answer(request))
@@ -172,22 +174,18 @@ class OrdersSession(Session):
         if not packed:
             self._tell(request_id, [], refusals)
             return
-        sent = self._gateway.send(self._account, packed)
+        self._gateway.send(self._account, packed, partial(self._answered, request_id, refusals))
         self._unanswered += 1
-        sent.add_done_callback(lambda _: self._answered(request_id, sent, refusals))
 
-    def _answered(self, request_id: RequestId, sent: Sent, refusals: Refusals) -> None:
+    def _answered(self, request_id: RequestId, refusals: Refusals, rows: Rows | None) -> None:
         self._unanswered -= 1
-        try:
-            self._tell(request_id, self._gateway.answers(sent), refusals)
-        except ApiError as error:
-            self.send(problem(request_id, error))
-        except Exception:
-            log.exception("answer failed")
-            self.send(problem(request_id, ApiError(Code.INTERNAL)))
+        if rows is None:
+            self.send(problem(request_id, ApiError(Code.STATUS_UNKNOWN)))
+        else:
+            self._tell(request_id, rows, refusals)
 
-    def _tell(self, request_id: RequestId, answers: Answers, refusals: Refusals) -> None:
-        self.send({"id": request_id, "ok": True, "results": self._gateway.results(answers, refusals)})
+    def _tell(self, request_id: RequestId, rows: Rows, refusals: Refusals) -> None:
+        self.send({"id": request_id, "ok": True, "results": self._gateway.results(rows, refusals)})
 
     def _cancels(self, request: Cancel) -> list[bytes]:
         desk, account = self._gateway.desk, self._account
