@@ -16,6 +16,8 @@ from actors.logs import configure
 from serve.api import market, portfolio, system, trading
 from serve.auth.endpoints import auth_endpoints
 from serve.auth.identity import Identity
+from serve.binance.market_queries import MarketQueries
+from serve.binance.rest_market import market_routes, public
 from serve.binance.stream_hub import StreamHub
 from serve.binance.streams import stream_routes
 from serve.gateway import Gateway
@@ -88,6 +90,7 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
         WebSocketRoute("/ws/portfolio", own_portfolio),
         *stream_routes(hub, identity, sockets, addresses),
         Route("/metrics", metrics.expose),
+        *public(market_routes(MarketQueries(gateway), [one.symbol for one in gateway.instruments])),
     ]
     app = build_app(
         [
