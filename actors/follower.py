@@ -34,7 +34,9 @@ class BookFollower:
         on_live: Callable[[Welcome], None] | None = None,
         on_down: Callable[[], None] | None = None,
         resolve: Callable[[str], Awaitable[str]] = directory.endpoint,
+        room: asyncio.Event | None = None,
     ) -> None:
+        """`room`: while it is cleared the journal is not read on."""
         self.partition = partition
         self.seq = 0
         self.link: Link | None = None
@@ -45,12 +47,15 @@ class BookFollower:
         self._on_live = on_live
         self._on_down = on_down
         self._resolve = resolve
+        self._room = room
         self._welcomed: asyncio.Future[Welcome] | None = None
 
     async def read(self, until_seq: int | None = None) -> None:
         """Catch up from the journal."""
         async for row in self._journal.read(self.seq, until_seq):
             self._take(row.payload)
+            if self._room is not None and not self._room.is_set():
+                await self._room.wait()
 
     async def run(self) -> None:
         delay = _RETRY_S
