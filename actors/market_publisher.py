@@ -18,7 +18,6 @@ from actors.market_bus import MarketBus
 from actors.metrics import ProjectorMetrics
 from actors.stream_bus import StreamBus
 from actors.wire import Records
-from market.intervals import SECOND_NS
 from market.windows import by_symbol
 
 log = structlog.get_logger()
@@ -114,7 +113,7 @@ class MarketPublisher:
                 continue
             second = round(time.time() - SECOND_LAG_S)
             try:
-                await self.streams.seconds(second * SECOND_NS, odd=second % 2 == 1)
+                await self.streams.seconds(time.time_ns(), odd=second % 2 == 1)
             except Exception:
                 log.exception("statistics of a second failed")
             self.wake.set()

@@ -16,6 +16,10 @@ from actors.logs import configure
 from serve.api import market, portfolio, system, trading
 from serve.auth.endpoints import auth_endpoints
 from serve.auth.identity import Identity
+from serve.binance.market_queries import MarketQueries
+from serve.binance.rest_market import market_routes, public
+from serve.binance.stream_hub import StreamHub
+from serve.binance.streams import stream_routes
 from serve.gateway import Gateway
 from serve.health import Readiness
 from serve.http import ClientAddresses, build_app
@@ -66,6 +70,8 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
     sockets = SocketCount()
     identity.on_sessions_revoked(sockets.end_revoked)
     bus = PriceBus(gateway)
+    hub = StreamHub(gateway.settings)
+    addresses = ClientAddresses(frozenset({"127.0.0.1", "::1"}), forwarded=False)
     readiness = Readiness({"accounts": gateway.check_accounts, "database": gateway.check_database})
     metrics = GatewayMetrics(gateway.settings, sockets, bus)
 
@@ -82,7 +88,9 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
         WebSocketRoute("/ws/prices", prices),
         WebSocketRoute("/ws/orders", orders),
         WebSocketRoute("/ws/portfolio", own_portfolio),
+        *stream_routes(hub, identity, sockets, addresses),
         Route("/metrics", metrics.expose),
+        *public(market_routes(MarketQueries(gateway), [one.symbol for one in gateway.instruments])),
     ]
     app = build_app(
         [
@@ -95,10 +103,10 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
         authenticator=identity,
         extra_routes=routes,
         readiness=readiness,
-        addresses=ClientAddresses(frozenset({"127.0.0.1", "::1"}), forwarded=False),
+        addresses=addresses,
         on_response=metrics.on_response,
     )
-    tasks = [asyncio.create_task(work) for work in (bus.run(), readiness.run(), _tend(identity))]
+    tasks = [asyncio.create_task(work) for work in (bus.run(), hub.run(), readiness.run(), _tend(identity))]
     return app, tasks
 
 
