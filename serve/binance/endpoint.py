@@ -24,7 +24,7 @@ from serve.binance.errors import (
     translated,
     unknown_error,
 )
-from serve.binance.params import Params, Reading
+from serve.binance.params import Params, RawReading, Reading
 from serve.binance.route import Route, Security
 from serve.binance.sent import Sent, sent
 from serve.binance.signing import check_signature, check_time
@@ -51,7 +51,9 @@ class Engine:
     def __init__(self, venue: Venue) -> None:
         self.venue = venue
 
-    def reading(self, route: Route) -> Reading[Params]:
+    def reading(self, route: Route) -> Reading[Params] | RawReading:
+        if route.accepts is not None:
+            return RawReading(route.accepts)
         return Reading(route.params, self.venue.desk)
 
     async def key_of(self, text: str, security: Security, address: str | None) -> Key:

@@ -5,6 +5,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from market.decimals import fixed
 from market.instrument import PPM, Instrument
 from serve.binance import capabilities
 from serve.binance.context import Context
@@ -14,7 +15,7 @@ from serve.binance.errors import (
     invalid_data,
 )
 from serve.binance.limits import RateLimit
-from serve.binance.numbers import Scale, amount, fixed
+from serve.binance.numbers import Scale, amount
 from serve.binance.params import Bool, Kind, Params, Symbol, Symbols, kind, words
 from serve.orders import Terms
 

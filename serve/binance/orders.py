@@ -5,6 +5,7 @@ from typing import Annotated, Final
 
 from actors.config import MAKER_FEE_PPM, TAKER_FEE_PPM
 from actors.wire import ReportRow, decode_reports, pack_command
+from market.decimals import fixed
 from market.enums import CancelRestriction, CommandFlag, CommandKind, OrdStatus
 from serve.binance import capabilities
 from serve.binance.context import Context
@@ -20,7 +21,7 @@ from serve.binance.errors import (
     refusal,
 )
 from serve.binance.new_order import FULL_BY_DEFAULT, Leg, NewOrder, leg_of, lots_of, new_command
-from serve.binance.numbers import ZERO, Scale, fixed
+from serve.binance.numbers import ZERO, Scale
 from serve.binance.order_structs import (
     Ack,
     Amended,

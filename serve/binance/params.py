@@ -248,6 +248,23 @@ class Reading(Generic[P]):
         return self._struct(**found)
 
 
+class RawReading:
+    """For handlers that read their parameters themselves: looks only for those nobody reads."""
+
+    __slots__ = ("_names",)
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self._names = frozenset(names)
+
+    def read(self, values: dict[str, str], apart: int, strict: bool) -> dict[str, str]:
+        if strict and not values.keys() <= self._names:
+            raise unread(len(values.keys() & self._names) + apart, len(values) + apart)
+        for name, text in values.items():
+            if not text:
+                raise empty(name)
+        return values
+
+
 def _kind_of(hint: Any) -> Kind:
     for one in (hint, *get_args(hint)):
         if get_origin(one) is Annotated:

@@ -41,6 +41,8 @@ class Route:
     """Its name in the WebSocket API."""
     handler: Handler
     params: type[Params] = NoParams
+    accepts: tuple[str, ...] | None = None
+    """Instead of `params`: the handler is given these as they were sent, and reads them itself."""
     weight: Weight = 1
     security: Security = Security.NONE
     free: bool = False
