@@ -7,7 +7,7 @@ While such a row is being committed, batches wait.
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
@@ -224,15 +224,7 @@ class AccountService:
         return [*posts, Op("forget", op.account)]
 
     def _check(self, group: list[Op]) -> None:
-        """What is committed must apply, now and in every replay."""
-        opened = {op.account for op in group if op.kind == "open"}
-        for op in group:
-            if op.kind == "open":
-                self.ledger.check_open(op.account)
-            elif op.kind == "post":
-                self.ledger.check_post(op.account, op.asset, op.units, new=op.account in opened)
-            elif op.account not in opened and not self.ledger.is_open(op.account):
-                raise UnknownAccount(op.account)
+        check_ops(self.ledger, group)
 
     async def _append(self, ops: list[Op], ts_ns: int = 0) -> None:
         row = OwnRow([book.seq - len(q) for book, q in zip(self.books, self._batches, strict=True)], ops)
@@ -438,12 +430,15 @@ class AccountService:
         return {
             "seq": ledger.seq(account),
             "paused": ledger.is_paused(account),
+            "updated_ns": self.history.newest_ns(account),
             "balances": [(int(k), int(balances[k, 0]), int(balances[k, 1])) for k in held],
             "positions": [(int(k), *(int(v) for v in positions[k])) for k in traded],
         }
 
     async def ask_open_orders(self, _: Link, account: int, symbol: int) -> bytes:
-        return self.ledger.open_orders(account, symbol).tobytes()
+        found = self.ledger.open_orders(account, symbol)
+        self.history.updated_ns(account, found)
+        return found.tobytes()
 
     async def ask_last_prices(self, _: Link) -> dict[int, int]:
         return self.ledger.last_prices()
@@ -452,7 +447,39 @@ class AccountService:
         return self.ledger.open_symbols(account)
 
     async def ask_order(self, _: Link, account: int, order_id: int, client_order_id: bytes) -> bytes:
-        return self.ledger.open_order(account, order_id, client_order_id).tobytes()
+        """REPORT[0 or 1]: the order as it stands, open or ended not long ago (`ord_status` tells).
+
+        By `order_id`, else the newest of the orders that had this `client_order_id`.
+        """
+        found = self.ledger.open_order(account, order_id, client_order_id)
+        if len(found):
+            self.history.updated_ns(account, found)
+        elif order_id:
+            found = self.history.order(account, order_id)
+        else:
+            found = self.history.named(account, client_order_id)[-1:]
+        return found.tobytes()
+
+    async def ask_named_orders(self, _: Link, account: int, client_order_id: bytes) -> bytes:
+        """REPORT[n]: every order with this `client_order_id` that is open or ended not long ago, by order id."""
+        opened = self.ledger.open_order(account, 0, client_order_id)
+        self.history.updated_ns(account, opened)
+        told = self.history.named(account, client_order_id)
+        if len(opened):
+            told = told[told["order_id"] != opened["order_id"]]
+        return told.tobytes() + opened.tobytes()
+
+    async def ask_recent_orders(self, _: Link, account: int, since_ns: int) -> bytes:
+        """REPORT[n]: how the orders stand that were told of since then, by order id; the read models lag."""
+        return self.history.recent_orders(account, since_ns).tobytes()
+
+    async def ask_recent_trades(self, _: Link, account: int, since_ns: int) -> bytes:
+        """REPORT[n]: executions since then, oldest first."""
+        return self.history.recent_trades(account, since_ns).tobytes()
+
+    async def ask_reports_of(self, _: Link, account: int, order_id: int) -> bytes:
+        """REPORT[n]: what was told of one order, oldest first, as far as it is kept."""
+        return self.history.reports_of(account, order_id).tobytes()
 
     async def ask_subscribe(self, link: Link, account: int, from_seq: int) -> dict[str, Any]:
         """Reports of an account from now on; those after `from_seq` (-1: none) come with the answer, in order."""
@@ -541,6 +568,29 @@ class AccountService:
     async def stop(self) -> None:
         await self.snapshot()
         await self.journal.close()
+
+
+def check_ops(ledger: Ledger, group: list[Op]) -> None:
+    """ValueError or UnknownAccount unless the group applies as a whole, now and in every replay.
+
+    Debits apply before credits and all posts of an asset meet one counterpart: what counts are the sums.
+    """
+    opened = {op.account for op in group if op.kind == "open" and not ledger.is_open(op.account)}
+    debits: Counter[tuple[int, int]] = Counter()
+    moved: Counter[int] = Counter()
+    for op in group:
+        if op.kind == "open":
+            ledger.check_open(op.account)
+        elif op.kind == "post":
+            new = op.account in opened
+            if op.units < 0:
+                debits[op.account, op.asset] += op.units
+                ledger.check_post(op.account, op.asset, debits[op.account, op.asset], new=new)
+            else:
+                moved[op.asset] += op.units
+                ledger.check_post(op.account, op.asset, moved[op.asset], new=new)
+        elif op.account not in opened and not ledger.is_open(op.account):
+            raise UnknownAccount(op.account)
 
 
 def apply_ops(ledger: Ledger, ops: list[Op], ts_ns: int, debits: bool = True, others: bool = True) -> list[Records]:

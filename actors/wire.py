@@ -21,7 +21,7 @@ MAX_FRAME: Final = 256 * 1024 * 1024
 """Bytes; larger than any batch can be. A longer length means a broken peer."""
 
 _BATCH: Final = struct.Struct("<HHIQQII")
-BATCH_VERSION: Final = 1
+BATCH_VERSION: Final = 2
 
 
 class Kind(IntEnum):
@@ -100,7 +100,7 @@ def decode_batch(payload: bytes) -> Batch:
     """Inverse of `encode_batch`; the arrays are writable copies. ValueError when the bytes are not a batch."""
     version, partition, epoch, seq, ts_ns, n, m = _BATCH.unpack_from(payload)
     if version != BATCH_VERSION or len(payload) != _BATCH.size + n * COMMAND.itemsize + m * EVENT.itemsize:
-        raise ValueError(f"not a batch of version {BATCH_VERSION}: {len(payload)} bytes")
+        raise ValueError(f"version {version}, {len(payload)} bytes: not a whole batch of version {BATCH_VERSION}")
     commands = np.frombuffer(payload, COMMAND, n, _BATCH.size).copy()
     events = np.frombuffer(payload, EVENT, m, _BATCH.size + n * COMMAND.itemsize).copy()
     return Batch(partition, epoch, seq, ts_ns, commands, events)
@@ -159,7 +159,7 @@ def decode_reports(body: bytes) -> list[ReportRow]:
     return list(map(ReportRow._make, _REPORT.iter_unpack(body)))
 
 
-_COMMAND: Final = struct.Struct("<6BH2i6q2iQq40s")
+_COMMAND: Final = struct.Struct("<6BH2i6q2iQq3qi4B40s")
 assert _COMMAND.size == COMMAND.itemsize
 pack_command: Final = _COMMAND.pack
 """The fields of `market.records.COMMAND`, in order -> bytes."""

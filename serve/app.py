@@ -14,12 +14,14 @@ from starlette.websockets import WebSocket
 from actors.config import Settings
 from actors.logs import configure
 from serve.api import market, portfolio, system, trading
+from serve.auth.api_keys import ApiKeys
 from serve.auth.endpoints import auth_endpoints
 from serve.auth.identity import Identity
-from serve.binance.market_queries import MarketQueries
-from serve.binance.rest_market import market_routes, public
+from serve.auth.key_endpoints import key_endpoints
+from serve.auth.key_material import Vault
 from serve.binance.stream_hub import StreamHub
 from serve.binance.streams import stream_routes
+from serve.binance.table import BinanceApi
 from serve.gateway import Gateway
 from serve.health import Readiness
 from serve.http import ClientAddresses, build_app
@@ -36,6 +38,8 @@ DEPLOYMENT: Final = "gateway"
 REVOCATION_POLL_S: Final = 2.0
 EXPIRY_BEATS: Final = 1800
 """Polls between two clean-ups: an hour."""
+USES_BEATS: Final = 5
+"""Polls between two notes of when keys were last used: 10 s."""
 MAX_ONGOING: Final = 8192
 """Requests and sockets of one replica: a socket holds a place for life."""
 
@@ -67,11 +71,13 @@ class GatewayReplica:
 def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Task[Any]]]:
     """The application over a started gateway, and the tasks that keep it alive."""
     identity = Identity(gateway.pool, secret)
+    keys = ApiKeys(gateway.pool, Vault(secret), gateway.open_account)
+    binance = BinanceApi(gateway, keys)
     sockets = SocketCount()
     identity.on_sessions_revoked(sockets.end_revoked)
     bus = PriceBus(gateway)
     hub = StreamHub(gateway.settings)
-    addresses = ClientAddresses(frozenset({"127.0.0.1", "::1"}), forwarded=False)
+    addresses = ClientAddresses(frozenset({"127.0.0.1", "::1"}), forwarded=True)
     readiness = Readiness({"accounts": gateway.check_accounts, "database": gateway.check_database})
     metrics = GatewayMetrics(gateway.settings, sockets, bus)
 
@@ -90,11 +96,12 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
         WebSocketRoute("/ws/portfolio", own_portfolio),
         *stream_routes(hub, identity, sockets, addresses),
         Route("/metrics", metrics.expose),
-        *public(market_routes(MarketQueries(gateway), [one.symbol for one in gateway.instruments])),
+        *binance.pages,
     ]
     app = build_app(
         [
             *auth_endpoints(identity, gateway.open_account),
+            *key_endpoints(keys, gateway.open_account),
             *market.endpoints(gateway),
             *trading.endpoints(gateway),
             *portfolio.endpoints(gateway),
@@ -102,20 +109,24 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
         ],
         authenticator=identity,
         extra_routes=routes,
+        extra_operations=binance.operations,
         readiness=readiness,
         addresses=addresses,
         on_response=metrics.on_response,
     )
-    tasks = [asyncio.create_task(work) for work in (bus.run(), hub.run(), readiness.run(), _tend(identity))]
+    tasks = [asyncio.create_task(work) for work in (bus.run(), hub.run(), readiness.run(), _tend(identity, keys))]
     return app, tasks
 
 
-async def _tend(identity: Identity) -> None:
-    """Sessions revoked elsewhere end here too; expired rows go."""
+async def _tend(identity: Identity, keys: ApiKeys) -> None:
+    """Sessions and keys revoked elsewhere end here too; expired rows go."""
     beats = 0
     while True:
         try:
             await identity.poll_revocations()
+            await keys.refresh()
+            if beats % USES_BEATS == 0:
+                await keys.write_uses()
             if beats % EXPIRY_BEATS == 0:
                 await identity.delete_expired()
         except Exception:

@@ -22,7 +22,7 @@ from actors.wire import ReportRow, decode_reports
 from market.enums import Side
 from market.instrument import Asset, assets_of
 from serve.errors import ApiError, Code
-from serve.orders import OrderDesk
+from serve.orders import ENDED, OrderDesk
 from serve.schema import Order, OrderResult, OrderView, Refusal, SideOrder
 
 log = structlog.get_logger()
@@ -108,10 +108,8 @@ class Gateway:
         except LinkDown as error:
             raise ApiError(Code.UNAVAILABLE, "The account does not answer now; try again.") from error
         except Refused as refused:
-            code, field = Code.__members__.get(refused.code, Code.ORDER_REJECTED), None
-            if refused.code.startswith("RESUME_"):
-                code, field = Code.__members__.get(refused.code, Code.VALIDATION), "from_seq"
-            raise ApiError(code, refused.text[:1].upper() + refused.text[1:] + ".", field) from refused
+            code = Code.__members__.get(refused.code, Code.ORDER_REJECTED)
+            raise ApiError(code, refused.text[:1].upper() + refused.text[1:] + ".") from refused
 
     # -- orders ---------------------------------------------------------------------------------------------------
 
@@ -205,11 +203,24 @@ class Gateway:
         answers = await self.submit(account, [self.desk.cancel_all(account, k) for k in symbols])
         return [self.desk.view([row]) for rows in answers for row in rows if self.desk.refusal(row) is None]
 
+    async def order(self, account: int, order_id: int = 0, client_order_id: str = "") -> ReportRow | None:
+        """The order as it stands: open, or ended not long ago (`ord_status` tells); None: ask the read models.
+
+        By `order_id`, else the newest of the orders that had this `client_order_id`.
+        """
+        found = decode_reports(await self.ask(account, "order", account, order_id, client_order_id.encode("ascii")))
+        return found[0] if found else None
+
+    async def orders_named(self, account: int, client_order_id: str) -> list[OrderView]:
+        """Those of this `client_order_id` that are open or ended not long ago, newest first."""
+        rows = decode_reports(await self.ask(account, "named_orders", account, client_order_id.encode("ascii")))
+        return [self.desk.view([row]) for row in reversed(rows)]
+
     async def open_order(self, account: int, order_id: int) -> ReportRow:
-        found = decode_reports(await self.ask(account, "order", account, order_id, b""))
-        if not found:
+        found = await self.order(account, order_id)
+        if found is None or found.ord_status in ENDED:
             raise ApiError(Code.UNKNOWN_ORDER, "There is no such open order of yours.", "order_id")
-        return found[0]
+        return found
 
     async def open_orders(self, account: int, symbol: int = -1) -> list[OrderView]:
         rows = decode_reports(await self.ask(account, "open_orders", account, symbol))

@@ -43,9 +43,11 @@ ORD_TYPES: Final = [one.name for one in OrdType]
 TIFS: Final = [one.name for one in TimeInForce]
 STATUSES: Final = [one.name for one in OrdStatus]
 EXEC_TYPES: Final = [one.name for one in ExecType]
-_ORD_TYPE: Final = {OrdTypeName(one.name): int(one) for one in OrdType}
+_ORD_TYPE: Final = {one: int(OrdType[one]) for one in OrdTypeName}
 _TIF: Final = {TifName(one.name): int(one) for one in TimeInForce}
-_STP: Final = {StpName(one.name): int(one) for one in StpMode}
+_STP: Final = {one: int(StpMode[one]) for one in StpName}
+_PLAIN: Final = (0, 0, 0, 0, 0, 0, 0, 0)
+"""No stop price, iceberg, list, trailing delta, peg (type, offset), role or restriction."""
 _PRICE_PLACES: Final = Decimal("1e-8")
 
 # Plain integers: an enum's member costs more to look up than all else that is done with it, and this runs per order.
@@ -54,7 +56,7 @@ _MARKET: Final = int(OrdType.MARKET)
 _TRADE: Final = int(ExecType.TRADE)
 _REFUSALS: Final = frozenset((int(ExecType.REJECTED), int(ExecType.CANCEL_REJECTED)))
 _REASONS: Final[dict[int, str | None]] = {int(one): one.name for one in Reason} | {int(Reason.NONE): None}
-_ENDED: Final = frozenset(
+ENDED: Final = frozenset(
     int(one) for one in (OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.EXPIRED_IN_MATCH)
 )
 
@@ -149,7 +151,7 @@ class OrderDesk:
                 raise ApiError(Code.VALIDATION, "A LIMIT_MAKER order is always GTC.", "time_in_force")
         return pack_command(
             kind, side, ord_type, tif, _STP[order.stp_mode], flags, 0, terms.symbol_id, account, 0, target,
-            price, qty, quote, -1, 0, 0, 0, 0, client_order_id,
+            price, qty, quote, -1, 0, 0, 0, 0, *_PLAIN, client_order_id,
         )  # fmt: skip
 
     def _limit(self, terms: Terms, order: SideOrder) -> tuple[int, int]:
@@ -205,12 +207,12 @@ class OrderDesk:
         flags = 0 if client_order_id is None else CommandFlag.BY_CLIENT_ORDER_ID
         named = b"" if client_order_id is None else client_order_id.encode("ascii")
         return pack_command(
-            CommandKind.CANCEL, 0, 0, 0, 0, flags, 0, -1, account, order_id, 0, 0, 0, 0, -1, 0, 0, 0, 0, named
+            CommandKind.CANCEL, 0, 0, 0, 0, flags, 0, -1, account, order_id, 0, 0, 0, 0, -1, 0, 0, 0, 0, *_PLAIN, named
         )  # fmt: skip
 
     def cancel_all(self, account: int, symbol: int) -> bytes:
         return pack_command(
-            CommandKind.CANCEL_ALL, 0, 0, 0, 0, 0, 0, symbol, account, 0, 0, 0, 0, 0, -1, 0, 0, 0, 0, b""
+            CommandKind.CANCEL_ALL, 0, 0, 0, 0, 0, 0, symbol, account, 0, 0, 0, 0, 0, -1, 0, 0, 0, 0, *_PLAIN, b""
         )  # fmt: skip
 
     def amend(self, account: int, target: ReportRow, quantity: Decimal) -> bytes:
@@ -218,7 +220,7 @@ class OrderDesk:
         qty = steps_of(quantity, one.lot, "quantity", Code.LOT_SIZE, "lot size")
         return pack_command(
             CommandKind.AMEND, 0, 0, 0, 0, 0, 0, target.symbol, account, target.order_id, 0, 0, qty, 0, -1, 0, 0, 0,
-            0, b"",
+            0, *_PLAIN, b"",
         )  # fmt: skip
 
     # -- answers --------------------------------------------------------------------------------------------------
@@ -334,7 +336,7 @@ def order_view(
         terms.ticks[price],
         lots[qty],
         lots[cum],
-        lots[leaves if status not in _ENDED else 0],
+        lots[leaves if status not in ENDED else 0],
         terms.quotes[cum_quote],
         average_price(terms, cum, cum_quote) if cum else None,
         _REASONS[reason],

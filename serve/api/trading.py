@@ -58,7 +58,8 @@ def endpoints(gateway: Gateway) -> list[Endpoint]:
                  errors=(Code.STATUS_UNKNOWN, Code.OVERLOADED, Code.BOOK_UNAVAILABLE)),
         Endpoint("GET", "trading/orders", api.orders, query=OrderQuery, response=OrderList, roles=SIGNED_IN, tags=tags,
                  summary="Own orders, newest first", errors=(Code.UNKNOWN_SYMBOL, *_READ),
-                 description="History lags the live account by milliseconds; `open=true` does not."),
+                 description="The list lags the live account by milliseconds; with `open=true` or a `client_order_id` "
+                 "it does not."),
         Endpoint("DELETE", "trading/orders", api.cancel_all, query=SymbolQuery, response=CanceledAll, roles=TRADERS,
                  tags=tags, summary="Cancel all open orders, or those of one symbol",
                  errors=(Code.UNKNOWN_SYMBOL, *_CHANGE)),
@@ -118,19 +119,29 @@ class TradingApi:
             "ORDER BY order_id DESC LIMIT $5",
             account, query.symbol, query.client_order_id, query.before_id, query.limit,
         )  # fmt: skip
-        return OrderList([self._stored(row) for row in rows])
+        stored = [self._stored(row) for row in rows]
+        if query.client_order_id is None:
+            return OrderList(stored)
+        return OrderList(await self._with_newest(account, query, stored))
+
+    async def _with_newest(self, account: int, query: OrderQuery, stored: list[OrderView]) -> list[OrderView]:
+        """The account knows what history does not know yet."""
+        assert query.client_order_id is not None
+        newest = {
+            one.order_id: one
+            for one in await self.gateway.orders_named(account, query.client_order_id)
+            if query.symbol in (None, one.symbol) and (query.before_id is None or one.order_id < query.before_id)
+        }
+        known = {one.order_id: one for one in stored} | newest
+        return [known[order_id] for order_id in sorted(known, reverse=True)][: query.limit]
 
     async def order(self, ctx: Context) -> OrderView:
         account, order_id = self._account(ctx), ctx.params.order_id
-        try:
-            return self.gateway.desk.view([await self.gateway.open_order(account, order_id)])
-        except ApiError as error:
-            if error.code is not Code.UNKNOWN_ORDER:
-                raise
-        return self._stored(await self._ended(account, order_id))
+        found = await self.gateway.order(account, order_id)
+        return self._stored(await self._ended(account, order_id)) if found is None else self.gateway.desk.view([found])
 
     async def _ended(self, account: int, order_id: int) -> object:
-        """From history, which is a moment behind: an order newer than all it knows is waited for."""
+        """From the read models, a moment behind the account: an order newer than all they know is waited for."""
         waited = 0.0
         while True:
             row = await self.gateway.pool.fetchrow(

@@ -36,11 +36,6 @@ def resting(symbol: str = BTC, **more: Any) -> Json:
     return {"symbol": symbol, "type": "LIMIT", "price": price, "quantity": quantity, **more}
 
 
-def timeless(order: Json) -> Json:
-    """Without `updated_ns`, which the live account does not keep for open orders."""
-    return {name: value for name, value in order.items() if name != "updated_ns"}
-
-
 # -- identity ------------------------------------------------------------------------------------------------
 
 
@@ -162,7 +157,9 @@ async def test_a_limit_order_rests_is_amended_replaced_and_canceled(trader: Clie
         "0.00800",
         "NEW",
     )
-    assert timeless(await trader.order(placed["order_id"])) == timeless(amended)
+    assert amended["updated_ns"] > placed["updated_ns"]
+    assert await trader.order(placed["order_id"]) == amended
+    assert (await trader.get("/api/trading/orders", open="true"))["orders"] == [amended]
     more = await trader.call("PATCH", path, {"quantity": "0.008"})
     assert more.refusal == (422, "AMEND_NOT_REDUCED", "quantity")
     _, balances = await trader.standing()
@@ -288,6 +285,35 @@ async def test_a_stored_order_tells_the_same_as_its_answer(trader: Client) -> No
         return found
 
     await eventually(stored, lambda found: found == told, f"history tells {told}")
+
+
+async def test_an_order_that_just_ended_is_found_at_once_by_both_ids(trader: Client) -> None:
+    """HT-I02, HT-I03: never 404, never an older status."""
+    for turn in range(40):
+        name = f"turn-{turn % 3}"
+        if turn % 4 == 0:
+            told = await trader.buy(BTC, quantity="0.001", client_order_id=name)
+        elif turn % 4 == 1:
+            told = await trader.buy(**resting(time_in_force="IOC", client_order_id=name))
+        elif turn % 4 == 2:
+            told = await trader.sell(BTC, quantity="0.0004", client_order_id=name)
+        else:
+            placed = await trader.buy(**resting(client_order_id=name))
+            assert await trader.order(placed["order_id"]) == placed
+            told = (await trader.call("DELETE", f"/api/trading/orders/{placed['order_id']}")).ok()
+        assert told["status"] in ("FILLED", "EXPIRED", "CANCELED")
+        told = {**told, "fills": []}
+        assert await trader.order(told["order_id"]) == told
+        listed = (await trader.get("/api/trading/orders", client_order_id=name))["orders"]
+        assert listed[0] == told
+        ids = [one["order_id"] for one in listed]
+        assert ids == sorted(set(ids), reverse=True)
+        assert len(ids) == turn // 3 + 1, "every order of that name"
+        assert all(one["status"] not in ("NEW", "PARTIALLY_FILLED") for one in listed)
+        assert (await trader.get("/api/trading/orders", client_order_id=name, open="true"))["orders"] == []
+        assert (await trader.get("/api/trading/orders", client_order_id=name, symbol=ETH))["orders"] == []
+        older = await trader.get("/api/trading/orders", client_order_id=name, before_id=ids[0], limit=2)
+        assert [one["order_id"] for one in older["orders"]] == ids[1:3]
 
 
 async def test_history_knows_an_order_amended_at_once(trader: Client) -> None:

@@ -410,7 +410,7 @@ async def test_a_resume_ahead_or_too_far_back_is_refused(trader: Client) -> None
     before, _ = await trader.standing()
     async with trader.trading_socket() as socket:
         ahead = await socket.ask("subscribe", from_seq=before + 1)
-        assert (ahead["error"]["code"], ahead["error"]["field"]) == ("VALIDATION", "from_seq")
+        assert (ahead["error"]["code"], ahead["error"]["field"]) == ("RESUME_AHEAD", "from_seq")
         assert str(before) in ahead["error"]["detail"]
         frame = msgspec.json.encode({"op": "place", "orders": batch}).decode()
         at = before
@@ -419,7 +419,7 @@ async def test_a_resume_ahead_or_too_far_back_is_refused(trader: Client) -> None
             assert len(orders_of(await socket.answer())) == 1000
             at, _ = await trader.standing()
         refused = await socket.ask("subscribe", from_seq=before)
-        assert (refused["error"]["code"], refused["error"]["field"]) == ("VALIDATION", "from_seq")
+        assert (refused["error"]["code"], refused["error"]["field"]) == ("RESUME_TOO_OLD", "from_seq")
         assert (await socket.ask("subscribe", from_seq=at - 10_000))["ok"], "more than a slow reader may let wait"
         assert [event["seq"] for event in socket.events] == list(range(at - 9_999, at + 1))
 
