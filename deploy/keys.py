@@ -96,6 +96,7 @@ exchange = ccxt.binance({{
     "urls": {{"api": {{
         "public": "{base}/api/v3",
         "private": "{base}/api/v3",
+        "sapi": "{base}/sapi/v1",
         "ws": {{"spot": "{ws}/stream/ws", "ws-api": {{"spot": "{ws}/ws-api/v3"}}}},
     }}}},
     "options": {{"fetchMarkets": {{"types": ["spot"]}}, "fetchCurrencies": False, "fetchMargins": False}},
@@ -119,6 +120,7 @@ client = Spot(
     "name": "binance", "key": "{key}", "secret": "{secret}",
     "ccxt_config": {{
         "urls": {{"api": {{"public": "{base}/api/v3", "private": "{base}/api/v3",
+                         "sapi": "{base}/sapi/v1",
                          "ws": {{"spot": "{ws}/stream/ws", "ws-api": {{"spot": "{ws}/ws-api/v3"}}}}}}}},
         "options": {{"fetchMarkets": {{"types": ["spot"]}}, "fetchCurrencies": false, "fetchMargins": false}}
     }}

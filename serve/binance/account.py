@@ -90,6 +90,22 @@ async def commission(ctx: Context, p: OneSymbol) -> Commission:
     return Commission(p.symbol.symbol, _rates(), SideRates(ZERO, ZERO, ZERO, ZERO), no_discount())
 
 
+class TradeFeeParams(Params, kw_only=True):
+    symbol: Symbol | None = None
+
+
+class TradeFee(msgspec.Struct):
+    symbol: str
+    makerCommission: str
+    takerCommission: str
+
+
+async def trade_fees(ctx: Context, p: TradeFeeParams) -> list[TradeFee]:
+    """Of another product's address (`/sapi/v1/asset/tradeFee`), which clients ask for spot fees."""
+    wanted = ctx.venue.desk.terms if p.symbol is None else [p.symbol]
+    return [TradeFee(terms.symbol, rate(MAKER_FEE_PPM), rate(TAKER_FEE_PPM)) for terms in wanted]
+
+
 async def order_counts(ctx: Context, p: NoParams) -> list[RateLimitCount]:
     return ctx.venue.limits.told_orders(ctx.account, ctx.now * ctx.unit_ns / 1e9)
 

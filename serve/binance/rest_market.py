@@ -9,17 +9,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 import msgspec
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
 from market.intervals import INTERVALS, offset_of, window_of
 from serve.binance.market_queries import MarketQueries, TimeUnit
 from serve.binance.market_structs import mini
-from serve.errors import ApiError
 
 Given = Mapping[str, str]
-_encode = msgspec.json.Encoder().encode
 
 _SYMBOL: Final = re.compile(r"[A-Z0-9\-_.]{1,20}", re.ASCII)
 _NUMBER: Final = re.compile(r"[0-9]{1,20}", re.ASCII)
@@ -310,28 +305,3 @@ def _end(given: Given) -> int | None:
 
 def _unit_of(told: int) -> int:
     return TimeUnit.MICROSECOND if told >= _MICROSECONDS_FROM else TimeUnit.MILLISECOND
-
-
-def public(routes: list[MarketRoute]) -> list[BaseRoute]:
-    """The routes over HTTP, without weights and limits."""
-    return [Route(f"/api/v3/{one.path}", _served(one), methods=["GET"]) for one in routes]
-
-
-def _served(route: MarketRoute) -> Callable[[Request], Awaitable[Response]]:
-    async def serve(request: Request) -> Response:
-        micros = request.headers.get("x-mbx-time-unit", "").upper() == "MICROSECOND"
-        unit = TimeUnit.MICROSECOND if micros else TimeUnit.MILLISECOND
-        try:
-            told = await route.answer(dict(request.query_params), unit)
-        except VenueError as error:
-            return _json({"code": error.code, "msg": error.msg}, 400)
-        except ApiError:
-            away = "Internal error; unable to process your request. Please try again."
-            return _json({"code": -1001, "msg": away}, 503)
-        return _json(told, 200)
-
-    return serve
-
-
-def _json(told: Any, status: int) -> Response:
-    return Response(_encode(told), status, media_type="application/json;charset=UTF-8")

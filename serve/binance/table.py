@@ -118,8 +118,9 @@ def _account() -> list[Route]:
 
 
 def _legacy() -> list[Route]:
-    """Listen keys, which the venue removed in 2026 and older clients still ask for."""
+    """Listen keys, which the venue removed in 2026 and older clients still ask for; another product's address."""
     return [
+        Route("GET", "/sapi/v1/asset/tradeFee", None, account.trade_fees, account.TradeFeeParams, security=_DATA),
         Route("POST", "userDataStream", None, account.open_stream, weight=2, security=_KEY),
         Route("PUT", "userDataStream", None, account.keep_stream, account.ListenKeyParams, weight=2, security=_KEY),
         Route("DELETE", "userDataStream", None, account.close_stream, account.ListenKeyParams, weight=2, security=_KEY),
@@ -132,7 +133,6 @@ ABSENT: Final[dict[str, bytes]] = {
     "/sapi/v1/capital/config/getall": b"[]",
     "/sapi/v1/margin/allPairs": b"[]",
     "/sapi/v1/margin/isolated/allPairs": b"[]",
-    "/sapi/v1/asset/tradeFee": b"[]",
     "/fapi/v1/exchangeInfo": b'{"symbols":[]}',
     "/dapi/v1/exchangeInfo": b'{"symbols":[]}',
 }

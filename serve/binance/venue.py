@@ -44,7 +44,7 @@ class Venue:
 
     def count_orders(self, account: int, n: int, now: float) -> list[int]:
         counts = self.limits.count_orders(account, n, now)
-        if account not in self._watched and any(
+        if self.limits.enforced and account not in self._watched and any(
             count * WATCH_FROM >= limit.limit for count, limit in zip(counts, self.limits.orders, strict=True)
         ):
             self._watched.add(account)
