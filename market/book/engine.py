@@ -30,7 +30,7 @@ _FIRST_EVENT_ROWS = 8_192
 _EVENTS_PER_COMMAND = 4
 """REPLACE at most: CANCELED, ACCEPTED, a trade that leaves the maker in the book, EXPIRED."""
 _EVENTS_PER_ORDER_GONE = 2
-"""DECREMENTED and EXPIRED of a maker."""
+"""PREVENTED and EXPIRED of a maker."""
 
 
 class Book:

@@ -18,8 +18,8 @@ from market.book.levels import (
 )
 from market.book.machine import Words, inlined, routine
 from market.book.tell import (
-    DECREMENTED,
     EXPIRED,
+    PREVENTED,
     TRADE,
     Cause,
     Taker,
@@ -72,7 +72,7 @@ def _decrement(
     quantity = min(leaves, arena[maker + L.LEAVES])
     leaves -= quantity
     left = arena[maker + L.LEAVES] - quantity
-    told = tell_pair(events, told, arena, cause, DECREMENTED, taker, leaves, maker, left, quantity)
+    told = tell_pair(events, told, arena, cause, PREVENTED, taker, leaves, maker, left, quantity)
     # The record of a maker that left the book keeps its fields until the next order takes the slot.
     take_from_order(arena, slot, quantity)
     if left == 0:

@@ -19,7 +19,7 @@ TRADE = int(EventKind.TRADE)
 CANCELED = int(EventKind.CANCELED)
 EXPIRED = int(EventKind.EXPIRED)
 AMENDED = int(EventKind.AMENDED)
-DECREMENTED = int(EventKind.DECREMENTED)
+PREVENTED = int(EventKind.PREVENTED)
 
 _MARKET = int(OrdType.MARKET)
 _LIMIT_MAKER = int(OrdType.LIMIT_MAKER)
@@ -144,7 +144,7 @@ def tell_pair(
     maker_leaves: int,
     quantity: int,
 ) -> int:
-    """TRADE or DECREMENTED; to be told before the maker's record (at `maker`) is freed.
+    """TRADE or PREVENTED; to be told before the maker's record (at `maker`) is freed.
 
     `leaves` and `maker_leaves` are those after the event.
     """

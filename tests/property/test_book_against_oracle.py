@@ -297,7 +297,7 @@ class Tally:
                 assert one["order_id"] not in self.open
                 assert one["leaves_lots"] == one["qty_lots"]
                 self.open[one["order_id"]] = one | {"total": one["qty_lots"], "gone": 0}
-            elif kind in (EventKind.TRADE, EventKind.DECREMENTED):
+            elif kind in (EventKind.TRADE, EventKind.PREVENTED):
                 self._add_match(one)
             elif kind != EventKind.REJECTED:
                 self._add_own(one)

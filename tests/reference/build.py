@@ -148,7 +148,7 @@ def told(event: Event | np.void) -> str:
     one = Event._make(event.tolist() if isinstance(event, np.void) else event)
     kind = EventKind(one.kind).name if one.kind in set(EventKind) else f"kind {one.kind}"
     at = f"{one.qty_lots}@{one.price_ticks}"
-    if one.kind in (EventKind.TRADE, EventKind.DECREMENTED):
+    if one.kind in (EventKind.TRADE, EventKind.PREVENTED):
         leaves = f"{one.leaves_lots}/{one.maker_leaves_lots}"
         return f"{kind} {one.order_id} x {one.maker_order_id} {at} leaves {leaves}"
     reason = f" {Reason(one.reason).name}" if one.reason in set(Reason) and one.reason else ""

@@ -15,7 +15,8 @@ from market.instrument import PPM, Instrument
 from market.reasons import Reason
 from market.records import COMMAND, EVENT
 
-SIDES, ORD_TYPES, TIMES_IN_FORCE, STP_MODES = map(set, (Side, OrdType, TimeInForce, StpMode))
+SIDES, TIMES_IN_FORCE = map(set, (Side, TimeInForce))
+ORD_TYPES, STP_MODES = set(list(OrdType)[:3]), set(list(StpMode)[:5])
 
 
 class Command(NamedTuple):
@@ -40,6 +41,14 @@ class Command(NamedTuple):
     taker_fee_ppm: int
     token: int
     command_id: int
+    stop_price_ticks: int
+    display_lots: int
+    list_id: int
+    trailing_bips: int
+    peg_type: int
+    peg_offset: int
+    list_role: int
+    cancel_restriction: int
     client_order_id: bytes
 
 
@@ -371,7 +380,7 @@ class NaiveBook:
     def _decrement(self, taker: Order, maker: Order) -> None:  # S4
         qty = min(taker.leaves_lots, maker.leaves_lots)
         self._take_off(qty, taker, maker)
-        self._tell_both(EventKind.DECREMENTED, taker, maker, qty)
+        self._tell_both(EventKind.PREVENTED, taker, maker, qty)
         if maker.leaves_lots == 0:
             self._end(maker, EventKind.EXPIRED, Reason.SELF_TRADE_PREVENTION)
 

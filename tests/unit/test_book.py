@@ -1,7 +1,7 @@
 """The matching engine by market tables: what rests, what comes in, what is told, what rests then.
 
 Case ids are those of market/book/SEMANTICS.md. `told` writes an event as `KIND order REASON qty@price leaves
-n`, a TRADE or DECREMENTED as `KIND taker x maker qty@price leaves taker's/maker's`; here a resting order is
+n`, a TRADE or PREVENTED as `KIND taker x maker qty@price leaves taker's/maker's`; here a resting order is
 `leaves@price#id`.
 """
 
@@ -358,7 +358,7 @@ SELF_TRADES = [
         [own(StpMode.DECREMENT, 14), cancel(9, BOB)],
         """ACCEPTED 9 14@101 leaves 14
         TRADE 9 x 1 4@100 leaves 10/0
-        DECREMENTED 9 x 2 3@100 leaves 7/0
+        PREVENTED 9 x 2 3@100 leaves 7/0
         EXPIRED 2 SELF_TRADE_PREVENTION 3@100 leaves 0
         TRADE 9 x 3 5@101 leaves 2/0
         CANCELED 9 USER_CANCELED 14@101 leaves 2""",
@@ -369,7 +369,7 @@ SELF_TRADES = [
         [own(StpMode.DECREMENT, 5), cancel(2, BOB)],
         """ACCEPTED 9 5@101 leaves 5
         TRADE 9 x 1 4@100 leaves 1/0
-        DECREMENTED 9 x 2 1@100 leaves 0/2
+        PREVENTED 9 x 2 1@100 leaves 0/2
         EXPIRED 9 SELF_TRADE_PREVENTION 5@101 leaves 0
         CANCELED 2 USER_CANCELED 3@100 leaves 2""",
         asks="5@101#3",
@@ -380,7 +380,7 @@ SELF_TRADES = [
         [own(StpMode.DECREMENT, 7, tif=IOC)],
         """ACCEPTED 9 7@101 leaves 7
         TRADE 9 x 1 4@100 leaves 3/0
-        DECREMENTED 9 x 2 3@100 leaves 0/0
+        PREVENTED 9 x 2 3@100 leaves 0/0
         EXPIRED 2 SELF_TRADE_PREVENTION 3@100 leaves 0
         EXPIRED 9 SELF_TRADE_PREVENTION 7@101 leaves 0""",
         asks="5@101#3",
@@ -391,7 +391,7 @@ SELF_TRADES = [
         [market(9, BOB, BUY, 9, budget=(400 + 2 * 101) * UNITS, stp_mode=StpMode.DECREMENT)],
         """ACCEPTED 9 9@0 leaves 9
         TRADE 9 x 1 4@100 leaves 5/0
-        DECREMENTED 9 x 2 3@100 leaves 2/0
+        PREVENTED 9 x 2 3@100 leaves 2/0
         EXPIRED 2 SELF_TRADE_PREVENTION 3@100 leaves 0
         TRADE 9 x 3 2@101 leaves 0/3""",
         asks="3@101#3",
@@ -402,7 +402,7 @@ SELF_TRADES = [
         [by_quote(9, BOB, BUY, 1 << 40, cap=6, stp_mode=StpMode.DECREMENT)],
         """ACCEPTED 9 6@0 leaves 6
         TRADE 9 x 1 4@100 leaves 2/0
-        DECREMENTED 9 x 2 2@100 leaves 0/1
+        PREVENTED 9 x 2 2@100 leaves 0/1
         EXPIRED 9 SELF_TRADE_PREVENTION 6@0 leaves 0""",
         asks="1@100#2 5@101#3",
     ),
@@ -420,7 +420,7 @@ SELF_TRADES = [
         [limit(1, BOB, SELL, 1000, 100)],
         [market(9, BOB, BUY, 600, budget=100 * UNITS, stp_mode=StpMode.DECREMENT)],
         """ACCEPTED 9 600@0 leaves 600
-        DECREMENTED 9 x 1 600@100 leaves 0/400
+        PREVENTED 9 x 1 600@100 leaves 0/400
         EXPIRED 9 SELF_TRADE_PREVENTION 600@0 leaves 0""",
         asks="400@100#1",
     ),
@@ -699,7 +699,7 @@ def test_fields_of_accepted_and_trade() -> None:
 
 
 def test_fields_of_the_ends() -> None:
-    """G3, G4: CANCELED, EXPIRED, AMENDED, DECREMENTED tell the order's own fields."""
+    """G3, G4: CANCELED, EXPIRED, AMENDED, PREVENTED tell the order's own fields."""
     book = Book(WIDE, SYMBOL_ID)
     order = {"stp_mode": StpMode.EXPIRE_BOTH, "flags": CommandFlag.BY_CLIENT_ORDER_ID}
     play(book, limit(1, ALICE, SELL, 5, 100, **order), limit(2, ALICE, SELL, 5, 101, **order))
@@ -717,7 +717,7 @@ def test_fields_of_the_ends() -> None:
     ]
     taker = limit(3, ALICE, BUY, 7, 105, stp_mode=StpMode.DECREMENT)
     assert of_batch(book.apply(commands([taker]))[1:]) == [
-        {"kind": EventKind.DECREMENTED, "stp_mode": StpMode.DECREMENT, "account": ALICE, "order_id": 3}
+        {"kind": EventKind.PREVENTED, "stp_mode": StpMode.DECREMENT, "account": ALICE, "order_id": 3}
         | {"price_ticks": 101, "qty_lots": 5, "leaves_lots": 2, "exec_id": 7}
         | {"maker_order_id": 2, "maker_account": ALICE},
         told_of

@@ -180,7 +180,7 @@ CASES = [
         ASKS,
         [limit(9, ALICE, BUY, 6, 10, **stp(StpMode.DECREMENT))],
         """ACCEPTED 9 6@10 leaves 6
-        DECREMENTED 9 x 1 4@10 leaves 2/0
+        PREVENTED 9 x 1 4@10 leaves 2/0
         EXPIRED 1 SELF_TRADE_PREVENTION 4@10 leaves 0
         TRADE 9 x 2 2@10 leaves 0/1""",
         asks="1@10 5@11",
@@ -190,7 +190,7 @@ CASES = [
         ASKS[:1],
         [limit(9, ALICE, BUY, 4, 10, **stp(StpMode.DECREMENT))],
         """ACCEPTED 9 4@10 leaves 4
-        DECREMENTED 9 x 1 4@10 leaves 0/0
+        PREVENTED 9 x 1 4@10 leaves 0/0
         EXPIRED 1 SELF_TRADE_PREVENTION 4@10 leaves 0
         EXPIRED 9 SELF_TRADE_PREVENTION 4@10 leaves 0""",
     ),
