@@ -60,7 +60,7 @@ def is_user(accounts: Column, quiet: Collection[int]) -> Column:
 def changes_of(events: Records, ts_ns: Column, quiet: Collection[int]) -> Changes:
     """EVENT[m] in journal order with their times -> what users' orders became."""
     kind = events["kind"]
-    two_legged = (kind == EventKind.TRADE) | (kind == EventKind.DECREMENTED)
+    two_legged = (kind == EventKind.TRADE) | (kind == EventKind.PREVENTED)
     own = np.flatnonzero(is_user(events["account"], quiet) & (kind != EventKind.REJECTED))
     made = np.flatnonzero(two_legged & is_user(events["maker_account"], quiet))
     order_id = np.concatenate((events["order_id"][own], events["maker_order_id"][made]))

@@ -19,7 +19,7 @@ MAX_FRAME: Final = 256 * 1024 * 1024
 """Bytes; larger than any batch can be. A longer length means a broken peer."""
 
 _BATCH: Final = struct.Struct("<HHIQQII")
-BATCH_VERSION: Final = 1
+BATCH_VERSION: Final = 2
 
 
 class Kind(IntEnum):
@@ -98,7 +98,7 @@ def decode_batch(payload: bytes) -> Batch:
     """Inverse of `encode_batch`; the arrays are writable. ValueError when the bytes are not a batch."""
     version, partition, epoch, seq, ts_ns, n, m = _BATCH.unpack_from(payload)
     if version != BATCH_VERSION or len(payload) != _BATCH.size + n * COMMAND.itemsize + m * EVENT.itemsize:
-        raise ValueError(f"not a batch of version {BATCH_VERSION}: {len(payload)} bytes")
+        raise ValueError(f"version {version}, {len(payload)} bytes: not a whole batch of version {BATCH_VERSION}")
     end = _BATCH.size + n * COMMAND.itemsize
     commands, events = copied(payload[_BATCH.size : end], COMMAND), copied(payload[end:], EVENT)
     return Batch(partition, epoch, seq, ts_ns, commands, events)
@@ -160,7 +160,7 @@ def decode_reports(body: bytes) -> list[ReportRow]:
     return list(map(_row, _REPORT.iter_unpack(body)))
 
 
-_COMMAND: Final = struct.Struct("<6BH2i6q2iQq40s")
+_COMMAND: Final = struct.Struct("<6BH2i6q2iQq3qi4B40s")
 assert _COMMAND.size == COMMAND.itemsize
 pack_command: Final = _COMMAND.pack
 """The fields of `market.records.COMMAND`, in order -> bytes."""

@@ -12,6 +12,12 @@ class OrdType(IntEnum):
     LIMIT = 0
     MARKET = 1
     LIMIT_MAKER = 2
+    STOP_LOSS = 3
+    """Waits until the last price reaches the stop price from the better side; then a MARKET order."""
+    STOP_LOSS_LIMIT = 4
+    TAKE_PROFIT = 5
+    """Waits until the last price reaches the stop price from the worse side; then a MARKET order."""
+    TAKE_PROFIT_LIMIT = 6
 
 
 class TimeInForce(IntEnum):
@@ -28,13 +34,50 @@ class StpMode(IntEnum):
     EXPIRE_MAKER = 2
     EXPIRE_BOTH = 3
     DECREMENT = 4
+    TRANSFER = 5
+    """Between orders of one account, and there are no trade groups here, the same as DECREMENT."""
+
+
+class PegType(IntEnum):
+    """Where a pegged order takes its price from, when it enters the book."""
+
+    NONE = 0
+    PRIMARY_PEG = 1
+    """The best price of its own side."""
+    MARKET_PEG = 2
+    """The best price of the other side."""
+
+
+MAX_PEG_OFFSET = 100
+"""Price levels behind the best one (the venue's limit)."""
+
+
+class ListRole(IntEnum):
+    """What an order is in its order list; the book knows pairs of which one cancels the other, and nothing else."""
+
+    NONE = 0
+    OCO_FIRST = 1
+    """The very next command is its pair's OCO_SECOND, with the same list id."""
+    OCO_SECOND = 2
+    MEMBER = 3
+    """Of a list whose orders depend on each other by the account's doing alone."""
+
+
+class CancelRestriction(IntEnum):
+    """When a CANCEL, or the cancel of a REPLACE, is refused."""
+
+    NONE = 0
+    ONLY_NEW = 1
+    """Unless the order has no fill."""
+    ONLY_PARTIALLY_FILLED = 2
+    """Unless it has one."""
 
 
 class CommandKind(IntEnum):
     NEW = 0
     CANCEL = 1
     REPLACE = 2
-    """Cancel `target_id` and place a new order, atomically, or change nothing."""
+    """Cancel `target_id` and place a new order, atomically, or change nothing; two flags make it the venue's."""
     AMEND = 3
     """Reduce the total quantity of an order; it keeps its priority."""
     CANCEL_ALL = 4
@@ -48,6 +91,10 @@ class CommandFlag(IntEnum):
     """A MARKET order sized by `quote_units`; `qty_lots` is then only a cap (0: none)."""
     BY_CLIENT_ORDER_ID = 2
     """CANCEL and AMEND name the order by `client_order_id`; resolved by the account, unused by the book."""
+    STOP_ON_FAILURE = 4
+    """REPLACE: a cancel that succeeds stays when the new order is refused; when it fails, nothing is placed."""
+    ALLOW_FAILURE = 8
+    """REPLACE: the new order is placed whether the cancel succeeds or not."""
 
 
 class EventKind(IntEnum):
@@ -57,8 +104,13 @@ class EventKind(IntEnum):
     CANCELED = 3
     EXPIRED = 4
     AMENDED = 5
-    DECREMENTED = 6
-    """Self-trade prevention took `qty_lots` off both orders without a trade."""
+    PREVENTED = 6
+    """Self-trade prevention: a match that did not become a trade. It took `qty_lots` off both orders, or it is 0 and
+    EXPIREDs with the same `trade_id` follow."""
+    TRIGGERED = 7
+    """A stop order goes to the book, as a taker first."""
+    TRACKING = 8
+    """A trailing stop order met its activation price, `price_ticks`, and follows the market from there."""
 
 
 class OrdStatus(IntEnum):

@@ -14,6 +14,12 @@ INT_LIMIT = 1 << 62
 """No price, quantity, notional or balance may reach it: sums of two stay inside 64 bits."""
 
 PPM = 1_000_000
+BIPS = 10_000
+
+MAX_ICEBERG_PARTS = 100
+"""Bounds what one command can cause: an iceberg trades at most so many times with one taker."""
+MAX_ORDER_AMENDS = 4095
+"""Counted in twelve bits."""
 
 
 class Asset(msgspec.Struct, frozen=True):
@@ -48,6 +54,23 @@ class Instrument(msgspec.Struct, frozen=True):
     """Open orders per account in this symbol."""
     start_price_ticks: int
     """Where the simulated market opens when the symbol never traded."""
+    # What the filters below are compared with is the last price: the venue's avgPriceMins is 0 here.
+    percent_multiplier_up_ppm: int = 0
+    """PERCENT_PRICE, for both sides; 0: the symbol has no such filter."""
+    percent_multiplier_down_ppm: int = 0
+    iceberg_parts: int = 100
+    min_trailing_above_bips: int = 10
+    """TRAILING_DELTA of STOP_LOSS BUY and TAKE_PROFIT SELL; below: of the other two."""
+    max_trailing_above_bips: int = 2000
+    min_trailing_below_bips: int = 10
+    max_trailing_below_bips: int = 2000
+    max_num_order_amends: int = 10
+    # Per account and symbol, counted by the account's side.
+    max_num_algo_orders: int = 5
+    max_num_iceberg_orders: int = 10
+    max_num_order_lists: int = 20
+    max_position_lots: int = 0
+    """MAX_POSITION; 0: the symbol has no such filter."""
 
     @property
     def quote_units_per_tick_lot(self) -> int:
@@ -62,6 +85,13 @@ class Instrument(msgspec.Struct, frozen=True):
             raise ValueError(f"{self.symbol}: filters must be positive")
         if self.max_notional_units >= INT_LIMIT or self.max_qty_lots * self.base_units_per_lot >= INT_LIMIT:
             raise ValueError(f"{self.symbol}: the largest order does not fit 62 bits; lower the filter maxima")
+        if not 0 < self.iceberg_parts <= MAX_ICEBERG_PARTS:
+            raise ValueError(f"{self.symbol}: iceberg_parts must be 1 to {MAX_ICEBERG_PARTS}")
+        if not 0 <= self.max_num_order_amends <= MAX_ORDER_AMENDS:
+            raise ValueError(f"{self.symbol}: max_num_order_amends must be 0 to {MAX_ORDER_AMENDS}")
+        deltas = (self.max_trailing_above_bips, self.max_trailing_below_bips)
+        if not all(0 < most < BIPS for most in deltas):
+            raise ValueError(f"{self.symbol}: a trailing delta must stay below {BIPS} bips")
         _ = self.quote_units_per_tick_lot
 
 

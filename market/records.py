@@ -31,15 +31,25 @@ COMMAND = np.dtype(
             "<i8",
         ),  # NEW, REPLACE: of the new order; CANCEL, AMEND: of the order named; CANCEL_ALL: 0
         ("target_id", "<i8"),  # REPLACE: the order to cancel
-        ("price_ticks", "<i8"),  # LIMIT, LIMIT_MAKER
+        ("price_ticks", "<i8"),  # types with a limit; pegged: what the user gave as his price, or 0
         ("qty_lots", "<i8"),  # NEW, REPLACE: order quantity; AMEND: the new total; MARKET by quote: cap or 0
-        ("quote_units", "<i8"),  # MARKET: BY_QUOTE the amount; else the budget of a BUY (0: none)
+        # MARKET: BY_QUOTE the amount; else the budget of a BUY (0: none). STOP_LOSS, TAKE_PROFIT and pegged orders:
+        # the budget of a BUY (0: none).
+        ("quote_units", "<i8"),
         ("expected_leaves", "<i8"),  # REPLACE: refuse unless the target's leaves equal this; -1: do not look
         ("maker_fee_ppm", "<i4"),
         ("taker_fee_ppm", "<i4"),
         ("token", "<u8"),  # the gateway's own correlation id; not looked at by kernels
         ("command_id", "<i8"),  # dense per (account partition, book partition): the second arrival is dropped
-        ("client_order_id", f"S{CLIENT_ORDER_ID_BYTES}"),
+        ("stop_price_ticks", "<i8"),  # stop family: what the last price must reach; trailing: activation price or 0
+        ("display_lots", "<i8"),  # iceberg: what the book shows at a time; 0: everything
+        ("list_id", "<i8"),  # order list it belongs to, named by the account; 0: none
+        ("trailing_bips", "<i4"),  # stop family: trailing delta in 1/10000; 0: a fixed stop price
+        ("peg_type", "u1"),  # PegType
+        ("peg_offset", "u1"),  # so many price levels behind the best; at most MAX_PEG_OFFSET
+        ("list_role", "u1"),  # ListRole
+        ("cancel_restriction", "u1"),  # CancelRestriction; CANCEL, REPLACE
+        ("client_order_id", f"S{CLIENT_ORDER_ID_BYTES}"),  # AMEND: the new one, unless BY_CLIENT_ORDER_ID names by it
     ]
 )
 
@@ -55,20 +65,24 @@ EVENT = np.dtype(
         ("command_kind", "u1"),  # CommandKind of the command that caused it
         ("symbol", "<i4"),
         ("account", "<i4"),  # owner of order_id
-        ("order_id", "<i8"),  # TRADE, DECREMENTED: the taker's
-        (
-            "price_ticks",
-            "<i8",
-        ),  # TRADE, DECREMENTED: the maker's price; others: the order's limit (MARKET: 0)
-        ("qty_lots", "<i8"),  # TRADE: last_qty; DECREMENTED: taken off both; others: total order quantity
+        ("order_id", "<i8"),  # TRADE, PREVENTED: the taker's
+        # TRADE, PREVENTED: the maker's price; TRACKING: the trade's price; others: the order's working limit, which of
+        # a pegged order is the price chosen (without a limit, or before a pegged stop order triggers: 0).
+        ("price_ticks", "<i8"),
+        ("qty_lots", "<i8"),  # TRADE: last_qty; PREVENTED: taken off both (0: EXPIREDs follow); others: order quantity
         ("leaves_lots", "<i8"),  # of order_id after the event (MARKET by quote without a cap: 0)
-        ("quote_units", "<i8"),  # TRADE: notional; ACCEPTED MARKET: budget or amount; others 0
-        ("maker_order_id", "<i8"),  # TRADE, DECREMENTED
-        ("maker_account", "<i4"),  # TRADE, DECREMENTED
+        (
+            "quote_units",
+            "<i8",
+        ),  # TRADE: notional; ACCEPTED: budget or amount of an order without a fixed limit; others 0
+        ("maker_order_id", "<i8"),  # TRADE, PREVENTED
+        ("maker_account", "<i4"),  # TRADE, PREVENTED
         ("command_index", "<i4"),  # place of the causing command in the batch
-        ("maker_leaves_lots", "<i8"),  # after the event
+        ("maker_leaves_lots", "<i8"),  # after the event; what an iceberg hides is in it
         ("exec_id", "<i8"),  # dense per symbol from 1: numbers the symbol's events
-        ("trade_id", "<i8"),  # dense per symbol from 1: numbers the symbol's trades; others 0
+        # TRADE: the trade's number. PREVENTED, and the EXPIREDs it causes: the prevented match's. Each dense per
+        # symbol from 1; others 0.
+        ("trade_id", "<i8"),
         ("maker_fee_ppm", "<i4"),  # TRADE
         ("taker_fee_ppm", "<i4"),  # TRADE
     ]
@@ -124,7 +138,7 @@ REPORT = np.dtype(
 REPORT_MAKER = 128
 """Bit of `REPORT.flags`: this execution was on the maker's side."""
 
-assert COMMAND.itemsize == 128
+assert COMMAND.itemsize == 160
 assert EVENT.itemsize == 104
 
 

@@ -14,6 +14,12 @@ USDT = Asset("USDT", 8)
 MIN_NOTIONAL_USDT = 5
 MAX_NOTIONAL_USDT = 9_000_000
 MAX_NUM_ORDERS = 200
+MAX_NUM_ALGO_ORDERS = 5
+MAX_NUM_ICEBERG_ORDERS = 10
+MAX_NUM_ORDER_LISTS = 20
+MAX_NUM_ORDER_AMENDS = 10
+ICEBERG_PARTS = 100
+TRAILING_DELTA_BIPS = (10, 2000)
 MULTIPLIER_UP_PPM = 5 * PPM
 MULTIPLIER_DOWN_PPM = PPM // 5
 
@@ -121,6 +127,15 @@ def _instrument(base: Asset, tick: Decimal, lot: Decimal, price: Decimal) -> Ins
         ask_multiplier_down_ppm=MULTIPLIER_DOWN_PPM,
         max_num_orders=MAX_NUM_ORDERS,
         start_price_ticks=to_steps(price, tick),
+        iceberg_parts=ICEBERG_PARTS,
+        min_trailing_above_bips=TRAILING_DELTA_BIPS[0],
+        max_trailing_above_bips=TRAILING_DELTA_BIPS[1],
+        min_trailing_below_bips=TRAILING_DELTA_BIPS[0],
+        max_trailing_below_bips=TRAILING_DELTA_BIPS[1],
+        max_num_order_amends=MAX_NUM_ORDER_AMENDS,
+        max_num_algo_orders=MAX_NUM_ALGO_ORDERS,
+        max_num_iceberg_orders=MAX_NUM_ICEBERG_ORDERS,
+        max_num_order_lists=MAX_NUM_ORDER_LISTS,
     )
     assert made.max_price_ticks * made.max_qty_lots * made.quote_units_per_tick_lot < INT_LIMIT
     return made

@@ -42,9 +42,11 @@ ORD_TYPES: Final = [one.name for one in OrdType]
 TIFS: Final = [one.name for one in TimeInForce]
 STATUSES: Final = [one.name for one in OrdStatus]
 EXEC_TYPES: Final = [one.name for one in ExecType]
-_ORD_TYPE: Final = {OrdTypeName(one.name): int(one) for one in OrdType}
+_ORD_TYPE: Final = {one: int(OrdType[one]) for one in OrdTypeName}
 _TIF: Final = {TifName(one.name): int(one) for one in TimeInForce}
-_STP: Final = {StpName(one.name): int(one) for one in StpMode}
+_STP: Final = {one: int(StpMode[one]) for one in StpName}
+_PLAIN: Final = (0, 0, 0, 0, 0, 0, 0, 0)
+"""No stop price, iceberg, list, trailing delta, peg (type, offset), role or restriction."""
 _VISIBLE: Final = bytes(range(33, 127))
 _PRICE_PLACES: Final = Decimal("1e-8")
 
@@ -127,7 +129,7 @@ class OrderDesk:
                 raise ApiError(Code.VALIDATION, "A LIMIT_MAKER order is always GTC.", "time_in_force")
         return pack_command(
             kind, side, ord_type, tif, _STP[order.stp_mode], flags, 0, terms.symbol_id, account, 0, target,
-            price, qty, quote, -1, 0, 0, 0, 0, client_order_id,
+            price, qty, quote, -1, 0, 0, 0, 0, *_PLAIN, client_order_id,
         )  # fmt: skip
 
     def _limit(self, terms: Terms, order: SideOrder) -> tuple[int, int]:
@@ -182,19 +184,19 @@ class OrderDesk:
         flags = 0 if client_order_id is None else CommandFlag.BY_CLIENT_ORDER_ID
         named = b"" if client_order_id is None else client_key(client_order_id)
         return pack_command(
-            CommandKind.CANCEL, 0, 0, 0, 0, flags, 0, -1, account, order_id, 0, 0, 0, 0, -1, 0, 0, 0, 0, named
+            CommandKind.CANCEL, 0, 0, 0, 0, flags, 0, -1, account, order_id, 0, 0, 0, 0, -1, 0, 0, 0, 0, *_PLAIN, named
         )  # fmt: skip
 
     def cancel_all(self, account: int, symbol: int) -> bytes:
         return pack_command(
-            CommandKind.CANCEL_ALL, 0, 0, 0, 0, 0, 0, symbol, account, 0, 0, 0, 0, 0, -1, 0, 0, 0, 0, b""
+            CommandKind.CANCEL_ALL, 0, 0, 0, 0, 0, 0, symbol, account, 0, 0, 0, 0, 0, -1, 0, 0, 0, 0, *_PLAIN, b""
         )  # fmt: skip
 
     def amend(self, account: int, target: ReportRow, quantity: Any) -> bytes:
         qty = steps_of(quantity, self.terms[target.symbol].lots, "quantity", Code.LOT_SIZE, "lot size")
         return pack_command(
             CommandKind.AMEND, 0, 0, 0, 0, 0, 0, target.symbol, account, target.order_id, 0, 0, qty, 0, -1, 0, 0, 0,
-            0, b"",
+            0, *_PLAIN, b"",
         )  # fmt: skip
 
     # -- answers --------------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ MAX_ROWS: Final = 4_000_000
 """Accounts of one partition: a bound on what an account id can make us allocate."""
 _FIRST_REPORTS = 512
 _REPORTS_PER_EVENT = 2
-"""TRADE and DECREMENTED: the taker's and the maker's."""
+"""TRADE and PREVENTED: the taker's and the maker's."""
 _NO_REPORTS: Records = np.zeros(0, REPORT)
 _NO_CLIENT_ID: Array = np.zeros(L.CLIENT_ID_WORDS, np.int64)
 

@@ -43,11 +43,12 @@ _MARKET = int(OrdType.MARKET)
 _GTC = int(TimeInForce.GTC)
 _BY_QUOTE = int(CommandFlag.BY_QUOTE)
 _BY_CLIENT_ORDER_ID = int(CommandFlag.BY_CLIENT_ORDER_ID)
-_KNOWN_FLAGS = sum(CommandFlag)
+_KNOWN_FLAGS = int(CommandFlag.BY_QUOTE | CommandFlag.BY_CLIENT_ORDER_ID)
 _LAST_SIDE = int(max(Side))
-_LAST_ORD_TYPE = int(max(OrdType))
+_LAST_ORD_TYPE = int(OrdType.LIMIT_MAKER)
+"""Nothing is reserved for later types yet: they are not let through."""
 _LAST_TIME_IN_FORCE = int(max(TimeInForce))
-_LAST_STP_MODE = int(max(StpMode))
+_LAST_STP_MODE = int(StpMode.DECREMENT)
 
 _NONE = int(Reason.NONE)
 _UNKNOWN_ACCOUNT = int(Reason.UNKNOWN_ACCOUNT)
@@ -165,6 +166,10 @@ def _is_malformed(command: CommandRecord) -> bool:
     ):
         return True
     if command.flags & _BY_QUOTE and command.ord_type != _MARKET:
+        return True
+    if (command.stop_price_ticks | command.display_lots | command.list_id | signed(command.trailing_bips)) != 0:
+        return True
+    if (command.peg_type | command.peg_offset | command.list_role | command.cancel_restriction) != 0:
         return True
     # The sign bit of the union: one of them is negative.
     return (command.price_ticks | command.qty_lots | command.quote_units) < 0

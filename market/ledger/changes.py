@@ -21,7 +21,7 @@ _ACCEPTED = int(EventKind.ACCEPTED)
 _TRADE = int(EventKind.TRADE)
 _CANCELED = int(EventKind.CANCELED)
 _AMENDED = int(EventKind.AMENDED)
-_DECREMENTED = int(EventKind.DECREMENTED)
+_PREVENTED = int(EventKind.PREVENTED)
 
 _S_NEW = int(OrdStatus.NEW)
 _S_PARTIALLY_FILLED = int(OrdStatus.PARTIALLY_FILLED)
@@ -176,7 +176,7 @@ def change(t: Tables, order: int, event: EventRecord, leg: Leg, ts_ns: int) -> O
         return _accepted(t, order, ts_ns)
     if kind == _CANCELED:
         return _unpaid(_X_CANCELED, _S_CANCELED, True)
-    if kind == _DECREMENTED:
+    if kind == _PREVENTED:
         return _decremented(t, order, event, leg)
     if kind == _AMENDED:
         return _amended(t, order, event)

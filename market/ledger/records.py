@@ -25,6 +25,14 @@ class CommandRecord(Protocol):
     maker_fee_ppm: int
     taker_fee_ppm: int
     token: int
+    stop_price_ticks: int
+    display_lots: int
+    list_id: int
+    trailing_bips: int
+    peg_type: int
+    peg_offset: int
+    list_role: int
+    cancel_restriction: int
 
 
 class EventRecord(Protocol):

@@ -64,11 +64,10 @@ def tell_order(t: Tables, report: ReportRecord, words: Words, place: int, order:
 
 @inlined
 def tell_execution(report: ReportRecord, event: EventRecord, fee: int, fee_asset: int, maker: bool) -> None:
-    """What a TRADE or DECREMENTED tells beside the order."""
+    """What a TRADE or PREVENTED tells beside the order."""
     report.last_qty_lots = event.qty_lots
     report.last_price_ticks = event.price_ticks
     report.last_quote_units = event.quote_units
-    report.trade_id = event.trade_id
     report.commission_units = fee
     report.commission_asset = fee_asset
     if maker:

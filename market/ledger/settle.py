@@ -32,7 +32,7 @@ _MARKET = int(OrdType.MARKET)
 _ACCEPTED = int(EventKind.ACCEPTED)
 _REJECTED = int(EventKind.REJECTED)
 _TRADE = int(EventKind.TRADE)
-_DECREMENTED = int(EventKind.DECREMENTED)
+_PREVENTED = int(EventKind.PREVENTED)
 
 
 # -- legs ---------------------------------------------------------------------------------------------------
@@ -40,7 +40,7 @@ _DECREMENTED = int(EventKind.DECREMENTED)
 
 @inlined
 def _taker_leg(event: EventRecord) -> Leg:
-    """Of the order that the event is about; a TRADE's or DECREMENTED's taker."""
+    """Of the order that the event is about; a TRADE's or PREVENTED's taker."""
     fee_ppm = signed(event.taker_fee_ppm)
     return Leg(signed(event.account), event.order_id, event.leaves_lots, fee_ppm, False)
 
@@ -53,7 +53,7 @@ def _maker_leg(event: EventRecord) -> Leg:
 
 @inlined
 def _has_maker(event: EventRecord) -> bool:
-    return event.kind == _TRADE or event.kind == _DECREMENTED
+    return event.kind == _TRADE or event.kind == _PREVENTED
 
 
 @inlined
@@ -106,6 +106,7 @@ def _settle_order(
     set_status(t, order, outcome.status)
     tell_order(t, report, record_words(reports), place, order)
     report.exec_type = outcome.exec_type
+    report.trade_id = event.trade_id
     if _has_maker(event):
         tell_execution(report, event, outcome.fee, outcome.fee_asset, leg.maker)
     if outcome.ends:

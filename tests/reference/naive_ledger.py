@@ -51,7 +51,7 @@ FREE, LOCKED = 0, 1
 FEES, OUTSIDE, CLEARING = "fees", "outside", "clearing"
 """The house's accounts."""
 
-KNOWN_FLAGS = sum(CommandFlag)
+KNOWN_FLAGS = CommandFlag.BY_QUOTE | CommandFlag.BY_CLIENT_ORDER_ID
 PLACING = (CommandKind.NEW, CommandKind.REPLACE)
 NO_ID = b"\0" * 8
 """A client order id that begins so is none."""
@@ -389,7 +389,7 @@ class NaiveLedger:
             done = leaves == 0 and not order.flags & CommandFlag.BY_QUOTE
             exec_type = ExecType.TRADE
             order.status = OrdStatus.FILLED if done else OrdStatus.PARTIALLY_FILLED
-        elif event.kind == EventKind.DECREMENTED:
+        elif event.kind == EventKind.PREVENTED:
             self._unlock_lots(order, event.qty_lots)
             order.leaves = leaves
             exec_type, order.status = ExecType.TRADE_PREVENTION, working(order)
@@ -405,7 +405,7 @@ class NaiveLedger:
         if order.status not in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED):
             self._lock(order, -order.reserved)
             del self.orders[order_id]
-        executed = event.kind in (EventKind.TRADE, EventKind.DECREMENTED)
+        executed = event.kind in (EventKind.TRADE, EventKind.PREVENTED)
         answers = not maker and (
             command.kind == CommandKind.CANCEL_ALL
             or order_id == command.order_id
@@ -558,12 +558,17 @@ class NaiveLedger:
         return "" if len(got) == len(expected) else f"{len(got)} reports, the oracle tells {len(expected)}"
 
 
+NOT_YET = ("stop_price_ticks", "display_lots", "list_id", "trailing_bips")
+NOT_YET += ("peg_type", "peg_offset", "list_role", "cancel_restriction")
+
+
 def malformed(command: Command) -> bool:
     return (
         command.side not in set(Side)
-        or command.ord_type not in set(OrdType)
+        or command.ord_type not in (OrdType.LIMIT, OrdType.MARKET, OrdType.LIMIT_MAKER)
         or command.time_in_force not in set(TimeInForce)
-        or command.stp_mode not in set(StpMode)
+        or command.stp_mode not in set(StpMode) - {StpMode.TRANSFER}
+        or any(getattr(command, name) for name in NOT_YET)
         or command.flags & ~KNOWN_FLAGS != 0
         or (bool(command.flags & CommandFlag.BY_QUOTE) and command.ord_type != OrdType.MARKET)
         or min(command.price_ticks, command.qty_lots, command.quote_units) < 0

@@ -23,9 +23,9 @@ EXEC_TYPE = {
     EventKind.CANCELED: ExecType.CANCELED,
     EventKind.EXPIRED: ExecType.EXPIRED,
     EventKind.AMENDED: ExecType.REPLACED,
-    EventKind.DECREMENTED: ExecType.TRADE_PREVENTION,
+    EventKind.PREVENTED: ExecType.TRADE_PREVENTION,
 }
-_EXEC_TYPE = np.array([EXEC_TYPE[kind] for kind in EventKind], np.uint8)
+_EXEC_TYPE = np.array([EXEC_TYPE[kind] for kind in list(EventKind)[: len(EXEC_TYPE)]], np.uint8)
 
 _STATUS = np.full(len(ExecType), OrdStatus.NEW, np.uint8)
 _STATUS[ExecType.REJECTED] = OrdStatus.REJECTED
@@ -56,7 +56,7 @@ class Depth:
         for kind, side, _, order_id, price, leaves, maker, maker_leaves in zip(*columns, strict=True):
             if kind == EventKind.ACCEPTED:
                 self._set(order_id, side, price, leaves)
-            elif kind in (EventKind.TRADE, EventKind.DECREMENTED):
+            elif kind in (EventKind.TRADE, EventKind.PREVENTED):
                 self._set(order_id, side, None, leaves)
                 self._set(maker, 1 - side, price, maker_leaves)
                 if kind == EventKind.TRADE:
@@ -150,7 +150,7 @@ def reports_of(commands: Records, events: Records) -> Records:
     takers["token"] = np.where(of_cause & (cause["account"] == events["account"]), cause["token"], 0)
     refused = (events["kind"] == EventKind.REJECTED) & (events["command_kind"] != CommandKind.NEW)
     takers["exec_type"][refused] = ExecType.CANCEL_REJECTED
-    traded = np.isin(events["kind"], (EventKind.TRADE, EventKind.DECREMENTED))
+    traded = np.isin(events["kind"], (EventKind.TRADE, EventKind.PREVENTED))
     takers["last_qty_lots"][traded] = events["qty_lots"][traded]
     takers["last_price_ticks"][traded] = events["price_ticks"][traded]
     makers = takers[traded]
