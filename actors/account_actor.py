@@ -463,6 +463,7 @@ class AccountService:
         return {
             "seq": ledger.seq(account),
             "paused": ledger.is_paused(account),
+            "updated_ns": self.history.newest_ns(account),
             "balances": [(int(k), int(balances[k, 0]), int(balances[k, 1])) for k in held],
             "positions": [(int(k), *(int(v) for v in positions[k])) for k in traded],
         }
@@ -500,6 +501,18 @@ class AccountService:
         if len(opened):
             told = told[told["order_id"] != opened["order_id"]]
         return told.tobytes() + opened.tobytes()
+
+    async def ask_recent_orders(self, _: Link, account: int, since_ns: int) -> bytes:
+        """REPORT[n]: how the orders stand that were told of since then, by order id; the read models lag."""
+        return self.history.recent_orders(account, since_ns).tobytes()
+
+    async def ask_recent_trades(self, _: Link, account: int, since_ns: int) -> bytes:
+        """REPORT[n]: executions since then, oldest first."""
+        return self.history.recent_trades(account, since_ns).tobytes()
+
+    async def ask_reports_of(self, _: Link, account: int, order_id: int) -> bytes:
+        """REPORT[n]: what was told of one order, oldest first, as far as it is kept."""
+        return self.history.reports_of(account, order_id).tobytes()
 
     async def ask_subscribe(self, link: Link, account: int, from_seq: int) -> dict[str, Any]:
         """Reports of an account from now on; those after `from_seq` (-1: none) come with the answer, in order."""

@@ -36,6 +36,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 1
     book_actors: int = 1
     account_actors: int = 1
+    binance_limits: float = 1.0
+    """The venue's request and order limits times this; 0: counted and told, but nobody is refused."""
+    binance_strict: bool = True
+    """Parameters that a route does not know are refused (-1104), as at the venue."""
     metrics_port: int = 0
     """0: a free port, told by `raypit status`."""
 

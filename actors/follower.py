@@ -35,7 +35,9 @@ class BookFollower:
         on_live: Callable[[Welcome], None] | None = None,
         on_down: Callable[[], None] | None = None,
         resolve: Callable[[str], Awaitable[str]] = directory.endpoint,
+        room: asyncio.Event | None = None,
     ) -> None:
+        """`room`: while it is cleared the journal is not read on."""
         self.partition = partition
         self.seq = 0
         self.link: Link | None = None
@@ -47,6 +49,7 @@ class BookFollower:
         self._on_live = on_live
         self._on_down = on_down
         self._resolve = resolve
+        self._room = room
         self._welcomed: asyncio.Future[Welcome] | None = None
 
     async def read(self, until_seq: int | None = None) -> None:
@@ -55,6 +58,8 @@ class BookFollower:
             while True:
                 while self._ahead and (until_seq is None or self._ahead[0].seq <= until_seq):
                     self._take(self._ahead.popleft().payload)
+                    if self._room is not None and not self._room.is_set():
+                        await self._room.wait()
                 if self._ahead or (until_seq is not None and self.seq >= until_seq):
                     return
                 self._ahead.extend(await self._journal.chunk(self.seq))

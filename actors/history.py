@@ -65,6 +65,30 @@ class ReportHistory:
         newest = {int(row["order_id"]): k for k, row in enumerate(found)}
         return _orders_of(found[[newest[order_id] for order_id in sorted(newest)]])
 
+    def recent_orders(self, account: int, since_ns: int) -> Records:
+        """REPORT[n]: how each order stands that was told of since then, by order id."""
+        found = self._ring[self._places((self._accounts == account) & (self._orders != 0))]
+        found = found[found["ts_ns"] >= since_ns]
+        newest = {int(row["order_id"]): k for k, row in enumerate(found)}
+        return _orders_of(found[[newest[order_id] for order_id in sorted(newest)]])
+
+    def recent_trades(self, account: int, since_ns: int) -> Records:
+        """REPORT[n]: the account's executions since then, oldest first."""
+        found = self._ring[self._places(self._accounts == account)]
+        trades: Records = found[(found["exec_type"] == ExecType.TRADE) & (found["ts_ns"] >= since_ns)]
+        return trades
+
+    def reports_of(self, account: int, order_id: int) -> Records:
+        """REPORT[n]: what was told of one order, oldest first, as far as it is kept."""
+        found = self._ring[self._places(self._orders == order_id)] if order_id else self._ring[:0]
+        own: Records = found[found["account"] == account]
+        return own
+
+    def newest_ns(self, account: int) -> int:
+        """When the account was told of anything; 0: that is not known any more."""
+        own = self._places(self._accounts == account)[-1:]
+        return int(self._ring["ts_ns"][own[0]]) if len(own) else 0
+
     def updated_ns(self, account: int, orders: Records) -> None:
         """Into REPORT[n] of open orders: when each was last told of, where that is still known."""
         own = self._places((self._accounts == account) & (self._orders != 0))

@@ -5,58 +5,68 @@ away, trading goes on, and what was missed is simply replaced by what is newer.
 """
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any, Final, cast
 
 import msgspec
 import redis.asyncio as aioredis
 import structlog
 
+from actors.cached_depth import DEPTH_CACHED, CachedDepth, encode_depth, encode_top
 from actors.config import Settings
 from actors.metrics import ProjectorMetrics
 from market.book import Book
-from market.candles import DayWindow
+from market.candles import Candle
 from market.enums import Side
 from market.instrument import Grid, Instrument, from_steps, from_units
+from market.intervals import DAY_NS, MINUTE_NS
+from market.records import Records
+from market.windows import RecentTrades
 
 log = structlog.get_logger()
 
 DEPTH_PUBLISHED: Final = 20
 """Levels per side on the bus."""
-DEPTH_CACHED: Final = 1000
-"""Levels per side in the cache, for `GET depth`."""
 TICKS_KEPT_MS: Final = 24 * 3600 * 1000
 
+_CACHED_AS: Final = {"depth": "levels", "ticker": "ticker"}
 _SIDES: Final = [one.name for one in Side]
+_NOTHING: Final = Candle(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 _encode = msgspec.json.Encoder().encode
 
 
 class MarketBus:
-    def __init__(self, settings: Settings, instruments: list[Instrument], metrics: ProjectorMetrics) -> None:
+    def __init__(self, settings: Settings, instruments: Sequence[Instrument], metrics: ProjectorMetrics) -> None:
         self._prefix = settings.prefix
         self._instruments = instruments
         self._grids = [(Grid(one.tick), Grid(one.lot)) for one in instruments]
         self._metrics = metrics
         self._redis = aioredis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
         self._trades: dict[int, list[dict[str, Any]]] = {}
-        self._ticks: list[tuple[int, dict[str, Any], int]] = []
         self._messages: list[tuple[str, str, bytes, bytes]] = []
         self._prices: dict[str, str] = {}
+        self._tops: dict[str, bytes] = {}
         self.healthy = False
 
     async def start(self) -> None:
         with contextlib.suppress(Exception):
             self.healthy = bool(await self._redis.ping())
 
-    def add_trade(self, symbol: int, trade_id: int, price: int, qty: int, side: int, ts_ns: int) -> None:
+    def add_trades(self, symbol: int, tape: Records) -> None:
+        """TAPE[n] of one symbol in order."""
         ticks, lots = self._grids[symbol]
-        row = {
-            "trade_id": trade_id,
-            "price": ticks[price],
-            "quantity": lots[qty],
-            "taker_side": _SIDES[side],
-            "ts_ns": ts_ns,
-        }
-        self._trades.setdefault(symbol, []).append(row)
+        columns = ("trade_id", "price_ticks", "qty_lots", "taker_side", "ts_ns")
+        self._trades.setdefault(symbol, []).extend(
+            {
+                "trade_id": trade_id,
+                "price": ticks[price],
+                "quantity": lots[qty],
+                "taker_side": _SIDES[side],
+                "ts_ns": ts_ns,
+            }
+            for trade_id, price, qty, side, ts_ns in zip(*(tape[name].tolist() for name in columns), strict=True)
+        )
+        self._metrics.ticks.inc(len(tape))
 
     async def flush_trades(self) -> None:
         """One message per symbol, however many trades; nothing is conflated. Kept for a day as it was published."""
@@ -76,18 +86,22 @@ class MarketBus:
     def add_depth(self, symbol: int, book: Book, ts_ns: int) -> None:
         one = self._instruments[symbol]
         ticks, lots = self._grids[symbol]
+        found = [book.depth(side, DEPTH_CACHED) for side in (Side.BUY, Side.SELL)]
         sides = []
-        for side in (Side.BUY, Side.SELL):
-            levels = book.depth(side, DEPTH_CACHED)
-            prices = map(ticks.__getitem__, levels["price_ticks"].tolist())
-            sides.append(list(zip(prices, map(lots.__getitem__, levels["qty_lots"].tolist()), strict=True)))
+        for levels in found:
+            top = levels[:DEPTH_PUBLISHED]
+            prices = map(ticks.__getitem__, top["price_ticks"].tolist())
+            sides.append(list(zip(prices, map(lots.__getitem__, top["qty_lots"].tolist()), strict=True)))
         head = {"channel": "depth", "symbol": one.symbol, "last_update_id": book.exec_id, "ts_ns": ts_ns}
-        published = _encode(head | {"bids": sides[0][:DEPTH_PUBLISHED], "asks": sides[1][:DEPTH_PUBLISHED]})
-        cached = _encode(head | {"bids": sides[0], "asks": sides[1]})
-        self._messages.append(("depth", one.symbol, published, cached))
+        published = _encode(head | {"bids": sides[0], "asks": sides[1]})
+        cached = CachedDepth(book.exec_id, ts_ns, *found)
+        self._messages.append(("depth", one.symbol, published, encode_depth(cached)))
+        self._tops[one.symbol] = encode_top(cached, book.last_price_ticks)
 
-    def add_ticker(self, symbol: int, book: Book, window: DayWindow, ts_ns: int) -> None:
+    def add_ticker(self, symbol: int, book: Book, recent: RecentTrades, ts_ns: int) -> None:
         one = self._instruments[symbol]
+        since_ns = ts_ns - DAY_NS
+        window = recent.window(since_ns - since_ns % MINUTE_NS, ts_ns + MINUTE_NS) or _NOTHING
         last = book.last_price_ticks or window.close
         change = (last - window.open) / window.open * 100 if window.open else 0.0
         ticker = {
@@ -114,12 +128,15 @@ class MarketBus:
             return
         taken, self._messages = self._messages, []
         prices, self._prices = self._prices, {}
+        tops, self._tops = self._tops, {}
         pipe = self._redis.pipeline(transaction=False)
         for channel, name, published, cached in taken:
             pipe.publish(f"{self._prefix}:bus:{channel}:{name}", published)
-            pipe.set(f"{self._prefix}:{channel}:{name}", cached)
+            pipe.set(f"{self._prefix}:{_CACHED_AS[channel]}:{name}", cached)
         if prices:
             pipe.hset(f"{self._prefix}:prices", mapping=cast(Any, prices))
+        if tops:
+            pipe.hset(f"{self._prefix}:tops", mapping=cast(Any, tops))
         await self._execute(pipe)
 
     async def _execute(self, pipe: Any) -> None:

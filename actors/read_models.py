@@ -7,16 +7,17 @@ hold tens of thousands of events, and Python that touches each of them costs mor
 from typing import Final
 
 import asyncpg
-import msgspec
 import numpy as np
 
 from actors.order_rows import Column, changes_of, executions_of
 from actors.staging import Staging
 from actors.wire import Batch
-from market.candles import Candle
+from market.candles import CANDLE, STORED_WIDTHS_NS, folded, seconds_of
 from market.enums import EventKind
 from market.instrument import Instrument
+from market.intervals import SECOND_NS
 from market.records import COMMAND, EVENT, Records, joined
+from market.tape import TAPE
 
 _STATE: Final = {
     "qty_lots": "bigint", "leaves_lots": "bigint", "cum_qty_lots": "bigint", "cum_quote_units": "bigint",
@@ -35,9 +36,10 @@ _TRADES: Final = Staging(
     "new_trades",
     {
         "symbol": "bigint", "trade_id": "bigint", "price_ticks": "bigint", "qty_lots": "bigint",
-        "quote_units": "bigint", "taker_side": "smallint", "ts_ns": "bigint",
+        "quote_units": "bigint", "taker_side": "smallint", "ts_ns": "bigint", "agg_id": "bigint",
     },
 )  # fmt: skip
+_CANDLES: Final = Staging("new_candles", {"width_s": "bigint", **dict.fromkeys(CANDLE.names or (), "bigint")})
 _EXECUTIONS: Final = Staging(
     "new_executions",
     {
@@ -63,7 +65,7 @@ _UPDATE_ORDERS: Final = (
     "updated_ns = c.updated_ns FROM order_changes AS c WHERE o.order_id = c.order_id"
 )
 _INSERT_TRADES: Final = (
-    "INSERT INTO trades SELECT name, trade_id, price_ticks, qty_lots, quote_units, taker_side, ts_ns "
+    "INSERT INTO trades SELECT name, trade_id, price_ticks, qty_lots, quote_units, taker_side, ts_ns, agg_id "
     "FROM new_trades JOIN unnest($1::text[]) WITH ORDINALITY AS names (name, number) ON number = symbol + 1 "
     "ON CONFLICT DO NOTHING"
 )
@@ -73,12 +75,16 @@ _INSERT_EXECUTIONS: Final = (
     "JOIN unnest($1::text[]) WITH ORDINALITY AS names (name, number) ON number = symbol + 1 "
     "ON CONFLICT DO NOTHING"
 )
-_UPSERT_CANDLES: Final = (
-    "INSERT INTO candles VALUES ($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12) "
-    "ON CONFLICT (symbol, open_ns) DO UPDATE SET high_ticks = excluded.high_ticks, "
-    "low_ticks = excluded.low_ticks, close_ticks = excluded.close_ticks, "
-    "volume_lots = excluded.volume_lots, quote_units = excluded.quote_units, "
-    "trades = excluded.trades, taker_buy_lots = excluded.taker_buy_lots, "
+# Exactly once: what a flush adds to a candle can be added to what is there.
+_ADD_TO_CANDLES: Final = (
+    "INSERT INTO candles AS old SELECT name, width_s, open_ns, open, high, low, close, volume, quote, trades, taker_buy, "
+    "taker_buy_quote, first_trade_id, last_trade_id FROM new_candles "
+    "JOIN unnest($1::text[]) WITH ORDINALITY AS names (name, number) ON number = symbol + 1 "
+    "ON CONFLICT (symbol, width_s, open_ns) DO UPDATE SET high_ticks = greatest(old.high_ticks, excluded.high_ticks), "
+    "low_ticks = least(old.low_ticks, excluded.low_ticks), close_ticks = excluded.close_ticks, "
+    "volume_lots = old.volume_lots + excluded.volume_lots, quote_units = old.quote_units + excluded.quote_units, "
+    "trades = old.trades + excluded.trades, taker_buy_lots = old.taker_buy_lots + excluded.taker_buy_lots, "
+    "taker_buy_quote_units = old.taker_buy_quote_units + excluded.taker_buy_quote_units, "
     "last_trade_id = excluded.last_trade_id"
 )
 _UPSERT_POSITIONS: Final = (
@@ -89,7 +95,7 @@ _UPSERT_POSITIONS: Final = (
 
 async def prepare(connection: asyncpg.Connection) -> None:
     """Once on every connection that `ReadModels.write` is given."""
-    for staging in (_NEW_ORDERS, _CHANGES, _TRADES, _EXECUTIONS):
+    for staging in (_NEW_ORDERS, _CHANGES, _TRADES, _EXECUTIONS, _CANDLES):
         await connection.execute(staging.create)
 
 
@@ -98,24 +104,24 @@ class ReadModels:
 
     def __init__(self, instruments: list[Instrument], quiet: set[int]) -> None:
         self.quiet = quiet
-        self.candles: dict[tuple[str, int], Candle] = {}
         self.positions: dict[str, int] = {}
         self._names = [one.symbol for one in instruments]
         self._base_per_lot = np.array([one.base_units_per_lot for one in instruments], np.int64)
         self._batches: list[Batch] = []
+        self._tapes: list[Records] = []
         self._events = 0
 
     def __len__(self) -> int:
-        return self._events + len(self.candles)
+        return self._events
 
     def add(self, batch: Batch) -> None:
         self._batches.append(batch)
         self._events += len(batch.events)
 
-    def sealed(self) -> "ReadModels":
-        """Itself, with candles that no later trade changes: they must be as old as the stream positions are."""
-        self.candles = {key: msgspec.structs.replace(candle) for key, candle in self.candles.items()}
-        return self
+    def add_tape(self, tape: Records) -> None:
+        """TAPE[n] of batches that were added, each part by symbol and then in order."""
+        if len(tape):
+            self._tapes.append(tape)
 
     def accounts(self) -> set[int]:
         """Every account with an event in it, quiet or not."""
@@ -130,12 +136,10 @@ class ReadModels:
         async with connection.transaction():
             rows = await self._write_orders(connection, events, commands, ts_ns)
             rows += await self._write_trades(connection, events, ts_ns)
-            candles = [(symbol, *msgspec.structs.astuple(one)) for (symbol, _), one in self.candles.items()]
-            if candles:
-                await connection.executemany(_UPSERT_CANDLES, candles)
+            rows += await self._write_tape(connection)
             positions = [(projection, stream, seq) for stream, seq in self.positions.items()]
             await connection.executemany(_UPSERT_POSITIONS, positions)
-        return rows + len(candles)
+        return rows
 
     def _gathered(self) -> tuple[Records, Records, Column]:
         """All events, with `command_index` into all commands, and each event's time."""
@@ -173,10 +177,22 @@ class ReadModels:
         trades, ts_ns = events[is_trade], ts_ns[is_trade]
         if not len(trades):
             return 0
-        columns = {name: trades[name] for name in ("symbol", "trade_id", "price_ticks", "qty_lots", "quote_units")}
-        await _TRADES.fill(connection, columns | {"taker_side": trades["side"], "ts_ns": ts_ns})
-        await connection.execute(_INSERT_TRADES, self._names)
         made = executions_of(trades, ts_ns, self.quiet, self._base_per_lot)
         await _EXECUTIONS.fill(connection, made._asdict())
         await connection.execute(_INSERT_EXECUTIONS, self._names)
-        return len(trades) + len(made.account)
+        return len(made.account)
+
+    async def _write_tape(self, connection: asyncpg.Connection) -> int:
+        if not self._tapes:
+            return 0
+        tape = np.concatenate(self._tapes)
+        tape = tape[np.argsort(tape["symbol"], kind="stable")]
+        await _TRADES.fill(connection, {name: tape[name] for name in TAPE.names or ()})
+        await connection.execute(_INSERT_TRADES, self._names)
+        seconds = seconds_of(tape)
+        made = [folded(seconds, width_ns) for width_ns in STORED_WIDTHS_NS]
+        candles = np.concatenate(made)
+        widths = np.repeat([width_ns // SECOND_NS for width_ns in STORED_WIDTHS_NS], [len(one) for one in made])
+        await _CANDLES.fill(connection, {name: candles[name] for name in CANDLE.names or ()} | {"width_s": widths})
+        await connection.execute(_ADD_TO_CANDLES, self._names)
+        return len(tape) + len(candles)

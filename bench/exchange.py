@@ -46,6 +46,8 @@ class User(msgspec.Struct):
     access_token: str
     refresh_token: str
     signed_in_at: float
+    api_key: str = ""
+    secret: str = ""
 
 
 class Exchange:
@@ -105,13 +107,17 @@ class Exchange:
             amount = (BASE_WORTH / one.price).quantize(one.lot, ROUND_UP)
             top_up = {"asset": asset, "amount": format(amount, "f")}
             self.ask("POST", "/api/portfolio/top-up", top_up, user.access_token)
+        made = self.ask("POST", "/api/auth/keys", {"label": "bench"}, user.access_token)
+        user.api_key, user.secret = made["api_key"], made["secret"]
         return user
 
     def keep_signed_in(self, users: list[User]) -> None:
         for k, user in enumerate(users):
             if time.monotonic() - user.signed_in_at > TOKEN_GOOD_S:
                 answer = self.ask("POST", "/api/auth/refresh", {"refresh_token": user.refresh_token})
-                users[k] = _user(user.name, answer)
+                fresh = _user(user.name, answer)
+                fresh.api_key, fresh.secret = user.api_key, user.secret
+                users[k] = fresh
 
 
 def _user(name: str, signed_in: dict[str, Any]) -> User:
@@ -142,6 +148,8 @@ def started() -> Iterator[Exchange]:
         "0",
         "--feed",
         "none",
+        "--binance-limits",
+        "0",
     ]
     log = (folder / "up.log").open("wb")
     process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)

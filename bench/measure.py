@@ -109,7 +109,8 @@ class Runner:
         if work == "cross":
             return Plan(number, [users[0].access_token, users[1].access_token], terms[number % len(terms)])
         turn, k = divmod(number, len(users))
-        return Plan(number, [users[k].access_token], terms[(k + turn) % len(terms)])
+        user = users[k]
+        return Plan(number, [user.access_token], terms[(k + turn) % len(terms)], user.api_key, user.secret)
 
 
 def _rate(figures: Figures) -> float:

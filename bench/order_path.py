@@ -23,6 +23,7 @@ ROUNDS: Final = 2
 FASTEST_LONE_MS: Final = 2.0
 LEAST_SHARE: Final = 0.40
 LEAST_ORDERS: Final = 80_000.0
+LEAST_REST_SHARE: Final = 1 / 1.3
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -42,6 +43,8 @@ class Report(msgspec.Struct, frozen=True):
 def questions() -> list[Question]:
     codecs = list(workload.CODECS)
     http = [Question("HTTP", "", n, 1, noop, "buy") for noop in ("live", "me") for n in (1, 16, 64)]
+    # Over the venue's API, with the native order in the place of the no-op: what speaking Binance costs.
+    http += [Question("REST", "", n, 1, "buy", "rest_buy") for n in (1, 16, 64)]
     single = [Question("WS", codec, n, 1, "echo", "place") for codec in codecs for n in (1, 16, 64)]
     many = [Question("WS", codec, n, 100, "echo", "place") for codec in codecs for n in (1, 4, 16)]
     ioc = [Question("WS", codec, 16, 100, "echo", "ioc") for codec in codecs]
@@ -52,8 +55,8 @@ def questions() -> list[Question]:
 def targets(findings: list[Finding]) -> list[Target]:
     """The project's targets for two cores, as far as they were measured; of several rows the best counts."""
 
-    def of(mark: str, figure: Callable[[Finding], float]) -> list[float]:
-        return [figure(one) for one in findings if mark in one.name and one.name.startswith("WS")]
+    def of(mark: str, figure: Callable[[Finding], float], transport: str = "WS") -> list[float]:
+        return [figure(one) for one in findings if mark in one.name and one.question.transport == transport]
 
     told = []
     if shares := of("place 64x1 ", lambda one: one.ratio):
@@ -65,6 +68,9 @@ def targets(findings: list[Finding]) -> list[Target]:
             told.append(Target(text, LEAST_ORDERS, max(rates), max(rates) >= LEAST_ORDERS))
     if lone := of("place 1x1 ", lambda one: one.order.p50_ms):
         told.append(Target("a lone order: p50 in ms", FASTEST_LONE_MS, min(lone), min(lone) < FASTEST_LONE_MS))
+    if shares := of("rest_buy", lambda one: one.ratio, "REST"):
+        text = "POST /api/v3/order: share of the rate of the native order over HTTP"
+        told.append(Target(text, LEAST_REST_SHARE, min(shares), min(shares) >= LEAST_REST_SHARE))
     return told
 
 

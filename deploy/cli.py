@@ -5,38 +5,17 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
 from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from deploy.cli_common import Data, data_folder, err, fail, out, running
+from deploy.cli_keys import keys_app
+
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
-out = Console()
-err = Console(stderr=True)
-
-Data = Annotated[str | None, typer.Option("--data", help="Data folder.", envvar="RAYPIT_DATA")]
-DEFAULT_DATA = "raypit-data"
-
-
-def _data(given: str | None) -> Path:
-    return Path(given or DEFAULT_DATA).expanduser().absolute()
-
-
-def _fail(text: str, status: int = 1) -> typer.Exit:
-    err.print(f"[bold red]raypit:[/] {text}", highlight=False)
-    return typer.Exit(status)
-
-
-def _running(given: str | None) -> Any:
-    from deploy import state_file
-
-    state = state_file.read(_data(given))
-    if state is None:
-        raise _fail(f"nothing runs in {_data(given)}. Start it with `raypit up`, or name another --data.")
-    return state
+app.add_typer(keys_app, name="keys")
 
 
 @app.command()
@@ -50,6 +29,10 @@ def up(
     symbols: Annotated[int | None, typer.Option(help="Number of symbols.")] = None,
     book_actors: Annotated[int | None, typer.Option(help="Book partitions; for life.")] = None,
     account_actors: Annotated[int | None, typer.Option(help="Account partitions; for life.")] = None,
+    binance_limits: Annotated[float | None, typer.Option(help="Limits of the Binance API times this; 0: none.")] = None,
+    binance_strict: Annotated[
+        bool | None, typer.Option(help="Refuse parameters a Binance route does not know.")
+    ] = None,
     pg: Annotated[str | None, typer.Option(help="Use this PostgreSQL (DSN).")] = None,
     redis: Annotated[str | None, typer.Option(help="Use this Redis or Valkey (URL).")] = None,
     ray: Annotated[str | None, typer.Option(help="Use this Ray cluster (address).")] = None,
@@ -65,21 +48,21 @@ def up(
     try:
         options = load(flags)
     except SettingsError as error:
-        raise _fail(str(error), 2) from None
+        raise fail(str(error), 2) from None
     from deploy.supervisor import Supervisor
 
     with out.status("starting") as shown:
         try:
             supervisor = Supervisor(options, lambda what: shown.update(f"starting {what}"))
         except DeployError as error:
-            raise _fail(str(error)) from None
+            raise fail(str(error)) from None
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: _interrupt())
         try:
             supervisor.up()
         except (DeployError, OSError) as error:
             supervisor.down()
-            raise _fail(str(error)) from None
+            raise fail(str(error)) from None
         except KeyboardInterrupt:
             supervisor.down()
             raise typer.Exit(130) from None
@@ -116,7 +99,7 @@ def _show_addresses(supervisor: Any) -> None:
 @app.command()
 def status(data: Data = None, json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """What runs, and how it is. Exit status 1 when a part does not answer."""
-    state = _running(data)
+    state = running(data)
     from deploy.supervisor import ask
 
     found: dict[str, dict[str, Any]] = ask(state, "status")
@@ -137,13 +120,13 @@ def status(data: Data = None, json: Annotated[bool, typer.Option("--json")] = Fa
 @app.command()
 def down(data: Data = None) -> None:
     """End a running exchange in good order."""
-    state = _running(data)
+    state = running(data)
     os.kill(state.pid, signal.SIGTERM)
     with out.status(f"ending pid {state.pid}"):
         deadline = time.monotonic() + 90
         while _alive(state.pid):
             if time.monotonic() > deadline:
-                raise _fail(f"pid {state.pid} still runs after 90 s; see {_data(data)}/logs.")
+                raise fail(f"pid {state.pid} still runs after 90 s; see {data_folder(data)}/logs.")
             time.sleep(0.1)
     out.print("ended")
 
@@ -166,14 +149,14 @@ def demo(
     """Register a user, trade, and show what happened."""
     from deploy import demo as demonstration
 
-    target = url or _running(data).url
+    target = url or running(data).url
     try:
         if loop:
             demonstration.loop(target, record, out)
         else:
             demonstration.tour(target, out)
     except demonstration.DemoError as error:
-        raise _fail(str(error)) from None
+        raise fail(str(error)) from None
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 
@@ -185,9 +168,9 @@ def check(data: Data = None, json: Annotated[bool, typer.Option("--json")] = Fal
     from deploy.errors import DeployError
 
     try:
-        report = checking.check(_data(data), err if json else out)
+        report = checking.check(data_folder(data), err if json else out)
     except (checking.CheckError, DeployError) as error:
-        raise _fail(str(error)) from None
+        raise fail(str(error)) from None
     if json:
         sys.stdout.buffer.write(orjson.dumps(report) + b"\n")
     else:
@@ -201,7 +184,7 @@ def doctor(data: Data = None) -> None:
     """What is missing on this machine, and what to do about it."""
     from deploy.doctor import examine
 
-    findings = examine(_data(data))
+    findings = examine(data_folder(data))
     table = Table()
     for column in ("", "part", "found", "what to do"):
         table.add_column(column)
@@ -224,9 +207,9 @@ def admin(
     from deploy.administration import make_admin
 
     try:
-        asyncio.run(make_admin(_running(data).pg_dsn, username, password))
+        asyncio.run(make_admin(running(data).pg_dsn, username, password))
     except ValueError as error:
-        raise _fail(str(error)) from None
+        raise fail(str(error)) from None
     out.print(f"{username} is an admin")
 
 

@@ -6,6 +6,7 @@ Knows nothing of what the services keep inside.
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import re
 import secrets
@@ -154,6 +155,10 @@ class DataDir:
         if not text:
             raise DataDirError(f"The secret {path} is empty. Restore it from a backup, or delete it to get a new one.")
         return text
+
+    def token_secret(self) -> bytes:
+        """What the exchange signs access tokens with, and seals the secrets of API keys under."""
+        return hashlib.sha256(self.secret("token").encode()).digest()
 
     def forget_secret(self, name: str) -> None:
         self._secret_path(name).unlink(missing_ok=True)

@@ -21,6 +21,9 @@ ENVIRONMENT: Final = {
     "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
     "RAY_SERVE_ENABLE_HA_PROXY": "1",
     "RAY_SERVE_HAPROXY_NBTHREAD": "1",
+    # Limits, bans and the addresses of API keys need the client's address. Serve has no option for it, but puts this text
+    # into HAProxy's `defaults` section as it is; what HAProxy appends is the last X-Forwarded-For, and only that is read.
+    "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure\n    option forwardfor",
     # A changed replica set must not cut the sockets of the others.
     "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": "86400",
     "RAY_SERVE_PORT_QUARANTINE_S": "0",

@@ -30,6 +30,10 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     symbols: Annotated[int, Meta(ge=1, le=MAX_SYMBOLS)] = 8
     book_actors: Annotated[int, Meta(ge=1, le=MAX_ACTORS)] = 1
     account_actors: Annotated[int, Meta(ge=1, le=MAX_ACTORS)] = 1
+    binance_limits: Annotated[float, Meta(ge=0, le=1_000_000)] = 1.0
+    """Request and order limits of the Binance API times this; 0: nobody is refused."""
+    binance_strict: bool = True
+    """Refuse parameters that a route of the Binance API does not know."""
     pg: str | None = None
     """DSN of a PostgreSQL to use instead of the embedded one."""
     redis: str | None = None

@@ -93,6 +93,8 @@ class Supervisor:
             seed=self.options.seed,
             book_actors=self.options.book_actors,
             account_actors=self.options.account_actors,
+            binance_limits=self.options.binance_limits,
+            binance_strict=self.options.binance_strict,
         )
         self._start_ray(kernels)
         self._open_control()
@@ -190,8 +192,7 @@ class Supervisor:
             proxy_location="HeadOnly",
             logging_config={"enable_access_log": False, "log_level": "ERROR"},
         )
-        secret = bytes.fromhex(hashlib.sha256(self.data.secret("token").encode()).hexdigest())
-        ray_serve.run(deployment(self.settings, secret), name=APP_NAME, route_prefix="/")
+        ray_serve.run(deployment(self.settings, self.data.token_secret()), name=APP_NAME, route_prefix="/")
         shown = "127.0.0.1" if self.options.host in ("0.0.0.0", "::") else self.options.host  # noqa: S104
         self.url = f"http://{shown}:{port}"
 

@@ -15,8 +15,14 @@ from actors.config import Settings
 from actors.logs import configure
 from actors.memory import give_back
 from serve.api import market, portfolio, system, trading
+from serve.auth.api_keys import ApiKeys
 from serve.auth.endpoints import auth_endpoints
 from serve.auth.identity import Identity
+from serve.auth.key_endpoints import key_endpoints
+from serve.auth.key_material import Vault
+from serve.binance.stream_hub import StreamHub
+from serve.binance.streams import stream_routes
+from serve.binance.table import BinanceApi
 from serve.gateway import Gateway
 from serve.health import Readiness
 from serve.http import ClientAddresses, build_app
@@ -35,6 +41,8 @@ EXPIRY_BEATS: Final = 1800
 """Polls between two clean-ups: an hour."""
 RETIRE_S: Final = 3.0
 """For peers to take the close frame; who does not is cut."""
+USES_BEATS: Final = 5
+"""Polls between two notes of when keys were last used: 10 s."""
 MAX_ONGOING: Final = 8192
 """Requests and sockets of one replica: a socket holds a place for life."""
 
@@ -73,9 +81,13 @@ class GatewayReplica:
 def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Task[Any]], SocketCount]:
     """The application over a started gateway, the tasks that keep it alive, and its open sockets."""
     identity = Identity(gateway.pool, secret)
+    keys = ApiKeys(gateway.pool, Vault(secret), gateway.open_account)
+    binance = BinanceApi(gateway, keys)
     sockets = SocketCount()
     identity.on_sessions_revoked(sockets.end_revoked)
     bus = PriceBus(gateway)
+    hub = StreamHub(gateway.settings)
+    addresses = ClientAddresses(frozenset({"127.0.0.1", "::1"}), forwarded=True)
     readiness = Readiness({"accounts": gateway.check_accounts, "database": gateway.check_database})
     metrics = GatewayMetrics(gateway.settings, sockets, bus)
 
@@ -92,11 +104,14 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
         WebSocketRoute("/ws/prices", prices),
         WebSocketRoute("/ws/orders", orders),
         WebSocketRoute("/ws/portfolio", own_portfolio),
+        *stream_routes(hub, identity, sockets, addresses),
         Route("/metrics", metrics.expose),
+        *binance.pages,
     ]
     app = build_app(
         [
             *auth_endpoints(identity, gateway.open_account),
+            *key_endpoints(keys, gateway.open_account),
             *market.endpoints(gateway),
             *trading.endpoints(gateway),
             *portfolio.endpoints(gateway),
@@ -104,20 +119,24 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
         ],
         authenticator=identity,
         extra_routes=routes,
+        extra_operations=binance.operations,
         readiness=readiness,
-        addresses=ClientAddresses(frozenset({"127.0.0.1", "::1"}), forwarded=False),
+        addresses=addresses,
         on_response=metrics.on_response,
     )
-    tasks = [asyncio.create_task(work) for work in (bus.run(), readiness.run(), _tend(identity))]
+    tasks = [asyncio.create_task(work) for work in (bus.run(), hub.run(), readiness.run(), _tend(identity, keys))]
     return app, tasks, sockets
 
 
-async def _tend(identity: Identity) -> None:
-    """Sessions revoked elsewhere end here too; expired rows go."""
+async def _tend(identity: Identity, keys: ApiKeys) -> None:
+    """Sessions and keys revoked elsewhere end here too; expired rows go."""
     beats = 0
     while True:
         try:
             await identity.poll_revocations()
+            await keys.refresh()
+            if beats % USES_BEATS == 0:
+                await keys.write_uses()
             if beats % EXPIRY_BEATS == 0:
                 await identity.delete_expired()
         except Exception:

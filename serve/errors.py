@@ -43,6 +43,8 @@ class Code(StrEnum):
     USERNAME_TAKEN = auto()
     EMAIL_TAKEN = auto()
     WEAK_PASSWORD = auto()
+    UNKNOWN_KEY = auto()
+    TOO_MANY_KEYS = auto()
 
     # Too much, too soon, or not now.
     TOO_MANY_ATTEMPTS = auto()
@@ -137,6 +139,8 @@ CATALOGUE: Final[dict[Code, ErrorSpec]] = {
     Code.USERNAME_TAKEN: ErrorSpec(409, "Username taken", "Somebody already uses this username.", "username"),
     Code.EMAIL_TAKEN: ErrorSpec(409, "E-mail taken", "Somebody already uses this e-mail address.", "email"),
     Code.WEAK_PASSWORD: ErrorSpec(422, "Weak password", "The password does not meet the policy.", "password"),
+    Code.UNKNOWN_KEY: ErrorSpec(404, "Unknown key", "There is no such API key of yours.", "api_key"),
+    Code.TOO_MANY_KEYS: ErrorSpec(409, "Too many keys", "You have as many API keys as permitted; revoke one first."),
     Code.TOO_MANY_ATTEMPTS: ErrorSpec(
         429, "Too many attempts", "Too many attempts. Wait as long as Retry-After says.", None, 60
     ),

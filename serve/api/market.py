@@ -5,9 +5,10 @@ from typing import Any, cast
 
 import msgspec
 
-from market.candles import MINUTE_NS
+from actors.cached_depth import decode_depth
 from market.enums import Side
 from market.instrument import from_steps, from_units
+from market.intervals import MINUTE_NS
 from serve.errors import ApiError, Code
 from serve.gateway import Gateway
 from serve.http import Context, Endpoint
@@ -29,7 +30,6 @@ from serve.schema import (
 )
 
 _ticker = msgspec.json.Decoder(Ticker)
-_depth = msgspec.json.Decoder(Depth)
 _DATA = (Code.UNKNOWN_SYMBOL, Code.MARKET_DATA_UNAVAILABLE)
 
 
@@ -67,13 +67,19 @@ class MarketApi:
 
     async def depth(self, ctx: Context) -> Depth:
         query: DepthQuery = ctx.query
-        self.gateway.desk.terms_of(query.symbol)
-        (found,) = await self._cached([f"depth:{query.symbol}"])
+        terms = self.gateway.desk.terms_of(query.symbol)
+        (found,) = await self._cached([f"levels:{query.symbol}"])
         if found is None:
             raise ApiError(Code.MARKET_DATA_UNAVAILABLE)
-        depth = _depth.decode(found)
-        depth.bids, depth.asks = depth.bids[: query.limit], depth.asks[: query.limit]
-        return depth
+        cached = decode_depth(found)
+        bids, asks = (
+            [
+                (from_steps(price, terms.tick), from_steps(lots, terms.lot))
+                for price, lots in zip(levels["price_ticks"].tolist(), levels["qty_lots"].tolist(), strict=True)
+            ]
+            for levels in (cached.bids[: query.limit], cached.asks[: query.limit])
+        )
+        return Depth(query.symbol, cached.update_id, cached.ts_ns, bids, asks)
 
     async def trades(self, ctx: Context) -> TradeList:
         query: TradesQuery = ctx.query
@@ -114,7 +120,7 @@ class MarketApi:
             "max(high_ticks) AS high, min(low_ticks) AS low, "
             "(array_agg(close_ticks ORDER BY open_ns DESC))[1] AS close, "
             "sum(volume_lots) AS volume, sum(quote_units) AS quote, sum(trades) AS trades, "
-            "sum(taker_buy_lots) AS taker_buy FROM candles WHERE symbol = $1 AND open_ns >= $3 AND open_ns <= $4 "
+            "sum(taker_buy_lots) AS taker_buy FROM candles WHERE symbol = $1 AND width_s = 60 AND open_ns >= $3 AND open_ns <= $4 "
             f"GROUP BY at ORDER BY at {'DESC' if newest_first else 'ASC'} LIMIT $5",
             query.symbol, width, start, end, query.limit,
         )  # fmt: skip

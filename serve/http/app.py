@@ -16,7 +16,7 @@ from serve.errors import ApiError, Code
 from serve.health import HealthResponder, Readiness
 from serve.http.address import ClientAddresses
 from serve.http.endpoint import Authenticator, Endpoint
-from serve.http.gate import MAX_REQUESTS_IN_FLIGHT, REQUEST_ID_KEY, Gate, ResponseHook, problem_reply
+from serve.http.gate import MAX_REQUESTS_IN_FLIGHT, REQUEST_ID_KEY, Gate, ResponseHook, Served, problem_reply
 from serve.http.operation import Operation, Reply
 
 _CODE_OF_STATUS = {
@@ -37,6 +37,7 @@ def build_app(
     *,
     authenticator: Authenticator | None = None,
     extra_routes: Sequence[BaseRoute] = (),
+    extra_operations: Sequence[Served] = (),
     readiness: Readiness | None = None,
     addresses: ClientAddresses | None = None,
     cors_origins: Sequence[str] = (),
@@ -45,7 +46,10 @@ def build_app(
     lifespan: Lifespan[Starlette] | None = None,
     version: str = "0.1.0",
 ) -> Starlette:
-    """The application. `extra_routes` (sockets, pages, mounts) come after the endpoints, before the docs."""
+    """The application. `extra_routes` (sockets, pages, mounts) come after the endpoints, before the docs.
+
+    `extra_operations` stand in the table of operations and are not documented here: another API's.
+    """
     operations = [Operation(endpoint, path, authenticator) for endpoint in endpoints for path in endpoint.paths]
     middleware = []
     if cors_origins:
@@ -64,7 +68,7 @@ def build_app(
     middleware.append(
         Middleware(
             Gate,
-            operations=operations,
+            operations=[*operations, *extra_operations],
             health=HealthResponder(readiness),
             addresses=addresses or ClientAddresses(),
             on_response=on_response,

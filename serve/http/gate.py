@@ -11,7 +11,7 @@ import secrets
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import msgspec
 import structlog
@@ -21,7 +21,7 @@ from serve.errors import PROBLEM_MEDIA_TYPE, ApiError, Code
 from serve.health import HealthResponder
 from serve.http.address import ClientAddresses
 from serve.http.decode import ClientGone
-from serve.http.operation import Operation, Reply
+from serve.http.operation import Reply
 from serve.http.table import RouteTable
 
 MAX_REQUESTS_IN_FLIGHT: Final = 2_048
@@ -67,12 +67,32 @@ _CHALLENGED: Final = frozenset({Code.UNAUTHENTICATED, Code.TOKEN_EXPIRED, Code.S
 log = structlog.get_logger("raypit.http")
 
 
+class Served(Protocol):
+    """One method at one path: an `Operation`, or another API's of its own form of answers and errors."""
+
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def path(self) -> str: ...
+
+    async def run(
+        self,
+        scope: Scope,
+        receive: Receive,
+        headers: Mapping[bytes, bytes],
+        request_id: str,
+        client_address: str | None,
+        params: dict[str, str],
+    ) -> Reply: ...
+
+
 class Gate:
     def __init__(
         self,
         app: ASGIApp,
         *,
-        operations: Sequence[Operation],
+        operations: Sequence[Served],
         health: HealthResponder,
         addresses: ClientAddresses,
         on_response: ResponseHook | None,
@@ -86,9 +106,9 @@ class Gate:
         self._in_flight = 0
         self._id_prefix = secrets.token_hex(6)
         self._id_number = itertools.count(1)
-        self._table: RouteTable[Operation] = RouteTable()
+        self._table: RouteTable[Served] = RouteTable()
         for operation in operations:
-            self._table.add(operation.endpoint.method, operation.path, operation)
+            self._table.add(operation.method, operation.path, operation)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -125,7 +145,7 @@ class Gate:
 
     async def _answer(
         self,
-        methods: dict[str, Operation],
+        methods: dict[str, Served],
         params: dict[str, str],
         scope: Scope,
         receive: Receive,
@@ -191,7 +211,7 @@ def _completed(headers: Any, request_id: str) -> list[Header]:
     return [*given, (b"x-request-id", request_id.encode("ascii")), *added]
 
 
-def _unknown_method(method: str, methods: Mapping[str, Operation], request_id: str) -> Reply:
+def _unknown_method(method: str, methods: Mapping[str, Served], request_id: str) -> Reply:
     known = {*methods, "OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
     allow = ", ".join(sorted(known))
     if method == "OPTIONS":

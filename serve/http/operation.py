@@ -25,12 +25,13 @@ class Reply(msgspec.Struct, frozen=True, gc=False):
 
 
 class Operation:
-    __slots__ = ("_authenticator", "_body", "_media_type", "endpoint", "path")
+    __slots__ = ("_authenticator", "_body", "_media_type", "endpoint", "method", "path")
 
     def __init__(self, endpoint: Endpoint, path: str, authenticator: Authenticator | None) -> None:
         if endpoint.roles is not None and authenticator is None:
             raise ValueError(f"{endpoint.name} has roles, but there is nobody to tell who asks")
         self.endpoint = endpoint
+        self.method = endpoint.method
         self.path = path
         self._authenticator = authenticator
         self._body = BodyDecoder(endpoint.request) if endpoint.request else None

@@ -17,6 +17,8 @@ WAITING_LIMIT: Final = 4096
 """Messages that may not be skipped."""
 WAITING_BYTES: Final = 128 << 20
 """Of the same: an answer to 1,000 orders has half a megabyte."""
+SOON: Final = 64
+"""Messages ahead of one that should not be skipped while its reader keeps up."""
 SEND_TIMEOUT_S: Final = 10.0
 """A peer that does not take a message for so long is cut off."""
 CLOSE_SLOW: Final = 1013
@@ -37,10 +39,12 @@ class Outbox:
         self._stuck = False
         self.closed = False
 
-    def send(self, message: bytes | str) -> None:
-        """Queue a message that must not be skipped."""
+    def send(self, message: bytes | str, key: Any = None) -> None:
+        """Queue a message that must not be skipped; with a key, what waits under that key is not sent any more."""
         if self._close is not None:
             return
+        if key is not None:
+            self._newest.pop(key, None)
         self._waiting_bytes += len(message)
         if len(self._queue) >= self._waiting_limit or self._waiting_bytes > WAITING_BYTES:
             self.close(CLOSE_SLOW, "reads too slowly; reconnect and resume", at_once=True)
@@ -54,6 +58,17 @@ class Outbox:
             return
         self._newest[key] = message
         self._wake.set()
+
+    def offer(self, key: Any, message: bytes | str) -> None:
+        """`send` while the reader keeps up, else `replace`."""
+        if key in self._newest or len(self._queue) >= SOON:
+            self.replace(key, message)
+        else:
+            self.send(message)
+
+    @property
+    def closing(self) -> bool:
+        return self._close is not None
 
     def close(self, code: int, reason: str, at_once: bool = False) -> None:
         """End the socket, once what was queued before is sent or at once; nothing is queued any more."""

@@ -123,7 +123,7 @@ async def test_prices_need_no_token(anyone: Client) -> None:
 
 async def test_other_addresses_have_no_socket(anyone: Client) -> None:
     with pytest.raises(aiohttp.WSServerHandshakeError):
-        async with anyone.socket("/ws/nothing"):
+        async with anyone.socket("/sockets"):
             pass
 
 

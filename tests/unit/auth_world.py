@@ -17,7 +17,8 @@ from serve.auth.principal import ADMINS, SIGNED_IN, TRADERS
 from serve.http import Context, Endpoint, build_app
 from tests.unit.asgi import Answer, call
 
-MIGRATION: Final = Path(__file__).parents[2] / "deploy" / "migrations" / "0002_identity.sql"
+_FOLDER: Final = Path(__file__).parents[2] / "deploy" / "migrations"
+MIGRATIONS: Final = (_FOLDER / "0002_identity.sql", _FOLDER / "0005_api_keys.sql")
 SECRET: Final = bytes(range(32))
 PASSWORD: Final = "correct horse battery"
 
@@ -111,7 +112,8 @@ async def world_at(dsn: str, limits: IdentityLimits | None = None) -> AsyncItera
     pool = await asyncpg.create_pool(dsn, min_size=1, max_size=6)
     try:
         await pool.execute("drop schema public cascade; create schema public")
-        await pool.execute(MIGRATION.read_text())
+        for migration in MIGRATIONS:
+            await pool.execute(migration.read_text())
         yield World(pool, limits)
     finally:
         await pool.close()

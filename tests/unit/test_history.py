@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from actors.history import KEPT, ReportHistory
-from actors.wire import Records
 from market.enums import ExecType, OrdStatus
-from market.records import REPORT, REPORT_MAKER
+from market.records import REPORT, REPORT_MAKER, Records
 
 ALICE, BOB = 2, 3
 NEW, PARTIAL, FILLED, CANCELED = OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED, OrdStatus.FILLED, OrdStatus.CANCELED

@@ -1,0 +1,123 @@
+"""When what is published: trades and tops of the book as they happen where somebody listens, depth ten times a second,
+statistics every second.
+
+Nothing is published before the books have caught up: a follower of a depth stream never sees the past.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from actors.config import Settings
+from actors.live_market import LiveMarket, TopChange
+from actors.market_bus import MarketBus
+from actors.metrics import ProjectorMetrics
+from actors.stream_bus import StreamBus
+from market.records import Records
+from market.windows import by_symbol
+
+log = structlog.get_logger()
+
+REALTIME_EVERY_S: Final = 0.005
+"""What happens within it goes in one message of the bus; only while somebody listens."""
+PUBLISH_EVERY_S: Final = 0.1
+"""Depth and tickers are conflated to this, and so is everything that nobody is listening to."""
+LOOK_EVERY_S: Final = 0.2
+"""A new listener is noticed within so long."""
+SECOND_LAG_S: Final = 0.1
+"""Seconds are told so long after they end: their last trades are still on the way."""
+
+
+class MarketPublisher:
+    def __init__(
+        self, settings: Settings, market: LiveMarket, metrics: ProjectorMetrics, absorb: Callable[[], None]
+    ) -> None:
+        self.wake = asyncio.Event()
+        """Something new can be absorbed."""
+        self.bus = MarketBus(settings, market.instruments, metrics)
+        self.streams = StreamBus(settings, market, metrics)
+        self.open = False
+        """Set when the books have caught up."""
+        self._market = market
+        self._absorb = absorb
+        self._dirty = set(range(len(market.instruments)))
+        self._published_at = self._looked_at = self._second_at = 0.0
+
+    @property
+    def watched(self) -> set[int]:
+        """Symbols whose best prices are told at every change."""
+        return set(self.streams.demand.tops) if self.open else set()
+
+    def note(self, touched: set[int], tops: list[TopChange], tape: Records) -> None:
+        """What was absorbed."""
+        self._dirty |= touched
+        for symbol, part in by_symbol(tape):
+            self.bus.add_trades(symbol, part)
+        if self.open:
+            self.streams.tops(tops)
+            self.streams.trades(tape)
+
+    async def start(self) -> None:
+        await self.bus.start()
+
+    async def run(self) -> None:
+        await asyncio.gather(self._publish(), self._tell_seconds())
+
+    async def _publish(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.wake.wait(), LOOK_EVERY_S)
+            self.wake.clear()
+            self._absorb()
+            if self.open:
+                await self._tell()
+            left_s = self._published_at + PUBLISH_EVERY_S - time.monotonic()
+            await asyncio.sleep(min(REALTIME_EVERY_S, left_s) if self.streams.demand.realtime else max(0.0, left_s))
+
+    async def _tell(self) -> None:
+        now = time.monotonic()
+        if now - self._published_at >= PUBLISH_EVERY_S:
+            self._published_at = now
+            self.streams.books(100)
+            if now - self._second_at >= 1.0:
+                self._second_at = now
+                self.streams.books(1000)
+            await self._tell_natively()
+        look = now - self._looked_at >= LOOK_EVERY_S
+        if look:
+            self._looked_at = now
+        if await self.streams.flush(look):
+            # The cache may have come back empty.
+            self._dirty.update(range(len(self._market.instruments)))
+
+    async def _tell_natively(self) -> None:
+        await self.bus.flush_trades()
+        dirty, self._dirty = sorted(self._dirty), set()
+        now_ns = time.time_ns()
+        for symbol in dirty:
+            self.bus.add_depth(symbol, self._market.books[symbol], now_ns)
+            self.bus.add_ticker(symbol, self._market.books[symbol], self._market.recent[symbol], now_ns)
+        await self.bus.flush()
+
+    async def _tell_seconds(self) -> None:
+        while True:
+            now = time.time() - SECOND_LAG_S
+            await asyncio.sleep(1.0 - now % 1.0)
+            self.wake.set()
+            await asyncio.sleep(0)
+            if not self.open:
+                continue
+            second = round(time.time() - SECOND_LAG_S)
+            try:
+                await self.streams.seconds(time.time_ns(), odd=second % 2 == 1)
+            except Exception:
+                log.exception("statistics of a second failed")
+            self.wake.set()
+
+    async def close(self) -> None:
+        await self.bus.close()
+        await self.streams.close()

@@ -1,0 +1,149 @@
+"""Brings the venue's streams from the bus to the sockets of this gateway: one subscription per stream and unit of time,
+each event made into text once, however many listen.
+
+What the gateway subscribes to is what the projector computes.
+"""
+
+import asyncio
+import contextlib
+from typing import Any, Final, Protocol
+
+import redis.asyncio as aioredis
+import structlog
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from actors.config import Settings
+from actors.stream_demand import channel_of, control_channel
+from market.stream_names import UNSKIPPABLE, Channel, Stream, stream_of
+
+log = structlog.get_logger()
+
+RETRY_S: Final = 0.5
+
+
+class Feed:
+    """One stream in one unit of time, and who listens."""
+
+    __slots__ = ("channel", "listeners", "name", "newest", "stream", "wrapping")
+
+    def __init__(self, channel: str, name: str, stream: Stream) -> None:
+        self.channel = channel
+        self.name = name
+        self.stream = stream
+        self.wrapping = f'{{"stream":"{name}","data":'
+        self.listeners: set[Listener] = set()
+        self.newest: str | None = None
+        """What a new listener is told at once, of streams that tell a state."""
+
+    def wrapped(self, event: str) -> str:
+        return f"{self.wrapping}{event}}}"
+
+
+class Listener(Protocol):
+    combined: bool
+
+    def tell(self, feed: Feed, events: list[str]) -> None:
+        """Events of a feed in order, wrapped when `combined`."""
+
+    def cut(self) -> None:
+        """Events may have been lost."""
+
+
+_STATES: Final = frozenset(Channel) - UNSKIPPABLE - {Channel.SILENT}
+
+
+class StreamHub:
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._feeds: dict[str, Feed] = {}
+        self._changed = asyncio.Event()
+        self.received = 0
+
+    def add(self, unit: str, name: str, listener: Listener) -> None:
+        """`name` has the shape of a stream."""
+        channel = channel_of(self._settings.prefix, unit, name)
+        feed = self._feeds.get(channel)
+        if feed is None:
+            feed = self._feeds[channel] = Feed(channel, name, stream_of(name))
+            self._changed.set()
+        feed.listeners.add(listener)
+        if feed.newest is not None:
+            listener.tell(feed, [feed.wrapped(feed.newest) if listener.combined else feed.newest])
+
+    def drop(self, unit: str, name: str, listener: Listener) -> None:
+        channel = channel_of(self._settings.prefix, unit, name)
+        feed = self._feeds.get(channel)
+        if feed is None:
+            return
+        feed.listeners.discard(listener)
+        if not feed.listeners:
+            del self._feeds[channel]
+            self._changed.set()
+
+    async def run(self) -> None:
+        while True:
+            try:
+                redis = aioredis.Redis.from_url(
+                    self._settings.redis_url, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
+                )
+                async with redis, redis.pubsub(ignore_subscribe_messages=True) as bus:
+                    await bus.subscribe(control_channel(self._settings.prefix))
+                    await self._follow(bus)
+            except Exception as error:
+                log.warning("stream bus away, retrying", error=repr(error))
+            self._cut()
+            await asyncio.sleep(RETRY_S)
+
+    async def _follow(self, bus: Any) -> None:
+        asking = asyncio.create_task(self._ask(bus))
+        try:
+            async for message in bus.listen():
+                if asking.done():
+                    asking.result()
+                self._forward(message["channel"].decode(), message["data"])
+        finally:
+            asking.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await asking
+
+    async def _ask(self, bus: Any) -> None:
+        """Keep what is subscribed to equal to what is listened to."""
+        subscribed: set[str] = set()
+        self._changed.set()
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            wanted = {channel for channel, feed in self._feeds.items() if feed.stream.channel is not Channel.SILENT}
+            if new := wanted - subscribed:
+                await bus.subscribe(*new)
+            if gone := subscribed - wanted:
+                await bus.unsubscribe(*gone)
+            subscribed = wanted
+
+    def _forward(self, channel: str, data: bytes) -> None:
+        feed = self._feeds.get(channel)
+        if feed is None:
+            if channel == control_channel(self._settings.prefix):
+                self._cut()
+            return
+        self.received += 1
+        events = data.decode().split("\n")
+        if feed.stream.channel in _STATES:
+            feed.newest = events[-1]
+        wrapped: list[str] | None = None
+        for listener in tuple(feed.listeners):
+            if not listener.combined:
+                listener.tell(feed, events)
+                continue
+            if wrapped is None:
+                wrapped = [feed.wrapped(event) for event in events]
+            listener.tell(feed, wrapped)
+
+    def _cut(self) -> None:
+        """End the sockets of those who were promised every event; forget states that may be old."""
+        for feed in tuple(self._feeds.values()):
+            feed.newest = None
+            if feed.stream.channel in UNSKIPPABLE:
+                for listener in tuple(feed.listeners):
+                    listener.cut()

@@ -1,0 +1,110 @@
+"""The WebSocket routes of the market streams: what their paths and parameters ask for.
+
+`/ws/<stream>[/<stream>...]` tells bare events, `/stream?streams=<stream>/<stream>` wrapped ones. A tail that names no
+stream (clients number their connections so) is accepted and asks for nothing.
+"""
+
+import time
+from collections import deque
+from typing import Final
+from urllib.parse import unquote
+
+import msgspec
+from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from market.stream_names import looks_like_stream
+from serve.auth.identity import Identity
+from serve.binance.stream_hub import StreamHub
+from serve.binance.stream_session import StreamLimits, StreamSession
+from serve.http import ClientAddresses
+from serve.sockets.session import CLOSE_TRY_LATER, SocketCount
+
+CONNECTS: Final = 300
+CONNECTS_WITHIN_S: Final = 300.0
+ADDRESSES_KNOWN: Final = 100_000
+"""Addresses that connects are counted of; beyond it the oldest are forgotten."""
+_UNITS: Final = {"MILLISECOND": "ms", "millisecond": "ms", "MICROSECOND": "us", "microsecond": "us"}
+
+
+class StreamAddress(msgspec.Struct, frozen=True):
+    """What a connection asks for by its URL."""
+
+    names: list[str]
+    combined: bool
+    unit: str
+    """`ms` or `us`."""
+
+    @classmethod
+    def of(cls, path: str, query: str) -> "StreamAddress":
+        """ValueError names a parameter that is not understood. A plus in the query is a plus: `@+08:00`."""
+        _, root, *tail = path.split("/")
+        combined = root == "stream"
+        if combined and tail[:1] == ["ws"]:
+            tail = tail[1:]
+        names = [one for one in tail if looks_like_stream(one)]
+        unit = "ms"
+        for part in query.split("&"):
+            key, _, value = part.partition("=")
+            value = unquote(value)
+            if key == "streams":
+                given = [one for one in value.split("/") if one]
+                if not all(looks_like_stream(one) for one in given):
+                    raise ValueError("streams")
+                names += given
+            elif key == "timeUnit":
+                if value not in _UNITS:
+                    raise ValueError("timeUnit")
+                unit = _UNITS[value]
+        return cls(names, combined, unit)
+
+
+class ConnectLimit:
+    """Connections of one address within five minutes. Addresses that are not known are not limited."""
+
+    def __init__(self, most: int = CONNECTS, within_s: float = CONNECTS_WITHIN_S) -> None:
+        self._most = most
+        self._within_s = within_s
+        self._made: dict[str, deque[float]] = {}
+
+    def allow(self, address: str | None, now_s: float) -> bool:
+        if address is None:
+            return True
+        made = self._made.pop(address, None)
+        if made is None:
+            made = deque(maxlen=self._most)
+        self._made[address] = made
+        if len(self._made) > ADDRESSES_KNOWN:
+            del self._made[next(iter(self._made))]
+        if len(made) == self._most and now_s - made[0] < self._within_s:
+            return False
+        made.append(now_s)
+        return True
+
+
+def stream_routes(
+    hub: StreamHub,
+    identity: Identity,
+    sockets: SocketCount,
+    addresses: ClientAddresses,
+    limits: StreamLimits | None = None,
+) -> list[BaseRoute]:
+    """Behind the routes of our own sockets under /ws."""
+    limits = limits or StreamLimits()
+    connects = ConnectLimit()
+
+    async def streams(socket: WebSocket) -> None:
+        if not connects.allow(addresses.of(socket.scope), time.monotonic()):
+            await socket.close(CLOSE_TRY_LATER, "too many connections; try later")
+            return
+        try:
+            asked = StreamAddress.of(socket.scope["path"], socket.scope["query_string"].decode("latin-1"))
+        except ValueError:
+            await socket.close()  # before it was accepted: the handshake fails
+            return
+        await StreamSession(
+            hub, limits, socket, identity, sockets, names=asked.names, combined=asked.combined, unit=asked.unit
+        ).run()
+
+    paths = ("/ws", "/ws/{tail:path}", "/stream", "/stream/{tail:path}")
+    return [WebSocketRoute(path, streams) for path in paths]

@@ -1,0 +1,112 @@
+"""Weights, order counts and bans, with the time given."""
+
+import pytest
+
+from serve.binance.errors import BinanceError
+from serve.binance.limits import BAN_AFTER, FIRST_BAN_S, Limits
+from serve.binance.listen_keys import LIFETIME_S, ListenKeys
+
+MINUTE = 1_800_000_000.0
+"""A whole minute, ten seconds and five minutes begin here."""
+
+
+def refused(limits: Limits, address: str, weight: int, now: float) -> BinanceError:
+    with pytest.raises(BinanceError) as raised:
+        limits.charge(address, weight, now)
+    return raised.value
+
+
+def test_weight_by_minute_and_address() -> None:
+    limits = Limits(1.0)
+    assert limits.charge("a", 5999, MINUTE) == 5999
+    assert limits.charge("a", 1, MINUTE + 59) == 6000
+    error = refused(limits, "a", 1, MINUTE + 45.5)
+    assert (error.code, error.status, error.retry_after_s) == (-1003, 429, 14.5)
+    assert error.msg == (
+        "Too much request weight used; current limit is 6000 request weight per 1 MINUTE. "
+        "Please use WebSocket Streams for live updates to avoid polling the API."
+    )
+    assert limits.charge("b", 1, MINUTE + 45) == 1, "another address"
+    assert limits.charge("a", 1, MINUTE + 60) == 1, "another minute"
+    assert limits.refund("a", 1) == 0
+
+
+def test_raw_requests() -> None:
+    limits = Limits(0.0001)
+    for _ in range(30):
+        limits.charge("a", 0, MINUTE)
+    error = refused(limits, "a", 0, MINUTE + 60)
+    assert (error.code, error.status, error.msg) == (-1003, 429, "Too many requests queued.")
+    assert limits.charge("a", 0, MINUTE + 300) == 0
+
+
+def test_bans_grow() -> None:
+    limits = Limits(1.0)
+    now = MINUTE
+    for ban_s in (FIRST_BAN_S, 2 * FIRST_BAN_S, 4 * FIRST_BAN_S):
+        for _ in range(BAN_AFTER - 1):
+            assert refused(limits, "a", 7000, now).status == 429
+        error = refused(limits, "a", 7000, now)
+        until = int((now + ban_s) * 1000)
+        assert (error.status, error.code, error.retry_after_s) == (418, -1003, ban_s)
+        assert error.msg == (
+            f"Way too much request weight used; IP banned until {until}. "
+            "Please use WebSocket Streams for live updates to avoid bans."
+        )
+        assert refused(limits, "a", 1, now + ban_s - 1).status == 418
+        limits.charge("b", 1, now)
+        now += ban_s + 60 - (now + ban_s) % 60
+        limits.charge("a", 1, now)
+
+
+def test_scale_and_off() -> None:
+    assert [one.limit for one in Limits(2.0).all] == [12_000, 200, 400_000, 600_000]
+    off = Limits(0.0)
+    assert [one.limit for one in off.all] == [6000, 100, 200_000, 300_000], "told, not enforced"
+    assert off.charge("a", 1_000_000, MINUTE) == 1_000_000
+    off.count_orders(1, 1000, MINUTE)
+    off.check_orders(1, 1, MINUTE)
+
+
+def test_unfilled_orders() -> None:
+    limits = Limits(1.0)
+    assert limits.count_orders(1, 99, MINUTE) == [99, 99]
+    limits.check_orders(1, 1, MINUTE)
+    limits.count_orders(1, 1, MINUTE)
+    with pytest.raises(BinanceError) as raised:
+        limits.check_orders(1, 1, MINUTE + 9)
+    error = raised.value
+    assert (error.code, error.status, error.retry_after_s) == (-1015, 429, None)
+    assert error.msg == "Too many new orders; current limit is 100 orders per 10 SECOND."
+    limits.check_orders(2, 1, MINUTE)
+    assert limits.count_orders(1, -5, MINUTE + 9) == [95, 95], "a fill gives back"
+    assert limits.count_orders(1, -1000, MINUTE + 9) == [0, 0], "never below zero"
+    limits.count_orders(1, 7, MINUTE + 9)
+    assert limits.order_counts(1, MINUTE + 10) == [0, 7]
+    told = limits.told_orders(1, MINUTE + 10)
+    assert [(one.interval, one.intervalNum, one.limit, one.count) for one in told] == [
+        ("SECOND", 10, 100, 0),
+        ("DAY", 1, 200_000, 7),
+    ]
+
+
+def test_listen_keys() -> None:
+    now = 0.0
+    keys = ListenKeys(lambda: now)
+    mine = keys.open(1)
+    assert keys.open(1) == mine
+    assert len(mine) == 64
+    assert keys.account_of(mine) == 1
+    assert not keys.keep(mine, 2)
+    now = LIFETIME_S - 1
+    assert keys.keep(mine, 1)
+    now = 2 * LIFETIME_S - 2
+    assert keys.account_of(mine) == 1
+    now = 2 * LIFETIME_S
+    assert keys.account_of(mine) is None
+    assert not keys.keep(mine, 1)
+    other = keys.open(1)
+    assert other != mine
+    assert keys.close(other, 1)
+    assert not keys.close(other, 1)
+    assert keys.account_of(other) is None
