@@ -44,8 +44,10 @@ class Venue:
 
     def count_orders(self, account: int, n: int, now: float) -> list[int]:
         counts = self.limits.count_orders(account, n, now)
-        if self.limits.enforced and account not in self._watched and any(
-            count * WATCH_FROM >= limit.limit for count, limit in zip(counts, self.limits.orders, strict=True)
+        if (
+            self.limits.enforced
+            and account not in self._watched
+            and any(count * WATCH_FROM >= limit.limit for count, limit in zip(counts, self.limits.orders, strict=True))
         ):
             self._watched.add(account)
             self._spawn(self._watch(account))
