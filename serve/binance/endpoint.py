@@ -3,6 +3,7 @@
 `Engine` knows no HTTP and serves the WebSocket API as well; `RestOperation` is its face in the table of operations.
 """
 
+import re
 import time
 import traceback
 from collections.abc import Mapping
@@ -18,7 +19,9 @@ from serve.binance.context import MICROSECOND_NS, MILLISECOND_NS, Context
 from serve.binance.errors import (
     BAD_KEY,
     BAD_KEY_FORMAT,
+    INVALID_SBE_HEADER,
     INVALID_TIME_UNIT,
+    SBE_DISABLED,
     BinanceError,
     missing,
     translated,
@@ -42,6 +45,7 @@ _UNITS: Final = {
     b"MILLISECOND": MILLISECOND_NS, b"millisecond": MILLISECOND_NS,
     b"MICROSECOND": MICROSECOND_NS, b"microsecond": MICROSECOND_NS,
 }  # fmt: skip
+_SBE: Final = re.compile(rb"[0-9]{1,5}:[0-9]{1,5}")
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -135,6 +139,8 @@ class RestOperation:
             if asked not in _UNITS:
                 raise BinanceError(*INVALID_TIME_UNIT)
             unit = _UNITS[asked]
+        if schema := headers.get(b"x-mbx-sbe"):
+            raise BinanceError(*(SBE_DISABLED if _SBE.fullmatch(schema) else INVALID_SBE_HEADER))
         key, apart = None, 0
         if route.security is not Security.NONE:
             key = await engine.key_of(headers.get(b"x-mbx-apikey", b"").decode("latin-1"), route.security, address)
