@@ -10,6 +10,7 @@ from actors.wire import ReportRow
 from market.enums import ExecType
 from market.records import REPORT_MAKER
 from serve.auth.api_keys import ApiKeys
+from serve.binance.cancel_names import CancelNames
 from serve.binance.limits import MAKER_CREDIT, Limits
 from serve.binance.listen_keys import ListenKeys
 from serve.binance.numbers import Scale
@@ -33,6 +34,7 @@ class Venue:
         self.strict = settings.binance_strict
         self.limits = Limits(settings.binance_limits)
         self.listen_keys = ListenKeys()
+        self.cancel_names = CancelNames()
         self.scales = [Scale(terms) for terms in gateway.desk.terms]
         self._watched: set[int] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -44,8 +46,10 @@ class Venue:
 
     def count_orders(self, account: int, n: int, now: float) -> list[int]:
         counts = self.limits.count_orders(account, n, now)
-        if self.limits.enforced and account not in self._watched and any(
-            count * WATCH_FROM >= limit.limit for count, limit in zip(counts, self.limits.orders, strict=True)
+        if (
+            self.limits.enforced
+            and account not in self._watched
+            and any(count * WATCH_FROM >= limit.limit for count, limit in zip(counts, self.limits.orders, strict=True))
         ):
             self._watched.add(account)
             self._spawn(self._watch(account))
