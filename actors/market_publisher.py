@@ -65,7 +65,7 @@ class MarketPublisher:
         await self.bus.start()
 
     async def run(self) -> None:
-        await asyncio.gather(self._publish(), self._tell_seconds())
+        await asyncio.gather(self._publish(), self._tell_seconds(), self.streams.follow_looks())
 
     async def _publish(self) -> None:
         while True:

@@ -8,7 +8,6 @@ Ray revives it: the constructor is the recovery.
 import asyncio
 import concurrent.futures
 import contextlib
-import gc
 import os
 import threading
 from collections.abc import Callable, Coroutine
@@ -19,6 +18,7 @@ import structlog
 from prometheus_client.metrics_core import Metric
 
 from actors.config import NAMESPACE, Settings, account_name, book_name
+from actors.memory import give_back
 
 log = structlog.get_logger()
 
@@ -64,8 +64,7 @@ class ServiceThread:
             log.exception("recovery failed")
             self._ready.set_exception(error)
             return
-        gc.collect()
-        gc.freeze()
+        give_back()
         self._ready.set_result(service)
         try:
             await service.run()

@@ -3,6 +3,7 @@
 A message of the bus holds one or more events, one per line, in order. What nobody listens to costs nothing.
 """
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from redis.backoff import NoBackoff
 from actors.config import Settings
 from actors.live_market import LiveMarket, TopChange
 from actors.metrics import ProjectorMetrics
-from actors.stream_demand import BROKEN, Demand, Wanted, channel_of, control_channel
+from actors.stream_demand import BROKEN, Demand, Wanted, channel_of, control_channel, look_channel
 from actors.stream_statistics import Statistics
 from market.decimals import Grid
 from market.depth import DepthState, Levels, changed, depth_of
@@ -151,6 +152,23 @@ class StreamBus:
         if look:
             self.demand.update(name.decode() for name in answers[-1])
         return back
+
+    async def follow_looks(self) -> None:
+        """Learn at once of new listeners; without it they are noticed when the channels are looked at anyway."""
+        while True:
+            try:
+                async with self._redis.pubsub(ignore_subscribe_messages=True) as bus:
+                    await bus.subscribe(look_channel(self._prefix))
+                    while True:
+                        if await bus.get_message(timeout=None) is not None:
+                            self.demand.update(await self._listened())
+            except Exception as error:
+                log.info("not told of new listeners", error=repr(error))
+                await asyncio.sleep(1.0)
+
+    async def _listened(self) -> list[str]:
+        found = await self._redis.pubsub_channels(channel_of(self._prefix, "?s", "*"))
+        return [name.decode() if isinstance(name, bytes) else name for name in found]
 
     async def close(self) -> None:
         await self.statistics.close()

@@ -13,6 +13,8 @@ from market.stream_names import Channel, Stream, stream_of
 UNITS_NS: Final = {"ms": MILLISECOND_NS, "us": MICROSECOND_NS}
 CONTROL: Final = "control"
 """Beside the units: what concerns every listener."""
+LOOK: Final = "look"
+"""Beside the units: a gateway says that it has subscribed to something new."""
 BROKEN: Final = b"broken"
 """On the control channel: events may have been lost. Streams that never skip must be cut."""
 
@@ -23,6 +25,10 @@ def channel_of(prefix: str, unit: str, name: str) -> str:
 
 def control_channel(prefix: str) -> str:
     return f"{prefix}:stream:{CONTROL}"
+
+
+def look_channel(prefix: str) -> str:
+    return f"{prefix}:stream:{LOOK}"
 
 
 class Wanted:

@@ -165,10 +165,11 @@ def demo(
 def check(data: Data = None, json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """Replay the journal and compare: conservation per asset, digests of every partition against the live state."""
     from deploy import checking
+    from deploy.errors import DeployError
 
     try:
         report = checking.check(data_folder(data), err if json else out)
-    except checking.CheckError as error:
+    except (checking.CheckError, DeployError) as error:
         raise fail(str(error)) from None
     if json:
         sys.stdout.buffer.write(orjson.dumps(report) + b"\n")

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
-DASHBOARD_MODULES: Final = ("NodeHead", "ServeHead", "UsageStatsHead")
-"""Cluster and actors pages, Serve page; the last is asked by every page and no process. Each other costs 90 MB."""
+DASHBOARD_MODULES: Final = ("NodeHead", "UsageStatsHead")
+"""Cluster and actors pages; the second is asked by every page and is no process. Each other module costs 90 MB."""
 
 
 class RayHead:

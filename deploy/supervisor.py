@@ -6,6 +6,7 @@ A first start and a recovery after any crash are the same path. Everything start
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
 import shutil
 import socket
@@ -22,6 +23,7 @@ import msgspec
 import structlog
 
 from actors.logs import configure
+from actors.memory import give_back
 from deploy import bytecode, orphans, ray_runtime, state_file
 from deploy.data_dir import DataDir
 from deploy.errors import ServiceError
@@ -103,6 +105,7 @@ class Supervisor:
             ),
         )
         self._was_ready = True
+        give_back()
 
     def _start_postgres(self) -> str:
         if self.options.pg is not None:
@@ -345,6 +348,7 @@ async def _retire_gateway() -> None:
 
     from serve.app import APP_NAME, DEPLOYMENT
 
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
     handle = ray_serve.get_deployment_handle(DEPLOYMENT, APP_NAME)
     async with asyncio.timeout(RETIRE_LIMIT_S):
         await handle.broadcast("retire").results_async()

@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket
 
 from actors.config import Settings
 from actors.logs import configure
+from actors.memory import give_back
 from serve.api import market, portfolio, system, trading
 from serve.auth.api_keys import ApiKeys
 from serve.auth.endpoints import auth_endpoints
@@ -64,8 +65,7 @@ class GatewayReplica:
         self._gateway = gateway = Gateway(self._settings)
         await gateway.start()
         app, self._tasks, self._sockets = compose(gateway, self._secret)
-        gc.collect()
-        gc.freeze()
+        give_back()
         gc.set_threshold(*GC_THRESHOLD)
         return app
 

@@ -77,6 +77,25 @@ class Code(StrEnum):
     BOOK_FULL = auto()
     ORDER_CHANGED = auto()
     AMEND_NOT_REDUCED = auto()
+    MAX_NUM_ALGO_ORDERS = auto()
+    MAX_NUM_ICEBERG_ORDERS = auto()
+    MAX_NUM_ORDER_LISTS = auto()
+    MAX_POSITION = auto()
+    MAX_ASSET = auto()
+    EXCHANGE_MAX_NUM_ORDERS = auto()
+    EXCHANGE_MAX_NUM_ALGO_ORDERS = auto()
+    EXCHANGE_MAX_NUM_ICEBERG_ORDERS = auto()
+    EXCHANGE_MAX_NUM_ORDER_LISTS = auto()
+    PERCENT_PRICE = auto()
+    TRAILING_DELTA = auto()
+    ICEBERG_PARTS = auto()
+    STOP_WOULD_TRIGGER = auto()
+    OCO_PRICES = auto()
+    OCO_PAIR_REFUSED = auto()
+    PEG_UNAVAILABLE = auto()
+    CANCEL_RESTRICTED = auto()
+    MAX_NUM_ORDER_AMENDS = auto()
+    PEG_BUDGET = auto()
     ORDER_REJECTED = auto()
 
     # A private stream cannot go on from where the client says it was.
@@ -189,6 +208,60 @@ CATALOGUE: Final[dict[Code, ErrorSpec]] = {
         "Amend must reduce",
         "The new quantity must be below the present one and above what is already filled.",
         "quantity",
+    ),
+    Code.MAX_NUM_ALGO_ORDERS: ErrorSpec(
+        422, "Too many stop orders", "The account has as many waiting stop orders in this symbol as permitted."
+    ),
+    Code.MAX_NUM_ICEBERG_ORDERS: ErrorSpec(
+        422, "Too many iceberg orders", "The account has as many iceberg orders in this symbol as permitted."
+    ),
+    Code.MAX_NUM_ORDER_LISTS: ErrorSpec(
+        422, "Too many order lists", "The account has as many open order lists in this symbol as permitted."
+    ),
+    Code.MAX_POSITION: ErrorSpec(
+        422, "Position too large", "The order could take the account above the symbol's largest position.", "quantity"
+    ),
+    Code.MAX_ASSET: ErrorSpec(422, "Asset limit", "The order moves more of an asset than one order may.", "quantity"),
+    Code.EXCHANGE_MAX_NUM_ORDERS: ErrorSpec(
+        422, "Too many open orders", "The account has as many open orders over all symbols as permitted."
+    ),
+    Code.EXCHANGE_MAX_NUM_ALGO_ORDERS: ErrorSpec(
+        422, "Too many stop orders", "The account has as many waiting stop orders over all symbols as permitted."
+    ),
+    Code.EXCHANGE_MAX_NUM_ICEBERG_ORDERS: ErrorSpec(
+        422, "Too many iceberg orders", "The account has as many iceberg orders over all symbols as permitted."
+    ),
+    Code.EXCHANGE_MAX_NUM_ORDER_LISTS: ErrorSpec(
+        422, "Too many order lists", "The account has as many open order lists over all symbols as permitted."
+    ),
+    Code.PERCENT_PRICE: ErrorSpec(
+        422, "Percent price", "The price is too far from the market's recent price.", "price"
+    ),
+    Code.TRAILING_DELTA: ErrorSpec(
+        422, "Trailing delta", "The trailing delta is outside the symbol's range.", "trailing_delta"
+    ),
+    Code.ICEBERG_PARTS: ErrorSpec(
+        422,
+        "Iceberg parts",
+        "The order would show itself in more parts than permitted, or in none.",
+        "display_quantity",
+    ),
+    Code.STOP_WOULD_TRIGGER: ErrorSpec(
+        422, "Stop would trigger", "The last price has already reached the stop price.", "stop_price"
+    ),
+    Code.OCO_PRICES: ErrorSpec(
+        422, "Pair's prices", "The prices of a pair must stand on the two sides of the last price."
+    ),
+    Code.OCO_PAIR_REFUSED: ErrorSpec(422, "Pair refused", "The other order of the pair was refused."),
+    Code.PEG_UNAVAILABLE: ErrorSpec(
+        422, "No price to peg to", "The book has no such price level to take the price from.", "peg_offset"
+    ),
+    Code.CANCEL_RESTRICTED: ErrorSpec(
+        409, "Cancel restricted", "The order is, or is not, filled in part, and the command forbids to cancel it then."
+    ),
+    Code.MAX_NUM_ORDER_AMENDS: ErrorSpec(422, "Too many amendments", "The order was amended as often as permitted."),
+    Code.PEG_BUDGET: ErrorSpec(
+        422, "Peg too dear", "At the price taken from the book the order costs more than is reserved for it."
     ),
     Code.ORDER_REJECTED: ErrorSpec(422, "Order rejected", "The order was refused."),
     Code.RESUME_AHEAD: ErrorSpec(

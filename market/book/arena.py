@@ -17,6 +17,9 @@ from market.instrument import INT_LIMIT, Instrument
 
 _FIRST_ORDERS = 256
 _FIRST_PAGES = 64
+_STORES = tuple(L.BIDS + store * L.SIDE_WORDS for store in range(L.STORES))
+
+PAGES_PER_COMMAND = 2
 _LARGEST_MULTIPLIER_PPM = 10**12
 """Keeps `refusals.set_bands` inside 64 bits; a million times the last price."""
 
@@ -37,6 +40,10 @@ class Content(NamedTuple):
     header: WordArray
     bids: WordArray
     asks: WordArray
+    falls: WordArray
+    rises: WordArray
+    tracking: WordArray
+    line: WordArray
     orders: WordArray
     pages: WordArray
 
@@ -57,8 +64,7 @@ def _lengths(header: WordArray) -> list[int]:
     """Words in use of each section, by the counters of the header."""
     return [
         L.HEADER_WORDS,
-        int(header[L.BIDS + L.DIRECTORY_COUNT]) * L.DIRECTORY_ENTRY_WORDS,
-        int(header[L.ASKS + L.DIRECTORY_COUNT]) * L.DIRECTORY_ENTRY_WORDS,
+        *(int(header[at + L.DIRECTORY_COUNT]) * L.DIRECTORY_ENTRY_WORDS for at in _STORES),
         (int(header[L.ORDERS_USED]) + 1) * L.ORDER_WORDS,
         (int(header[L.PAGES_USED]) + 1) * L.PAGE_WORDS,
     ]
@@ -66,7 +72,7 @@ def _lengths(header: WordArray) -> list[int]:
 
 def content_of(arena: WordArray) -> Content:
     header = arena[: L.HEADER_WORDS]
-    places = (L.BIDS + L.DIRECTORY_AT, L.ASKS + L.DIRECTORY_AT, L.ORDERS_AT, L.PAGES_AT)
+    places = (*(at + L.DIRECTORY_AT for at in _STORES), L.ORDERS_AT, L.PAGES_AT)
     starts = [0, *(int(header[place]) for place in places)]
     return Content(*(arena[start : start + words] for start, words in zip(starts, _lengths(header), strict=True)))
 
@@ -75,20 +81,19 @@ def assembled(content: Content, capacity: Capacity) -> WordArray:
     """An arena of that capacity with that content. Raises ValueError when the content contradicts itself."""
     directory = _aligned(capacity.pages * L.DIRECTORY_ENTRY_WORDS)
     ids_at = L.HEADER_WORDS
-    bids_at = ids_at + _aligned(capacity.ids)
-    asks_at = bids_at + directory
-    orders_at = asks_at + directory
+    directories = [ids_at + _aligned(capacity.ids) + store * directory for store in range(L.STORES)]
+    orders_at = directories[-1] + directory
     pages_at = orders_at + (capacity.orders + 1) * L.ORDER_WORDS
     arena = _zeros(pages_at + (capacity.pages + 1) * L.PAGE_WORDS)
 
-    places = zip((0, bids_at, asks_at, orders_at, pages_at), content, strict=True)
+    places = zip((0, *directories, orders_at, pages_at), content, strict=True)
     for at, section in places:
         arena[at : at + len(section)] = section
     arena[L.IDS_AT] = ids_at
     arena[L.IDS_MASK] = capacity.ids - 1
     arena[L.IDS_SHIFT] = 31 - (capacity.ids.bit_length() - 1)
-    arena[L.BIDS + L.DIRECTORY_AT] = bids_at
-    arena[L.ASKS + L.DIRECTORY_AT] = asks_at
+    for store, directory_at in zip(_STORES, directories, strict=True):
+        arena[store + L.DIRECTORY_AT] = directory_at
     arena[L.ORDERS_AT], arena[L.ORDERS_CAPACITY] = orders_at, capacity.orders
     arena[L.PAGES_AT], arena[L.PAGES_CAPACITY] = pages_at, capacity.pages
     if not index_and_audit(arena):
@@ -100,7 +105,8 @@ def fresh(symbol_id: int, max_live_orders: int) -> WordArray:
     header = np.zeros(L.HEADER_WORDS, np.int64)
     header[L.SYMBOL] = symbol_id
     header[L.MAX_LIVE] = max_live_orders
-    header[L.BIDS + L.BEST_KEY] = header[L.ASKS + L.BEST_KEY] = L.NO_KEY
+    for store in _STORES:
+        header[store + L.BEST_KEY] = L.NO_KEY
     empty = Content(header, *(np.zeros(words, np.int64) for words in _lengths(header)[1:]))
     return assembled(empty, Capacity(_FIRST_ORDERS, _FIRST_PAGES))
 
@@ -119,7 +125,12 @@ def capacity_of(arena: WordArray) -> Capacity:
 
 
 def pages_in_use(arena: WordArray) -> int:
-    return int(arena[L.BIDS + L.DIRECTORY_COUNT] + arena[L.ASKS + L.DIRECTORY_COUNT])
+    return int(sum(arena[store + L.DIRECTORY_COUNT] for store in _STORES))
+
+
+def most_pages(arena: WordArray) -> int:
+    """Pages in use when every order that waits has moved into one of its own."""
+    return pages_in_use(arena) + int(arena[L.STOPS])
 
 
 def most_orders(arena: WordArray, commands: int) -> int:
@@ -129,9 +140,9 @@ def most_orders(arena: WordArray, commands: int) -> int:
 
 
 def capacity_for(arena: WordArray, commands: int) -> Capacity:
-    """Enough for `commands` more commands, each of which may rest in a page of its own."""
+    """Enough for `commands` more commands, each of which may wait in a page of its own and then rest in another."""
     orders = most_orders(arena, commands)
-    pages = min(pages_in_use(arena) + commands, orders)
+    pages = min(most_pages(arena) + PAGES_PER_COMMAND * commands, orders)
     now = capacity_of(arena)
     return Capacity(_doubled(now.orders, orders), _doubled(now.pages, pages))
 
@@ -142,8 +153,8 @@ def _doubled(capacity: int, needed: int) -> int:
     return capacity
 
 
-def set_filters(arena: WordArray, instrument: Instrument, largest_leaves: int = 0) -> None:
-    """The filters as the kernel reads them; `largest_leaves` of an order that rests already.
+def set_filters(arena: WordArray, instrument: Instrument, largest_leaves: int = 0, most_parts: int = 0) -> None:
+    """The filters as the kernel reads them; `largest_leaves` and `most_parts` of the orders that live already.
 
     A minimum of 0 (the venue's "no limit") means 1: nothing trades at a price or in a quantity of 0.
     """
@@ -155,7 +166,14 @@ def set_filters(arena: WordArray, instrument: Instrument, largest_leaves: int = 
         instrument.ask_multiplier_up_ppm,
         instrument.ask_multiplier_down_ppm,
     )
-    if not all(0 <= ppm <= _LARGEST_MULTIPLIER_PPM for ppm in multipliers):
+    percent = (instrument.percent_multiplier_up_ppm, instrument.percent_multiplier_down_ppm)
+    deltas = (
+        instrument.min_trailing_below_bips,
+        instrument.max_trailing_below_bips,
+        instrument.min_trailing_above_bips,
+        instrument.max_trailing_above_bips,
+    )
+    if not all(0 <= ppm <= _LARGEST_MULTIPLIER_PPM for ppm in (*multipliers, *percent)):
         raise ValueError(f"{instrument.symbol}: a price multiplier is outside [0, {_LARGEST_MULTIPLIER_PPM}] ppm")
     words = {
         L.MIN_PRICE: max(1, instrument.min_price_ticks),
@@ -169,10 +187,15 @@ def set_filters(arena: WordArray, instrument: Instrument, largest_leaves: int = 
         L.MIN_TICK_LOTS: -(-instrument.min_notional_units // units),
         L.MAX_TICK_LOTS: instrument.max_notional_units // units,
         L.UNITS: units,
+        L.ICEBERG_PARTS: instrument.iceberg_parts,
+        L.MOST_PARTS: max(instrument.iceberg_parts, most_parts),
+        L.MAX_AMENDS: instrument.max_num_order_amends,
     }
     for word, value in words.items():
         arena[word] = min(value, INT_LIMIT)
     arena[L.MULTIPLIERS : L.MULTIPLIERS + len(multipliers)] = multipliers
+    arena[L.PERCENT : L.PERCENT + len(percent)] = percent
+    arena[L.DELTAS : L.DELTAS + len(deltas)] = deltas
     arena[L.BAND_PRICE] = -1  # so that the next batch computes the bands
     most_at_once = max(int(arena[L.MAX_LIVE]), int(arena[L.LIVE]))
     arena[L.TOTALS_FIT] = max(int(arena[L.MAX_QTY]), largest_leaves) * most_at_once < INT_LIMIT

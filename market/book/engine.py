@@ -6,6 +6,7 @@ Not safe for two threads at once. Must not know: accounts' balances, journals, t
 import struct
 from decimal import Decimal
 from hashlib import blake2b
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from market.book import snapshot
 from market.book.kernel import match
 from market.book.layout import Records, WordArray
 from market.book.views import write_depth, write_orders
-from market.enums import Side
+from market.enums import ListRole, Side
 from market.instrument import PPM, Asset, Instrument
 from market.records import COMMAND, EVENT
 
@@ -25,12 +26,15 @@ MAX_LIVE_ORDERS = 1_000_000
 BATCH_COMMANDS = 8_192
 """Longer batches run in pieces of this, which bounds the room prepared for the worst case."""
 
-_FIRST_EVENT_ROWS = 8_192
+_FIRST_EVENT_ROWS = 1 << 16
+"""Rows that are never written take no memory."""
 
 _EVENTS_PER_COMMAND = 4
-"""REPLACE at most: CANCELED, ACCEPTED, a trade that leaves the maker in the book, EXPIRED."""
+"""REPLACE at most: CANCELED or REJECTED, ACCEPTED, a match that leaves the maker in the book, EXPIRED."""
 _EVENTS_PER_ORDER_GONE = 2
-"""PREVENTED and EXPIRED of a maker."""
+"""PREVENTED and EXPIRED of a maker, or its last trade and the EXPIRED of its pair."""
+_EVENTS_PER_STOP = 4
+"""Beside those: TRACKING, TRIGGERED, a match that leaves the maker in the book, EXPIRED."""
 
 
 class Book:
@@ -47,8 +51,11 @@ class Book:
         self._event_bytes = memoryview(b"")
         self._room = 0
         """So many commands can be applied before room has to be looked at."""
-        leaves = self.orders()["leaves_lots"]
-        arenas.set_filters(arena, instrument, int(leaves.max(initial=0)))
+        live = self.orders()
+        display = live["display_lots"][live["display_lots"] > 0]
+        parts = -(-live["qty_lots"][live["display_lots"] > 0] // display)
+        leaves = live["leaves_lots"]
+        arenas.set_filters(arena, instrument, int(leaves.max(initial=0)), int(parts.max(initial=0)))
 
     # --- commands ---------------------------------------------------------------------------------------
     def apply(self, commands: Records) -> Records:
@@ -61,10 +68,11 @@ class Book:
         count = len(commands)
         if count <= BATCH_COMMANDS:
             return np.frombuffer(self._apply_piece(commands, 0, count), EVENT)
-        pieces = (
-            self._apply_piece(commands, start, min(start + BATCH_COMMANDS, count))
-            for start in range(0, count, BATCH_COMMANDS)
-        )
+        edges = [*range(0, count, BATCH_COMMANDS), count]
+        # A pair stays in one piece (L1).
+        roles = commands["list_role"]
+        edges[1:-1] = [edge + int(roles[edge - 1] == ListRole.OCO_FIRST) for edge in edges[1:-1]]
+        pieces = (self._apply_piece(commands, start, stop) for start, stop in pairwise(edges))
         return np.frombuffer(bytearray().join(pieces), EVENT)
 
     def _apply_piece(self, commands: Records, start: int, stop: int) -> bytearray:
@@ -81,19 +89,23 @@ class Book:
         if capacity != arenas.capacity_of(arena):
             self._arena = arena = arenas.assembled(arenas.content_of(arena), capacity)
         live = int(arena[L.LIVE])
+        parts = int(arena[L.MOST_PARTS])
         # Commands of this room may rest before they go: each counts as an order too.
-        per_command = _EVENTS_PER_COMMAND + _EVENTS_PER_ORDER_GONE
-        rows = per_command * count + _EVENTS_PER_ORDER_GONE * live
+        per_command = _EVENTS_PER_COMMAND + _EVENTS_PER_ORDER_GONE + _EVENTS_PER_STOP + parts
+        held = _EVENTS_PER_ORDER_GONE * live + _EVENTS_PER_STOP * int(arena[L.STOPS]) + parts * int(arena[L.ICEBERGS])
+        rows = per_command * count + held
         if rows * L.EVENT_WORDS > len(self._events):
             rows = max(_FIRST_EVENT_ROWS, 1 << rows.bit_length())
             self._events = np.zeros(rows * L.EVENT_WORDS, np.int64)
             self._event_bytes = self._events.data.cast("B")
         rows = len(self._events) // L.EVENT_WORDS
-        limits = [(rows - _EVENTS_PER_ORDER_GONE * live) // per_command]
+        limits = [(rows - held) // per_command]
         if capacity.orders < max(live, int(arena[L.MAX_LIVE])):
             limits += [capacity.orders - live]
         if capacity.pages < max(live, int(arena[L.MAX_LIVE])):
-            limits += [capacity.pages - arenas.pages_in_use(arena)]
+            # No page stands empty, so there are never more of them than orders either.
+            by_pages = (capacity.pages - arenas.most_pages(arena)) // arenas.PAGES_PER_COMMAND
+            limits += [max(by_pages, capacity.pages - live)]
         self._room = min(limits) - count
         assert self._room >= 0
 
@@ -137,6 +149,11 @@ class Book:
         """Of the newest trade; 0 before the first."""
         return int(self._arena[L.TRADE_ID])
 
+    @property
+    def prevented_id(self) -> int:
+        """Of the newest prevented match; 0 before the first."""
+        return int(self._arena[L.PREVENTED_ID])
+
     def depth(self, side: Side, limit: int = 0) -> Records:
         """DEPTH[levels], best first; at most `limit` levels, 0 for all.
 
@@ -149,16 +166,17 @@ class Book:
         return rows.view(L.DEPTH)
 
     def orders(self) -> Records:
-        """RESTING[live_orders] in priority order: bids from the best down, then asks from the best up."""
+        """RESTING[live_orders] in priority order: bids from the best down, then asks from the best up; then those that
+        wait and those that track, as C3 orders them."""
         rows = np.empty(self.live_orders * L.RESTING_WORDS, np.int64)
         write_orders(self._arena, rows)
         return rows.view(L.RESTING)
 
     def digest(self) -> str:
         """Of what the book holds, whatever way it came there: equal books give equal digests."""
-        scalars = (self.last_price_ticks, self.exec_id, self.trade_id, self.halted)
+        scalars = (self.last_price_ticks, self.exec_id, self.trade_id, self.prevented_id, self.halted)
         state = blake2b(self.orders().tobytes(), digest_size=16)
-        state.update(struct.pack("<4q", *scalars))
+        state.update(struct.pack("<5q", *scalars))
         return state.hexdigest()
 
     # --- snapshots --------------------------------------------------------------------------------------

@@ -10,25 +10,20 @@ from collections.abc import Callable
 
 from market.book import layout as L
 from market.book.build import source_digest
+from market.book.conditions import is_market_type
+from market.book.filters import is_notional_below, set_bands
 from market.book.ids import find_order, order_at
 from market.book.layout import CommandRecord, Records, WordArray
-from market.book.levels import append_order, key_of, level_of_key, next_key, remove_order, side_at
+from market.book.levels import level_of_key, next_key, store_at
+from market.book.linked import end_other, other_of
 from market.book.machine import Words, entry, inlined, routine, signed, words_of
-from market.book.refusals import is_malformed, is_notional_below, refused, set_bands
-from market.book.taking import can_fill, spend, take
-from market.book.tell import (
-    ACCEPTED,
-    AMENDED,
-    CANCELED,
-    Cause,
-    Taker,
-    taker_of,
-    tell,
-    tell_refused,
-    tell_resting,
-    tell_taker_expired,
-)
-from market.enums import CommandFlag, CommandKind, OrdType, Side, TimeInForce
+from market.book.pairs import is_leg, place_leg
+from market.book.placing import place, working_price
+from market.book.queues import leaves_of, remove_order, store_of
+from market.book.refusals import is_malformed, refused
+from market.book.tell import AMENDED, CANCELED, Cause, tell_not_changed, tell_refused, tell_resting
+from market.book.triggers import trigger
+from market.enums import CancelRestriction, CommandFlag, CommandKind
 from market.reasons import Reason
 
 _NEW = int(CommandKind.NEW)
@@ -36,166 +31,103 @@ _CANCEL = int(CommandKind.CANCEL)
 _REPLACE = int(CommandKind.REPLACE)
 _AMEND = int(CommandKind.AMEND)
 _CANCEL_ALL = int(CommandKind.CANCEL_ALL)
-
-_BUY = int(Side.BUY)
-_SELL = int(Side.SELL)
-_LIMIT = int(OrdType.LIMIT)
-_MARKET = int(OrdType.MARKET)
-_GTC = int(TimeInForce.GTC)
-_FOK = int(TimeInForce.FOK)
-_IOC = int(TimeInForce.IOC)
-_BY_QUOTE = int(CommandFlag.BY_QUOTE)
+_STOP_ON_FAILURE = int(CommandFlag.STOP_ON_FAILURE)
+_ALLOW_FAILURE = int(CommandFlag.ALLOW_FAILURE)
+_UNRESTRICTED = int(CancelRestriction.NONE)
+_ONLY_NEW = int(CancelRestriction.ONLY_NEW)
+_LAST_RESTRICTION = int(max(CancelRestriction))
 
 _NONE = int(Reason.NONE)
 _SYMBOL_HALTED = int(Reason.SYMBOL_HALTED)
 _INVALID_COMMAND = int(Reason.INVALID_COMMAND)
 _UNKNOWN_ORDER = int(Reason.UNKNOWN_ORDER)
 _LOT_SIZE = int(Reason.LOT_SIZE)
+_MARKET_LOT_SIZE = int(Reason.MARKET_LOT_SIZE)
 _NOTIONAL = int(Reason.NOTIONAL)
 _ORDER_CHANGED = int(Reason.ORDER_CHANGED)
+_CANCEL_RESTRICTED = int(Reason.CANCEL_RESTRICTED)
 _AMEND_NOT_REDUCED = int(Reason.AMEND_NOT_REDUCED)
+_MAX_NUM_ORDER_AMENDS = int(Reason.MAX_NUM_ORDER_AMENDS)
 _USER_CANCELED = int(Reason.USER_CANCELED)
+_OCO_CANCELED = int(Reason.OCO_CANCELED)
 _REPLACED = int(Reason.REPLACED)
-_IOC_UNFILLED = int(Reason.IOC_UNFILLED)
-_FOK_UNFILLED = int(Reason.FOK_UNFILLED)
-_INSUFFICIENT_LIQUIDITY = int(Reason.INSUFFICIENT_LIQUIDITY)
+
+_BYTE = 0xFF
 
 
 @inlined
 def _own_order(arena: Words, order_id: int, account: int) -> int:
-    """C2: slot of a resting order of that account, or 0."""
+    """C2: slot of a live order of that account, or 0."""
     slot = find_order(arena, order_id)
     if slot != 0 and arena[order_at(arena, slot) + L.OWNER] >> 32 != account:
         return 0
     return slot
 
 
-@routine
-def _place_market(events: Words, told: int, arena: Words, cause: Cause, taker: Taker, command: CommandRecord) -> int:
-    """N7 to N9, after ACCEPTED."""
-    by_quote = (command.flags & _BY_QUOTE) != 0
-    if by_quote or (command.side == _BUY and command.quote_units > 0):
-        return spend(events, told, arena, cause, taker, command.quote_units, by_quote)
-    told, leaves, ended = take(events, told, arena, cause, taker, L.ANY_KEY)
-    if leaves > 0 and not ended:
-        told = tell_taker_expired(events, told, arena, cause, taker, leaves, _INSUFFICIENT_LIQUIDITY)
-    return told
+# -- new ----------------------------------------------------------------------------------------------------
 
 
 @routine
-def _place_limit(events: Words, told: int, arena: Words, cause: Cause, taker: Taker, command: CommandRecord) -> int:
-    """N2 to N6, after ACCEPTED."""
-    limit_key = key_of(taker.price, 1 - taker.side)
-    time_in_force = signed(command.time_in_force) if command.ord_type == _LIMIT else _GTC
-    if time_in_force == _FOK and not can_fill(arena, taker, limit_key):
-        return tell_taker_expired(events, told, arena, cause, taker, taker.qty, _FOK_UNFILLED)
-    told, leaves, ended = take(events, told, arena, cause, taker, limit_key)
-    if leaves == 0 or ended:
-        return told
-    if time_in_force == _IOC:
-        return tell_taker_expired(events, told, arena, cause, taker, leaves, _IOC_UNFILLED)
-    owner = taker.account << 32 | signed(command.maker_fee_ppm)
-    append_order(arena, taker.order_id, taker.side, taker.price, leaves, taker.qty, taker.meta, owner)
-    return told
-
-
-@routine
-def _place(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord) -> int:
-    """N1 and what follows, of a command that was not refused."""
-    taker = taker_of(command)
-    is_market = command.ord_type == _MARKET
-    quote = command.quote_units if is_market else 0
-    account, price, qty = taker.account, taker.price, taker.qty
-    word = taker.meta | ACCEPTED
-    told = tell(events, told, arena, cause, word, account, taker.order_id, price, qty, qty, quote)
-    if is_market:
-        told = _place_market(events, told, arena, cause, taker, command)
+def _new(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord) -> int:
+    if arena[L.HALTED] != 0:
+        reason, price = _SYMBOL_HALTED, signed(0)
+    elif is_malformed(arena, command):
+        reason, price = _INVALID_COMMAND, signed(0)
     else:
-        told = _place_limit(events, told, arena, cause, taker, command)
-    if arena[L.LAST_PRICE] != arena[L.BAND_PRICE]:
-        set_bands(arena)
+        price = working_price(arena, command, 0)
+        reason = refused(arena, command, price, 0, arena[L.LIVE])
+    if reason != _NONE:
+        return tell_refused(events, told, arena, cause, command, reason, True)
+    told, _ = place(events, told, arena, cause, command, price)
     return told
+
+
+# -- cancel -------------------------------------------------------------------------------------------------
+
+
+@routine
+def _is_restricted(arena: Words, order: int, restriction: int) -> bool:
+    """C4."""
+    prevented = arena[order + L.PREVENTED] if arena[order + L.META] & L.WAS_PREVENTED else 0
+    is_filled = arena[order + L.QTY] - leaves_of(arena, order) - prevented > 0
+    return is_filled if restriction == _ONLY_NEW else not is_filled
 
 
 @inlined
-def _new(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord) -> int:
-    if arena[L.HALTED] != 0:
-        reason = _SYMBOL_HALTED
-    elif is_malformed(arena, command):
-        reason = _INVALID_COMMAND
-    else:
-        reason = refused(arena, command, 0)
-    if reason != _NONE:
-        return tell_refused(events, told, arena, cause, command, reason, True)
-    return _place(events, told, arena, cause, command)
+def _cancel_slot(events: Words, told: int, arena: Words, cause: Cause, slot: int, reason: int) -> int:
+    """C1, L6."""
+    order = order_at(arena, slot)
+    told = end_other(events, told, arena, cause, order, CANCELED, _OCO_CANCELED)
+    told = tell_resting(events, told, arena, cause, order, CANCELED, reason)
+    remove_order(arena, slot)
+    return told
 
 
 @inlined
 def _cancel(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord) -> int:
-    slot = _own_order(arena, command.order_id, command.account)
-    if slot == 0:
-        return tell_refused(events, told, arena, cause, command, _UNKNOWN_ORDER, False)
-    told = tell_resting(events, told, arena, cause, order_at(arena, slot), CANCELED, _USER_CANCELED)
-    remove_order(arena, slot)
-    return told
-
-
-@routine
-def _replace(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord) -> int:
-    slot, expected = _own_order(arena, command.target_id, command.account), command.expected_leaves
-    target = order_at(arena, slot)
-    if arena[L.HALTED] != 0:
-        reason = _SYMBOL_HALTED
-    elif is_malformed(arena, command):
+    slot, restriction = _own_order(arena, command.order_id, command.account), signed(command.cancel_restriction)
+    reason = _NONE
+    if restriction > _LAST_RESTRICTION:
         reason = _INVALID_COMMAND
     elif slot == 0:
         reason = _UNKNOWN_ORDER
-    elif expected >= 0 and expected != arena[target + L.LEAVES]:
-        reason = _ORDER_CHANGED
-    else:
-        reason = refused(arena, command, slot)
-    if reason != _NONE:
-        return tell_refused(events, told, arena, cause, command, reason, True)
-    told = tell_resting(events, told, arena, cause, target, CANCELED, _REPLACED)
-    remove_order(arena, slot)
-    return _place(events, told, arena, cause, command)
-
-
-@routine
-def _amend(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord) -> int:
-    slot, total = _own_order(arena, command.order_id, command.account), command.qty_lots
-    order = order_at(arena, slot)
-    done = arena[order + L.QTY] - arena[order + L.LEAVES]
-    if arena[L.HALTED] != 0:
-        reason = _SYMBOL_HALTED
-    elif slot == 0:
-        reason = _UNKNOWN_ORDER
-    elif not done < total < arena[order + L.QTY]:
-        reason = _AMEND_NOT_REDUCED
-    elif total < arena[L.MIN_QTY] or total > arena[L.MAX_QTY]:
-        reason = _LOT_SIZE
-    elif is_notional_below(arena, arena[order + L.PRICE], total):
-        reason = _NOTIONAL
-    else:
-        reason = _NONE
+    elif restriction != _UNRESTRICTED and _is_restricted(arena, order_at(arena, slot), restriction):
+        reason = _CANCEL_RESTRICTED
     if reason != _NONE:
         return tell_refused(events, told, arena, cause, command, reason, False)
-    arena[arena[L.PAGES_AT] + arena[order + L.LEVEL] + L.TOTAL] -= arena[order + L.QTY] - total
-    arena[order + L.LEAVES] = total - done
-    arena[order + L.QTY] = total
-    return tell_resting(events, told, arena, cause, order, AMENDED, _NONE)
+    return _cancel_slot(events, told, arena, cause, slot, _USER_CANCELED)
 
 
 @routine
 def _cancel_all(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord) -> int:
-    """C3: walks the whole book, in the order in which it tells."""
+    """C3: walks everything, in the order in which it tells."""
     before = told
-    for side in range(_BUY, _SELL + 1):
-        key = arena[side_at(side) + L.BEST_KEY]
+    for store in range(L.LINE):
+        key = arena[store_at(store) + L.BEST_KEY]
         while key != L.NO_KEY:
-            slot = arena[level_of_key(arena, side, key) + L.HEAD]
+            slot = arena[level_of_key(arena, store, key) + L.HEAD]
             # Now, because the level and its page go with their last order.
-            key = next_key(arena, side, key)
+            key = next_key(arena, store, key)
             while slot != 0:
                 order = order_at(arena, slot)
                 following = arena[order + L.LINKS] >> 32
@@ -206,6 +138,135 @@ def _cancel_all(events: Words, told: int, arena: Words, cause: Cause, command: C
     if told == before:
         told = tell_refused(events, told, arena, cause, command, _UNKNOWN_ORDER, False)
     return told
+
+
+# -- replace ------------------------------------------------------------------------------------------------
+
+
+@inlined
+def _why_not_canceled(arena: Words, command: CommandRecord, slot: int) -> int:
+    """P1: the reason against the cancel of a REPLACE."""
+    target, expected, restriction = order_at(arena, slot), command.expected_leaves, signed(command.cancel_restriction)
+    if slot == 0:
+        return _UNKNOWN_ORDER
+    if expected >= 0 and expected != leaves_of(arena, target):
+        return _ORDER_CHANGED
+    if restriction != _UNRESTRICTED and _is_restricted(arena, target, restriction):
+        return _CANCEL_RESTRICTED
+    return _NONE
+
+
+@inlined
+def _resting_leg(arena: Words, slot: int, other: int) -> int:
+    """Of a target and the other leg of its pair the one that rests, of which there is at most one; 0: none."""
+    if store_of(arena[order_at(arena, slot) + L.META]) < L.FALLS:
+        return slot
+    if other != 0 and store_of(arena[order_at(arena, other) + L.META]) < L.FALLS:
+        return other
+    return 0
+
+
+@inlined
+def _why_not_replaced(arena: Words, command: CommandRecord, slot: int) -> int:
+    """P1: the reason against the new order, as if the target were gone."""
+    other = other_of(arena, order_at(arena, slot))
+    gone = _resting_leg(arena, slot, other)
+    live = arena[L.LIVE] - (1 if other == 0 else 2)
+    return refused(arena, command, working_price(arena, command, gone), gone, live)
+
+
+@routine
+def _replace(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord) -> int:
+    flags = signed(command.flags)
+    allow, atomic = flags & _ALLOW_FAILURE != 0, flags & (_ALLOW_FAILURE | _STOP_ON_FAILURE) == 0
+    slot = _own_order(arena, command.target_id, command.account)
+    failure = _why_not_canceled(arena, command, slot)
+    if arena[L.HALTED] != 0:
+        reason = _SYMBOL_HALTED
+    elif is_malformed(arena, command) or is_leg(command):
+        reason = _INVALID_COMMAND
+    elif failure != _NONE:
+        reason = _NONE if allow else failure
+    else:
+        reason = _why_not_replaced(arena, command, slot) if atomic else _NONE
+    if reason != _NONE:
+        return tell_refused(events, told, arena, cause, command, reason, True)
+    if failure != _NONE:
+        told = tell_not_changed(events, told, arena, cause, command, command.target_id, failure)
+    else:
+        told = _cancel_slot(events, told, arena, cause, slot, _REPLACED)
+    if not atomic:
+        return _new(events, told, arena, cause, command)
+    told, _ = place(events, told, arena, cause, command, working_price(arena, command, 0))
+    return told
+
+
+# -- amend --------------------------------------------------------------------------------------------------
+
+
+@inlined
+def _is_too_little(arena: Words, order: int, total: int) -> bool:
+    """A2: NOTIONAL."""
+    price = arena[order + L.PRICE]
+    if is_market_type((arena[order + L.META] >> L.ORD_TYPE_BIT) & _BYTE):
+        price = arena[order + L.STOP_PRICE] if arena[order + L.STOP_PRICE] != 0 else arena[L.LAST_PRICE]
+    return price > 0 and is_notional_below(arena, price, total)
+
+
+@inlined
+def _is_lot_outside(arena: Words, order: int, total: int) -> int:
+    """A2: the reason of LOT_SIZE or MARKET_LOT_SIZE."""
+    if is_market_type((arena[order + L.META] >> L.ORD_TYPE_BIT) & _BYTE):
+        return _MARKET_LOT_SIZE if total < arena[L.MARKET_MIN_QTY] or total > arena[L.MARKET_MAX_QTY] else _NONE
+    return _LOT_SIZE if total < arena[L.MIN_QTY] or total > arena[L.MAX_QTY] else _NONE
+
+
+@inlined
+def _amends_of(arena: Words, order: int) -> int:
+    return (arena[order + L.OWNER] >> L.AMENDS_BIT) & L.AMENDS_MASK
+
+
+@inlined
+def _why_not_amended(arena: Words, slot: int, total: int) -> int:
+    order = order_at(arena, slot)
+    if slot == 0:
+        return _UNKNOWN_ORDER
+    if not arena[order + L.QTY] - leaves_of(arena, order) < total < arena[order + L.QTY]:
+        return _AMEND_NOT_REDUCED
+    reason, other = _is_lot_outside(arena, order, total), other_of(arena, order)
+    if reason != _NONE:
+        return reason
+    if _is_too_little(arena, order, total) or (other != 0 and _is_too_little(arena, order_at(arena, other), total)):
+        return _NOTIONAL
+    return _MAX_NUM_ORDER_AMENDS if _amends_of(arena, order) >= arena[L.MAX_AMENDS] else _NONE
+
+
+@routine
+def _reduce(events: Words, told: int, arena: Words, cause: Cause, order: int, total: int) -> int:
+    """A1, I5: an iceberg gives first what it hides."""
+    less = arena[order + L.QTY] - total
+    arena[order + L.QTY] = total
+    arena[order + L.OWNER] += 1 << L.AMENDS_BIT
+    if arena[order + L.META] & L.ICEBERG:
+        from_hidden = min(less, arena[order + L.HIDDEN])
+        arena[order + L.HIDDEN] -= from_hidden
+        less -= from_hidden
+    arena[order + L.LEAVES] -= less
+    arena[arena[L.PAGES_AT] + arena[order + L.LEVEL] + L.TOTAL] -= less
+    return tell_resting(events, told, arena, cause, order, AMENDED, _NONE)
+
+
+@routine
+def _amend(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord) -> int:
+    slot, total = _own_order(arena, command.order_id, command.account), command.qty_lots
+    reason = _SYMBOL_HALTED if arena[L.HALTED] != 0 else _why_not_amended(arena, slot, total)
+    if reason != _NONE:
+        return tell_refused(events, told, arena, cause, command, reason, False)
+    order = order_at(arena, slot)
+    other = other_of(arena, order)
+    if other != 0:
+        told = _reduce(events, told, arena, cause, order_at(arena, other), total)
+    return _reduce(events, told, arena, cause, order, total)
 
 
 def _compile_match(sources: str) -> Callable[[Records, int, int, WordArray, WordArray], int]:
@@ -219,9 +280,12 @@ def _compile_match(sources: str) -> Callable[[Records, int, int, WordArray, Word
         for index in range(start, stop):
             command = commands[index]
             kind = signed(command.kind)
-            cause = Cause(index << 32, kind << L.COMMAND_KIND_BIT)
+            cause, before = Cause(index << 32, kind << L.COMMAND_KIND_BIT), told
             if kind == _NEW:
-                told = _new(events, told, arena, cause, command)
+                if is_leg(command):
+                    told = place_leg(events, told, arena, cause, commands, index, start, stop)
+                else:
+                    told = _new(events, told, arena, cause, command)
             elif kind == _CANCEL:
                 told = _cancel(events, told, arena, cause, command)
             elif kind == _REPLACE:
@@ -232,6 +296,8 @@ def _compile_match(sources: str) -> Callable[[Records, int, int, WordArray, Word
                 told = _cancel_all(events, told, arena, cause, command)
             else:
                 told = tell_refused(events, told, arena, cause, command, _INVALID_COMMAND, False)
+            if arena[L.STOPS] != 0:
+                told = trigger(events, before, told, arena, cause)
         arena[L.EXEC_ID] += told
         return told
 

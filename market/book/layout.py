@@ -1,14 +1,16 @@
 """Where every word of a book lies: one 1-D int64 array, the arena, holds the whole state of one symbol.
 
-    header | ids | directory of bids | directory of asks | orders | pages
+    header | ids | a directory per store | orders | pages
 
 - ids: open addressing, order_id -> order slot; an entry is one word, 31 bits of hash over 32 bits of slot.
+- stores: where live orders stand. Bids, asks; orders that wait for a fall or for a rise, at their stop prices; tracking
+  ones and the line of T3, all at one price of 0, for the sake of their order alone. All six are built alike.
 - orders: records of ORDER_WORDS; what matching touches is in the first 64 bytes.
 - pages: 64 neighbouring price levels each, with one word telling which of them hold orders.
-- directory: per side, the pages in use as (page number, page slot), ascending, the best LAST.
+- directory: per store, the pages in use as (page number, page slot), ascending, the best LAST.
 
-Slots count from 1; 0 is "none". Levels are ordered by *key*: the price for bids, ~price for asks. So the best
-level has the highest key on either side, and one code serves both.
+Slots count from 1; 0 is "none". Levels are ordered by *key*: the price in even stores (bids, falls), ~price in odd
+ones (asks, rises). So the best level has the highest key in each of them, and one code serves all.
 
 Must not know: numba, the rules of matching.
 """
@@ -45,6 +47,14 @@ class CommandRecord(Protocol):
     expected_leaves: int
     maker_fee_ppm: int
     taker_fee_ppm: int
+    stop_price_ticks: int
+    display_lots: int
+    list_id: int
+    trailing_bips: int
+    peg_type: int
+    peg_offset: int
+    list_role: int
+    cancel_restriction: int
 
 
 WORD_BYTES: Final = 8
@@ -59,6 +69,7 @@ EXEC_ID: Final = 3
 TRADE_ID: Final = 4
 LAST_PRICE: Final = 5
 HALTED: Final = 6
+PREVENTED_ID: Final = 7
 
 IDS_AT: Final = 8
 IDS_MASK: Final = 9
@@ -73,6 +84,8 @@ PAGES_AT: Final = 15
 PAGES_CAPACITY: Final = 16
 PAGES_USED: Final = 17
 FREE_PAGE: Final = 18
+ICEBERGS: Final = 19
+"""Live orders with a display quantity."""
 
 MIN_PRICE: Final = 20
 MAX_PRICE: Final = 21
@@ -92,9 +105,15 @@ TOTALS_FIT: Final = 31
 MULTIPLIERS: Final = 32
 """4 words, in ppm: bid up, bid down, ask up, ask down."""
 BANDS: Final = 36
-"""4 words: the prices R7 allows: lowest bid, highest bid, lowest ask, highest ask."""
+"""4 words: the prices R7 and R7a allow: lowest bid, highest bid, lowest ask, highest ask."""
 BAND_PRICE: Final = 40
 """The last price BANDS were computed for."""
+STOPS: Final = 41
+"""Orders in the stores behind the asks: those that have not triggered."""
+TAKER_PREVENTED: Final = 42
+"""While a command is applied: lots that S4 took off the taker."""
+MOST_PARTS: Final = 43
+"""So often can an iceberg, live or to come, show anew."""
 
 BIDS: Final = 44
 ASKS: Final = 48
@@ -104,7 +123,21 @@ DIRECTORY_COUNT: Final = 2
 LEVELS: Final = 3
 SIDE_WORDS: Final = ASKS - BIDS
 
-HEADER_WORDS: Final = 64
+# Stores; the side's number is that of its store.
+FALLS: Final = 2
+RISES: Final = 3
+TRACKING: Final = 4
+LINE: Final = 5
+STORES: Final = 6
+
+ICEBERG_PARTS: Final = 68
+DELTAS: Final = 69
+"""4 words, in bips: least and most of an order that waits for a fall, then for a rise."""
+MAX_AMENDS: Final = 73
+PERCENT: Final = 74
+"""2 words, in ppm: multiplier up (0: no such filter), multiplier down."""
+
+HEADER_WORDS: Final = 96
 
 # --- order record ---------------------------------------------------------------------------------------
 ID: Final = 0
@@ -114,17 +147,47 @@ QTY: Final = 3
 LINKS: Final = 4
 """Next slot in the level << 32 | previous slot. Of a free record: the next free slot."""
 META: Final = 5
-"""Side, type, time in force, STP mode and flags, placed as in the first 8 bytes of EVENT."""
+"""Side, type, time in force, STP mode and flags, placed as in the first 8 bytes of EVENT; above them its store and
+the bits that follow."""
 OWNER: Final = 6
-"""Account << 32 | maker_fee_ppm."""
+"""Account << 32 | times amended << AMENDS_BIT | maker_fee_ppm."""
 LEVEL: Final = 7
 """Place of its level, in words from PAGES_AT."""
-# The second cache line, zero today: what conditional orders will need beside the hot words.
+# The second cache line. Which words of it mean something is told by META: a plain order never touches it.
 STOP_PRICE: Final = 8
-HIDDEN_QTY: Final = 9
-ORDER_LIST: Final = 10
-ARRIVAL: Final = 11
+"""Waiting: 0, it tracks from the start."""
+HIDDEN: Final = 9
+"""ICEBERG: leaves beyond LEAVES; 0 while it waits."""
+DISPLAY: Final = 10
+"""ICEBERG."""
+PREVENTED: Final = 11
+"""WAS_PREVENTED: lots that S4 took off."""
+OTHER: Final = 12
+"""PAIRED: slot of the other leg."""
+BUDGET: Final = 13
+"""Waiting: quote_units of the command."""
+TERMS: Final = 14
+"""Waiting: taker_fee_ppm << 32 | trailing_bips << 16 | peg_offset << 8 | peg_type."""
+EXTREME: Final = 15
+"""Tracking: 0, no price met yet."""
 ORDER_WORDS: Final = 16
+
+STORE_BIT: Final = 56
+STORE_MASK: Final = 7
+ICEBERG: Final = 1 << 59
+PAIRED: Final = 1 << 60
+WAS_PREVENTED: Final = 1 << 61
+SPECIAL: Final = ICEBERG | PAIRED
+"""A maker with one of these needs more than a plain one when it trades."""
+TOLD: Final = (1 << STORE_BIT) - 1
+"""What of META goes into events."""
+
+AMENDS_BIT: Final = 20
+FEE_MASK: Final = (1 << AMENDS_BIT) - 1
+"""A fee stays below 1,000,000 ppm."""
+AMENDS_MASK: Final = 0xFFF
+DELTA_BIT: Final = 16
+PEG_OFFSET_BIT: Final = 8
 
 # --- page -----------------------------------------------------------------------------------------------
 PAGE_BITS: Final = 6
@@ -183,17 +246,31 @@ RESTING = np.dtype(
         ("ord_type", "u1"),
         ("time_in_force", "u1"),
         ("stp_mode", "u1"),
-        ("flags", "<u4"),
+        ("flags", "u1"),
+        ("store", "u1"),  # BUY, SELL: it rests; FALLS, RISES: it waits; TRACKING
+        ("amends", "<u2"),
         ("order_id", "<i8"),
         ("account", "<i4"),
         ("maker_fee_ppm", "<i4"),
         ("price_ticks", "<i8"),
         ("qty_lots", "<i8"),
-        ("leaves_lots", "<i8"),
+        ("leaves_lots", "<i8"),  # what an iceberg hides is in it
+        # What plain resting orders do not have; where it has no meaning any more it is 0.
+        ("hidden_lots", "<i8"),
+        ("display_lots", "<i8"),
+        ("prevented_lots", "<i8"),
+        ("other_id", "<i8"),  # order id of the other leg of its pair
+        ("stop_price_ticks", "<i8"),
+        ("budget_units", "<i8"),
+        ("peg_type", "u1"),
+        ("peg_offset", "u1"),
+        ("trailing_bips", "<u2"),
+        ("taker_fee_ppm", "<i4"),
+        ("extreme_ticks", "<i8"),
     ]
 )
-"""One resting order; `qty_lots` is its total."""
-RESTING_WORDS: Final = 6
+"""One live order; `qty_lots` is its total."""
+RESTING_WORDS: Final = 14
 
 
 def _offsets(record: "np.dtype[np.void]") -> dict[str, int]:

@@ -1,15 +1,21 @@
-"""Which commands are refused, and why: the R-rules of SEMANTICS.md and the exact arithmetic behind them.
+"""Which orders are refused, and why: the R-rules of SEMANTICS.md.
 
-Must not know: events; changes nothing but the price bands in the header.
+The rules of plain orders (LIMIT, MARKET, LIMIT_MAKER) stand here, in the way of every command; what only stops,
+icebergs and pegs need is in `conditions.py`.
+
+Must not know: events; changes nothing.
 """
 
 from market.book import layout as L
-from market.book.ids import find_order, order_at
+from market.book.conditions import is_badly_conditioned, refused_conditional
+from market.book.filters import is_notional_outside, outside_band
+from market.book.ids import find_order
 from market.book.layout import CommandRecord
-from market.book.levels import key_of, level_of_key, next_key, side_at
+from market.book.levels import key_of, next_key, store_at
 from market.book.machine import Words, inlined, routine, signed
-from market.enums import CommandFlag, OrdType, Side, StpMode, TimeInForce
-from market.instrument import INT_LIMIT, PPM
+from market.book.pegs import is_alone_at
+from market.enums import CancelRestriction, CommandFlag, ListRole, OrdType, Side, StpMode, TimeInForce
+from market.instrument import PPM
 from market.reasons import Reason
 
 _MARKET = int(OrdType.MARKET)
@@ -17,21 +23,26 @@ _LIMIT_MAKER = int(OrdType.LIMIT_MAKER)
 _GTC = int(TimeInForce.GTC)
 _BY_QUOTE = int(CommandFlag.BY_QUOTE)
 _LAST_SIDE = int(max(Side))
-_LAST_ORD_TYPE = int(OrdType.LIMIT_MAKER)
+_LAST_ORD_TYPE = int(max(OrdType))
 _LAST_TIME_IN_FORCE = int(max(TimeInForce))
-_LAST_STP_MODE = int(StpMode.DECREMENT)
+_LAST_STP_MODE = int(max(StpMode))
+_LAST_LIST_ROLE = int(max(ListRole))
+_LAST_RESTRICTION = int(max(CancelRestriction))
 
 _NONE = int(Reason.NONE)
 _PRICE_FILTER = int(Reason.PRICE_FILTER)
 _LOT_SIZE = int(Reason.LOT_SIZE)
 _MARKET_LOT_SIZE = int(Reason.MARKET_LOT_SIZE)
 _NOTIONAL = int(Reason.NOTIONAL)
-_PERCENT_PRICE_BY_SIDE = int(Reason.PERCENT_PRICE_BY_SIDE)
 _WOULD_TAKE = int(Reason.WOULD_TAKE)
 _BOOK_FULL = int(Reason.BOOK_FULL)
 
-_HALF_WORD = 1 << 31
-_LARGEST = (1 << 63) - 1
+
+@inlined
+def is_conditional(command: CommandRecord) -> bool:
+    """Anything but a plain order of the first three types."""
+    terms = command.stop_price_ticks | command.display_lots | signed(command.trailing_bips)
+    return command.ord_type > _LIMIT_MAKER or terms != 0 or (command.peg_type | command.peg_offset) != 0
 
 
 @inlined
@@ -43,6 +54,8 @@ def is_malformed(arena: Words, command: CommandRecord) -> bool:
         or command.ord_type > _LAST_ORD_TYPE
         or command.time_in_force > _LAST_TIME_IN_FORCE
         or command.stp_mode > _LAST_STP_MODE
+        or command.list_role > _LAST_LIST_ROLE
+        or command.cancel_restriction > _LAST_RESTRICTION
     ):
         return True
     # The sign bit of the union: one of them is negative.
@@ -56,37 +69,20 @@ def is_malformed(arena: Words, command: CommandRecord) -> bool:
             return True
     elif command.qty_lots == 0 and not (by_quote and command.quote_units > 0):
         return True
+    if is_conditional(command) and is_badly_conditioned(command):
+        return True
     return command.order_id <= 0 or find_order(arena, command.order_id) != 0
 
 
-@inlined
-def is_notional_outside(arena: Words, price: int, qty: int) -> bool:
-    """price x qty against the NOTIONAL filter, for any price >= 0 and qty > 0."""
-    if (price | qty) >= _HALF_WORD and price > arena[L.MAX_TICK_LOTS] // qty:
-        return True
-    product = price * qty
-    return product < arena[L.MIN_TICK_LOTS] or product > arena[L.MAX_TICK_LOTS]
-
-
-@inlined
-def is_notional_below(arena: Words, price: int, qty: int) -> bool:
-    """price x qty below the NOTIONAL filter, for a quantity below one that has passed it."""
-    return price * qty < arena[L.MIN_TICK_LOTS]
-
-
 @routine
-def _would_take(arena: Words, side: int, price: int, gone: int) -> bool:
+def would_take(arena: Words, side: int, price: int, gone: int) -> bool:
     """R8, as if the order in slot `gone` (0: none) were not there."""
     opposite = 1 - side
-    best = arena[side_at(opposite) + L.BEST_KEY]
+    best = arena[store_at(opposite) + L.BEST_KEY]
     if best == L.NO_KEY:
         return False
-    if gone != 0:
-        order = order_at(arena, gone)
-        alone = arena[level_of_key(arena, opposite, best) + L.COUNT] == 1
-        gone_side = (arena[order + L.META] >> L.SIDE_BIT) & 1
-        if alone and gone_side == opposite and key_of(arena[order + L.PRICE], opposite) == best:
-            best = next_key(arena, opposite, best)
+    if is_alone_at(arena, gone, opposite, best):
+        best = next_key(arena, opposite, best)
     return best >= key_of(price, opposite)
 
 
@@ -104,53 +100,32 @@ def _refused_market(arena: Words, command: CommandRecord) -> int:
 
 
 @inlined
-def refused(arena: Words, command: CommandRecord, gone: int) -> int:
-    """The first of R3 to R9 that applies to a well-formed NEW or REPLACE, or NONE.
+def refused(arena: Words, command: CommandRecord, price: int, gone: int, live: int) -> int:
+    """The first of R2e to R9 that applies to a well-formed NEW or REPLACE, or NONE.
 
-    `gone`: slot of the order that a REPLACE takes away, which R8 and R9 do not count; 0 for NEW.
+    `price`: its limit, which of a pegged order is the one chosen. `gone`: slot of a resting order that a REPLACE
+    takes away, which R8 does not see, or 0. `live`: orders that R9 counts.
     """
     if command.ord_type == _MARKET:
         return _refused_market(arena, command)
-    side, price, qty = signed(command.side), signed(command.price_ticks), signed(command.qty_lots)
-    if price < arena[L.MIN_PRICE] or price > arena[L.MAX_PRICE]:
-        return _PRICE_FILTER
-    if qty < arena[L.MIN_QTY] or qty > arena[L.MAX_QTY]:
-        return _LOT_SIZE
-    if is_notional_outside(arena, price, qty):
-        return _NOTIONAL
-    band = L.BANDS + 2 * side
-    if price < arena[band] or price > arena[band + 1]:
-        return _PERCENT_PRICE_BY_SIDE
-    if command.ord_type == _LIMIT_MAKER and _would_take(arena, side, price, gone):
+    if is_conditional(command):
+        reason = refused_conditional(arena, command, price)
+        if reason != _NONE:
+            return reason
+    else:
+        side, qty = signed(command.side), signed(command.qty_lots)
+        if price < arena[L.MIN_PRICE] or price > arena[L.MAX_PRICE]:
+            return _PRICE_FILTER
+        if qty < arena[L.MIN_QTY] or qty > arena[L.MAX_QTY]:
+            return _LOT_SIZE
+        if is_notional_outside(arena, price, qty):
+            return _NOTIONAL
+        reason = outside_band(arena, side, price)
+        if reason != _NONE:
+            return reason
+    if command.ord_type == _LIMIT_MAKER and would_take(arena, signed(command.side), price, gone):
         return _WOULD_TAKE
-    rests = command.ord_type == _LIMIT_MAKER or command.time_in_force == _GTC
-    live = arena[L.LIVE] - (1 if gone != 0 else 0)
+    rests = command.ord_type >= _LIMIT_MAKER or command.time_in_force == _GTC
     if rests and live >= arena[L.MAX_LIVE]:
         return _BOOK_FULL
     return _NONE
-
-
-@routine
-def _band_edge(last: int, ppm: int, round_up: int) -> int:
-    """last x ppm / 10^6 rounded down, or up with `round_up` = 10^6 - 1; past 62 bits the largest word.
-
-    Split so that nothing overflows: last = whole x 10^6 + part, ppm <= 10^12 (`arena.py` checks).
-    """
-    whole, part = last // PPM, last % PPM
-    if whole > 0 and ppm > INT_LIMIT // whole:
-        return _LARGEST
-    return whole * ppm + (part * ppm + round_up) // PPM
-
-
-@routine
-def set_bands(arena: Words) -> None:
-    """R7's bounds as prices: price x 10^6 >= last x ppm is price >= last x ppm / 10^6 rounded up."""
-    last = arena[L.LAST_PRICE]
-    arena[L.BAND_PRICE] = last
-    for side in range(2):
-        up, down = arena[L.MULTIPLIERS + 2 * side], arena[L.MULTIPLIERS + 2 * side + 1]
-        band = L.BANDS + 2 * side
-        if last == 0:
-            arena[band], arena[band + 1] = 0, _LARGEST
-        else:
-            arena[band], arena[band + 1] = _band_edge(last, down, PPM - 1), _band_edge(last, up, 0)

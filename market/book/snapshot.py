@@ -17,7 +17,7 @@ from market.instrument import Instrument
 from market.records import COMMAND, EVENT
 
 _MAGIC = b"RAYPBOOK"
-_VERSION = 1
+_VERSION = 2
 _SIZES = (COMMAND.itemsize, EVENT.itemsize, L.HEADER_WORDS, L.ORDER_WORDS, L.PAGE_WORDS)
 _HEADER = struct.Struct("<8sI5IiI")
 _CHECKSUM_BYTES = 16
@@ -53,7 +53,10 @@ def decode(data: bytes, instrument: Instrument, symbol_id: int) -> Content:
     header, body = data[: _HEADER.size], data[body_at:]
     _, version, *sizes, symbol, identity_bytes = _HEADER.unpack(header)
     if version != _VERSION or tuple(sizes) != _SIZES:
-        raise ValueError(f"snapshot version {version} with sizes {sizes}; this is {_VERSION} with {list(_SIZES)}")
+        raise ValueError(
+            f"the snapshot is of version {version} with sizes {sizes}, and only version {_VERSION} with sizes "
+            f"{list(_SIZES)} can be read; start from the journal or with a new data folder"
+        )
     if _checksum(header, body) != data[_HEADER.size : body_at]:
         raise ValueError("the snapshot is damaged: its checksum differs")
     identity = body[:identity_bytes]

@@ -7,22 +7,17 @@ Must not know: refusals, resting, commands of other kinds.
 
 from market.book import layout as L
 from market.book.ids import order_at
-from market.book.levels import (
-    best_level,
-    key_of,
-    level_of_key,
-    next_key,
-    remove_order,
-    side_at,
-    take_from_order,
-)
+from market.book.levels import best_level, key_of, level_of_key, next_key, store_at
+from market.book.linked import expire_other
 from market.book.machine import Words, inlined, routine
+from market.book.queues import leaves_of, remove_order, take_from_iceberg, take_from_order
 from market.book.tell import (
     EXPIRED,
     PREVENTED,
     TRADE,
     Cause,
     Taker,
+    number_prevented,
     tell_pair,
     tell_resting,
     tell_taker_expired,
@@ -43,6 +38,18 @@ _BUDGET_EXHAUSTED = int(Reason.BUDGET_EXHAUSTED)
 _QUOTE_SPENT = int(Reason.QUOTE_SPENT)
 
 
+@routine
+def _take_from_special(events: Words, told: int, arena: Words, cause: Cause, slot: int, quantity: int) -> int:
+    """I2, L4; the TRADE or PREVENTED is told."""
+    maker = order_at(arena, slot)
+    told = expire_other(events, told, arena, cause, maker)
+    if arena[maker + L.META] & L.ICEBERG:
+        take_from_iceberg(arena, slot, quantity)
+    else:
+        take_from_order(arena, slot, quantity)
+    return told
+
+
 @inlined
 def _trade(
     events: Words,
@@ -56,10 +63,39 @@ def _trade(
 ) -> int:
     """`leaves`: the taker's, after it."""
     maker = order_at(arena, slot)
-    left = arena[maker + L.LEAVES] - quantity
+    special = arena[maker + L.META] & L.SPECIAL
+    left = (leaves_of(arena, maker) if special else arena[maker + L.LEAVES]) - quantity
     told = tell_pair(events, told, arena, cause, TRADE, taker, leaves, maker, left, quantity)
     arena[L.LAST_PRICE] = arena[maker + L.PRICE]
+    if special:
+        return _take_from_special(events, told, arena, cause, slot, quantity)
     take_from_order(arena, slot, quantity)
+    return told
+
+
+@inlined
+def _note_prevented(arena: Words, order: int, quantity: int) -> None:
+    """C4: what was prevented is not filled."""
+    meta = arena[order + L.META]
+    before = arena[order + L.PREVENTED] if meta & L.WAS_PREVENTED else 0
+    arena[order + L.META] = meta | L.WAS_PREVENTED
+    arena[order + L.PREVENTED] = before + quantity
+
+
+@routine
+def _expire_maker(events: Words, told: int, arena: Words, cause: Cause, slot: int) -> int:
+    maker = order_at(arena, slot)
+    told = tell_resting(events, told, arena, cause, maker, EXPIRED, _SELF_TRADE_PREVENTION)
+    number_prevented(events, told, arena)
+    told = expire_other(events, told, arena, cause, maker)
+    remove_order(arena, slot)
+    return told
+
+
+@inlined
+def _expire_taker(events: Words, told: int, arena: Words, cause: Cause, taker: Taker, leaves: int) -> int:
+    told = tell_taker_expired(events, told, arena, cause, taker, leaves, _SELF_TRADE_PREVENTION)
+    number_prevented(events, told, arena)
     return told
 
 
@@ -71,15 +107,19 @@ def _decrement(
     maker = order_at(arena, slot)
     quantity = min(leaves, arena[maker + L.LEAVES])
     leaves -= quantity
-    left = arena[maker + L.LEAVES] - quantity
+    left = leaves_of(arena, maker) - quantity
     told = tell_pair(events, told, arena, cause, PREVENTED, taker, leaves, maker, left, quantity)
-    # The record of a maker that left the book keeps its fields until the next order takes the slot.
-    take_from_order(arena, slot, quantity)
-    if left == 0:
+    arena[L.TAKER_PREVENTED] += quantity
+    _note_prevented(arena, maker, quantity)
+    if left > 0:
+        told = _take_from_special(events, told, arena, cause, slot, quantity)
+    else:
+        # It is told with leaves of 0, and its level's total must not count them.
+        arena[arena[L.PAGES_AT] + arena[maker + L.LEVEL] + L.TOTAL] -= quantity
         arena[maker + L.LEAVES] = 0
-        told = tell_resting(events, told, arena, cause, maker, EXPIRED, _SELF_TRADE_PREVENTION)
+        told = _expire_maker(events, told, arena, cause, slot)
     if leaves == 0:
-        told = tell_taker_expired(events, told, arena, cause, taker, leaves, _SELF_TRADE_PREVENTION)
+        told = _expire_taker(events, told, arena, cause, taker, leaves)
     return told, leaves, leaves == 0
 
 
@@ -88,15 +128,16 @@ def _prevent(
     events: Words, told: int, arena: Words, cause: Cause, taker: Taker, leaves: int, stp: int, slot: int
 ) -> tuple[int, int, bool]:
     """S1 to S4: the taker meets an order of its own account. Events told, its leaves, has it ended."""
-    if stp == _DECREMENT:
+    if stp >= _DECREMENT:
         return _decrement(events, told, arena, cause, taker, leaves, slot)
+    maker = order_at(arena, slot)
+    left = leaves_of(arena, maker)
+    told = tell_pair(events, told, arena, cause, PREVENTED, taker, leaves, maker, left, 0)
     if stp != _EXPIRE_TAKER:
-        maker = order_at(arena, slot)
-        told = tell_resting(events, told, arena, cause, maker, EXPIRED, _SELF_TRADE_PREVENTION)
-        remove_order(arena, slot)
+        told = _expire_maker(events, told, arena, cause, slot)
     if stp == _EXPIRE_MAKER:
         return told, leaves, False
-    told = tell_taker_expired(events, told, arena, cause, taker, leaves, _SELF_TRADE_PREVENTION)
+    told = _expire_taker(events, told, arena, cause, taker, leaves)
     return told, leaves, True
 
 
@@ -109,7 +150,7 @@ def _is_own(arena: Words, taker: Taker, slot: int) -> bool:
 def take(events: Words, told: int, arena: Words, cause: Cause, taker: Taker, limit_key: int) -> tuple[int, int, bool]:
     """N2: trade while it crosses. Events told, the taker's leaves, whether self-trade prevention ended it."""
     opposite, leaves = 1 - taker.side, taker.qty
-    best = side_at(opposite) + L.BEST_KEY
+    best = store_at(opposite) + L.BEST_KEY
     while leaves > 0 and arena[best] >= limit_key:
         slot = arena[best_level(arena, opposite) + L.HEAD]
         if _is_own(arena, taker, slot):
@@ -129,9 +170,9 @@ def spend(events: Words, told: int, arena: Words, cause: Cause, taker: Taker, mo
     opposite, leaves = 1 - taker.side, taker.qty
     uncapped = by_quote and taker.qty == 0
     # Without a cap there is no quantity that DECREMENT could lower (S4).
-    stp = _EXPIRE_TAKER if uncapped and taker.stp == _DECREMENT else taker.stp
+    stp = _EXPIRE_TAKER if uncapped and taker.stp >= _DECREMENT else taker.stp
     out_of_money = _QUOTE_SPENT if by_quote else _BUDGET_EXHAUSTED
-    best = side_at(opposite) + L.BEST_KEY
+    best = store_at(opposite) + L.BEST_KEY
     while by_quote or leaves > 0:
         lot_price = key_of(arena[best], opposite) * arena[L.UNITS] if arena[best] != L.NO_KEY else 0
         quantity = money // lot_price if lot_price > 0 else 0
@@ -165,24 +206,26 @@ def spend(events: Words, told: int, arena: Words, cause: Cause, taker: Taker, mo
 @routine
 def _missing_after_level(arena: Words, level: int, taker: Taker, missing: int) -> int:
     """What a FOK still lacks after the orders of one level; _UNFILLABLE when an own order ends it (S6)."""
-    slot = arena[level + L.HEAD]
+    slot, hidden = arena[level + L.HEAD], 0
     while slot != 0 and missing > 0:
         order = order_at(arena, slot)
         if not _is_own(arena, taker, slot):
             missing -= min(missing, arena[order + L.LEAVES])
+            # What is hidden shows only after the whole level has been met once; the sum may not leave 64 bits.
+            hidden = min(hidden + leaves_of(arena, order) - arena[order + L.LEAVES], taker.qty)
         elif taker.stp != _EXPIRE_MAKER:
             return _UNFILLABLE
         slot = arena[order + L.LINKS] >> 32
-    return missing
+    return missing - min(missing, hidden)
 
 
 @routine
 def can_fill(arena: Words, taker: Taker, limit_key: int) -> bool:
     """N6, S6: whether trades alone would fill a FOK whole."""
     opposite, missing = 1 - taker.side, taker.qty
-    key = arena[side_at(opposite) + L.BEST_KEY]
-    # Level totals tell enough unless own orders must be told apart, or totals could pass 64 bits.
-    by_level = taker.stp == _STP_NONE and arena[L.TOTALS_FIT] != 0
+    key = arena[store_at(opposite) + L.BEST_KEY]
+    # Level totals tell enough unless own orders must be told apart, something is hidden, or they could pass 64 bits.
+    by_level = taker.stp == _STP_NONE and arena[L.TOTALS_FIT] != 0 and arena[L.ICEBERGS] == 0
     while missing > 0 and key >= limit_key:
         level = level_of_key(arena, opposite, key)
         if by_level:

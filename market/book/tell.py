@@ -9,8 +9,10 @@ Must not know: levels, rules.
 from typing import NamedTuple
 
 from market.book import layout as L
+from market.book.conditions import is_market_type
 from market.book.layout import CommandRecord
 from market.book.machine import Words, inlined, routine, signed
+from market.book.queues import leaves_of
 from market.enums import EventKind, OrdType
 
 ACCEPTED = int(EventKind.ACCEPTED)
@@ -20,8 +22,9 @@ CANCELED = int(EventKind.CANCELED)
 EXPIRED = int(EventKind.EXPIRED)
 AMENDED = int(EventKind.AMENDED)
 PREVENTED = int(EventKind.PREVENTED)
+TRIGGERED = int(EventKind.TRIGGERED)
+TRACKING = int(EventKind.TRACKING)
 
-_MARKET = int(OrdType.MARKET)
 _LIMIT_MAKER = int(OrdType.LIMIT_MAKER)
 
 
@@ -61,14 +64,11 @@ def meta_of(command: CommandRecord) -> int:
 
 
 @inlined
-def taker_of(command: CommandRecord) -> Taker:
-    """A command that was not refused, as an order: MARKET and LIMIT_MAKER are always GTC (N4, N10)."""
+def taker_of(command: CommandRecord, price: int) -> Taker:
+    """A command that was not refused, as an order at `price`: market types and LIMIT_MAKER are always GTC (N4, N10)."""
     meta = meta_of(command)
-    price = signed(command.price_ticks)
-    if command.ord_type == _MARKET or command.ord_type == _LIMIT_MAKER:
+    if is_market_type(command.ord_type) or command.ord_type == _LIMIT_MAKER:
         meta &= ~(0xFF << L.TIME_IN_FORCE_BIT)
-    if command.ord_type == _MARKET:
-        price = signed(0)
     return Taker(
         signed(command.order_id),
         signed(command.account),
@@ -116,10 +116,10 @@ def tell(
 
 @inlined
 def tell_resting(events: Words, told: int, arena: Words, cause: Cause, order: int, kind: int, reason: int) -> int:
-    """CANCELED, EXPIRED or AMENDED of the order whose record starts at `order`."""
-    word = arena[order + L.META] | kind | reason << L.REASON_BIT
+    """An event of the live order whose record starts at `order`."""
+    word = arena[order + L.META] & L.TOLD | kind | reason << L.REASON_BIT
     account = arena[order + L.OWNER] >> 32
-    price, qty, leaves = arena[order + L.PRICE], arena[order + L.QTY], arena[order + L.LEAVES]
+    price, qty, leaves = arena[order + L.PRICE], arena[order + L.QTY], leaves_of(arena, order)
     return tell(events, told, arena, cause, word, account, arena[order + L.ID], price, qty, leaves, 0)
 
 
@@ -155,7 +155,10 @@ def tell_pair(
         quote = price * quantity * arena[L.UNITS]
         arena[L.TRADE_ID] += 1
         trade_id = arena[L.TRADE_ID]
-        fees = taker.fee_ppm << 32 | owner & L.LOW_HALF
+        fees = taker.fee_ppm << 32 | owner & L.FEE_MASK
+    else:
+        arena[L.PREVENTED_ID] += 1
+        trade_id = arena[L.PREVENTED_ID]
     events[at] = taker.meta | kind | cause.kind
     events[at + L.E_SYMBOL_ACCOUNT] = taker.account << 32 | arena[L.SYMBOL]
     events[at + L.E_ORDER_ID] = taker.order_id
@@ -173,6 +176,21 @@ def tell_pair(
     return told
 
 
+@inlined
+def number_prevented(events: Words, told: int, arena: Words) -> None:
+    """The newest event belongs to the newest prevented match."""
+    events[(told - 1) * L.EVENT_WORDS + L.E_TRADE_ID] = arena[L.PREVENTED_ID]
+
+
+@routine
+def tell_not_changed(
+    events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord, order_id: int, reason: int
+) -> int:
+    """REJECTED of a command about the order `order_id` (C2, P4)."""
+    word, account = signed(REJECTED | reason << L.REASON_BIT), signed(command.account)
+    return tell(events, told, arena, cause, word, account, order_id, 0, 0, 0, 0)
+
+
 @routine
 def tell_refused(
     events: Words,
@@ -184,9 +202,9 @@ def tell_refused(
     is_new_order: bool,
 ) -> int:
     """REJECTED; of a NEW or REPLACE with the order's fields as the command names them."""
-    word, price, qty = signed(REJECTED | reason << L.REASON_BIT), signed(0), signed(0)
-    if is_new_order:
-        word |= meta_of(command)
-        price, qty = signed(command.price_ticks), signed(command.qty_lots)
+    if not is_new_order:
+        return tell_not_changed(events, told, arena, cause, command, command.order_id, reason)
+    word = signed(REJECTED | reason << L.REASON_BIT) | meta_of(command)
     account, order_id = signed(command.account), signed(command.order_id)
+    price, qty = signed(command.price_ticks), signed(command.qty_lots)
     return tell(events, told, arena, cause, word, account, order_id, price, qty, 0, 0)

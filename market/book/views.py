@@ -10,8 +10,9 @@ from market.book import layout as L
 from market.book.build import source_digest
 from market.book.ids import find_order, order_at, remember_order
 from market.book.layout import WordArray
-from market.book.levels import key_of, level_of_key, next_key, side_at
-from market.book.machine import Words, entry, routine, words_of
+from market.book.levels import key_of, level_of_key, next_key, store_at
+from market.book.machine import Words, entry, inlined, routine, words_of
+from market.book.queues import leaves_of, store_of
 
 _WriteDepth: TypeAlias = Callable[[WordArray, int, int, WordArray], int]
 _WriteOrders: TypeAlias = Callable[[WordArray, WordArray], int]
@@ -19,19 +20,46 @@ _Audit: TypeAlias = Callable[[WordArray], bool]
 
 _BYTE = 0xFF
 _THREE_BYTES = 0xFF_FFFF
+_TWO_BYTES = 0xFFFF
 _LARGEST_KEY = -(L.NO_KEY + 1)
 
 
-@routine
-def _audit_order(arena: Words, side: int, key: int, level: int, slot: int, previous: int) -> bool:
+@inlined
+def _level_price(arena: Words, order: int, store: int) -> int:
+    if store < L.FALLS:
+        return arena[order + L.PRICE]
+    return arena[order + L.STOP_PRICE] if store < L.TRACKING else 0
+
+
+@inlined
+def _audit_pair(arena: Words, slot: int) -> bool:
+    """The other leg is in use and knows this one."""
     order = order_at(arena, slot)
+    if arena[order + L.META] & L.PAIRED == 0:
+        return True
+    other = arena[order + L.OTHER]
+    if not 0 < other <= arena[L.ORDERS_USED] or other == slot:
+        return False
+    place = order_at(arena, other)
+    return arena[place + L.META] & L.PAIRED != 0 and arena[place + L.OTHER] == slot
+
+
+@routine
+def _audit_order(arena: Words, store: int, key: int, level: int, slot: int, previous: int) -> bool:
+    order = order_at(arena, slot)
+    meta = arena[order + L.META]
+    hidden = arena[order + L.HIDDEN] if meta & L.ICEBERG else 0
     return (
         arena[order + L.ID] > 0
-        and arena[order + L.PRICE] == key_of(key, side)
-        and 0 < arena[order + L.LEAVES] <= arena[order + L.QTY]
+        and _level_price(arena, order, store) == key_of(key, store)
+        and arena[order + L.LEAVES] > 0
+        and hidden >= 0
+        and arena[order + L.LEAVES] <= arena[order + L.QTY] - hidden
         and arena[order + L.LINKS] & L.LOW_HALF == previous
-        and arena[order + L.META] >> L.SIDE_BIT & _BYTE == side
+        and store_of(meta) == store
+        and (store >= L.FALLS or meta >> L.SIDE_BIT & _BYTE == store)
         and arena[order + L.LEVEL] == level - arena[L.PAGES_AT]
+        and _audit_pair(arena, slot)
     )
 
 
@@ -57,7 +85,7 @@ def _audit_level(arena: Words, side: int, key: int, level: int, live: int) -> in
 @routine
 def _audit_directory(arena: Words, side: int) -> bool:
     """Page numbers ascend, page slots are in use, no page stands empty."""
-    own = side_at(side)
+    own = store_at(side)
     start, count = arena[own + L.DIRECTORY_AT], arena[own + L.DIRECTORY_COUNT]
     for index in range(count):
         entry = start + index * L.DIRECTORY_ENTRY_WORDS
@@ -73,7 +101,7 @@ def _audit_directory(arena: Words, side: int) -> bool:
 @routine
 def _audit_side(arena: Words, side: int) -> int:
     """Orders of the side, or -1."""
-    own = side_at(side)
+    own = store_at(side)
     if not _audit_directory(arena, side):
         return -1
     key = next_key(arena, side, _LARGEST_KEY)
@@ -90,6 +118,32 @@ def _audit_side(arena: Words, side: int) -> int:
     return orders if levels == arena[own + L.LEVELS] else -1
 
 
+@routine
+def _write_order(arena: Words, order: int, store: int, out: Words, at: int) -> None:
+    meta, owner = arena[order + L.META], arena[order + L.OWNER]
+    kinds = meta >> L.SIDE_BIT & _THREE_BYTES
+    stp = meta >> L.STP_MODE_BIT & _BYTE
+    flags = meta >> L.FLAGS_BIT & _BYTE
+    amends = owner >> L.AMENDS_BIT & L.AMENDS_MASK
+    out[at] = kinds | stp << 24 | flags << 32 | store << 40 | amends << 48
+    out[at + 1] = arena[order + L.ID]
+    out[at + 2] = owner >> 32 & L.LOW_HALF | (owner & L.FEE_MASK) << 32
+    out[at + 3] = arena[order + L.PRICE]
+    out[at + 4] = arena[order + L.QTY]
+    out[at + 5] = leaves_of(arena, order)
+    out[at + 6] = arena[order + L.HIDDEN] if meta & L.ICEBERG else 0
+    out[at + 7] = arena[order + L.DISPLAY] if meta & L.ICEBERG else 0
+    out[at + 8] = arena[order + L.PREVENTED] if meta & L.WAS_PREVENTED else 0
+    out[at + 9] = arena[order_at(arena, arena[order + L.OTHER]) + L.ID] if meta & L.PAIRED else 0
+    waits = store >= L.FALLS
+    out[at + 10] = arena[order + L.STOP_PRICE] if waits else 0
+    out[at + 11] = arena[order + L.BUDGET] if waits else 0
+    terms = arena[order + L.TERMS] if waits else 0
+    delta = terms >> L.DELTA_BIT & _TWO_BYTES
+    out[at + 12] = terms & _TWO_BYTES | delta << 16 | terms >> 32 << 32
+    out[at + 13] = arena[order + L.EXTREME] if store == L.TRACKING else 0
+
+
 def _compile(sources: str) -> tuple[_WriteDepth, _WriteOrders, _Audit]:
     # `sources` is in each closure, hence in the key of numba's cache: see `build.py`.
 
@@ -98,7 +152,7 @@ def _compile(sources: str) -> tuple[_WriteDepth, _WriteOrders, _Audit]:
         """Levels of a side, best first, as DEPTH words; how many."""
         _ = sources
         arena = words_of(arena_words)
-        key, count = arena[side_at(side) + L.BEST_KEY], 0
+        key, count = arena[store_at(side) + L.BEST_KEY], 0
         while key != L.NO_KEY and count < limit:
             level = level_of_key(arena, side, key)
             at = count * L.DEPTH_WORDS
@@ -111,28 +165,19 @@ def _compile(sources: str) -> tuple[_WriteDepth, _WriteOrders, _Audit]:
 
     @entry
     def write_orders(arena_words: WordArray, rows: WordArray) -> int:
-        """Resting orders in priority order, bids first, as RESTING words; how many."""
+        """Live orders, store by store, in priority order, as RESTING words; how many."""
         _ = sources
-        arena, at = words_of(arena_words), 0
-        for side in range(2):
-            key = arena[side_at(side) + L.BEST_KEY]
+        arena, out, at = words_of(arena_words), words_of(rows), 0
+        for store in range(L.STORES):
+            key = arena[store_at(store) + L.BEST_KEY]
             while key != L.NO_KEY:
-                slot = arena[level_of_key(arena, side, key) + L.HEAD]
+                slot = arena[level_of_key(arena, store, key) + L.HEAD]
                 while slot != 0:
                     order = order_at(arena, slot)
-                    meta, owner = arena[order + L.META], arena[order + L.OWNER]
-                    kinds = meta >> L.SIDE_BIT & _THREE_BYTES
-                    stp = meta >> L.STP_MODE_BIT & _BYTE
-                    flags = meta >> L.FLAGS_BIT & _BYTE
-                    rows[at] = kinds | stp << 24 | flags << 32
-                    rows[at + 1] = arena[order + L.ID]
-                    rows[at + 2] = owner >> 32 & L.LOW_HALF | owner << 32
-                    rows[at + 3] = arena[order + L.PRICE]
-                    rows[at + 4] = arena[order + L.QTY]
-                    rows[at + 5] = arena[order + L.LEAVES]
+                    _write_order(arena, order, store, out, at)
                     at += L.RESTING_WORDS
                     slot = arena[order + L.LINKS] >> 32
-                key = next_key(arena, side, key)
+                key = next_key(arena, store, key)
         return at // L.RESTING_WORDS
 
     @entry
@@ -140,9 +185,15 @@ def _compile(sources: str) -> tuple[_WriteDepth, _WriteOrders, _Audit]:
         """Fill the empty table of ids from the queues; whether the whole structure holds together."""
         _ = sources
         arena = words_of(arena_words)
-        bids = _audit_side(arena, 0)
-        asks = _audit_side(arena, 1) if bids >= 0 else -1
-        if asks < 0 or bids + asks != arena[L.LIVE]:
+        bids, asks, stops = _audit_side(arena, 0), _audit_side(arena, 1), 0
+        if bids < 0 or asks < 0:
+            return False
+        for store in range(L.FALLS, L.STORES):
+            count = _audit_side(arena, store)
+            if count < 0:
+                return False
+            stops += count
+        if stops != arena[L.STOPS] or bids + asks + stops != arena[L.LIVE]:
             return False
         best_bid, best_ask = arena[L.BIDS + L.BEST_KEY], arena[L.ASKS + L.BEST_KEY]
         return bids == 0 or asks == 0 or best_bid < key_of(best_ask, 1)

@@ -201,7 +201,10 @@ class Ledger:
         """REPORT[n] of open orders, newest first; only order fields are set."""
         row = self._row(account)
         slots = np.empty(int(self._arrays.rows[row, L.R_OPEN_ORDERS]), np.int64)
-        return self._tell(slots[: kernels.open_slots(self._arrays, row, symbol, slots)])
+        told = self._tell(slots[: kernels.open_slots(self._arrays, row, symbol, slots)])
+        # After a recovery they are linked as the books accepted them, which is not always as they were admitted.
+        ordered: Records = told[np.argsort(told["order_id"])[::-1]]
+        return ordered
 
     def open_order(self, account: int, order_id: int = 0, client_order_id: bytes = b"") -> Records:
         """REPORT[0 or 1] of one open order, by either id."""

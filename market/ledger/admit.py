@@ -38,7 +38,9 @@ _REPLACE = int(CommandKind.REPLACE)
 _AMEND = int(CommandKind.AMEND)
 _CANCEL_ALL = int(CommandKind.CANCEL_ALL)
 _BUY = int(Side.BUY)
+_LIMIT = int(OrdType.LIMIT)
 _MARKET = int(OrdType.MARKET)
+_GTC = int(TimeInForce.GTC)
 _BY_QUOTE = int(CommandFlag.BY_QUOTE)
 _BY_CLIENT_ORDER_ID = int(CommandFlag.BY_CLIENT_ORDER_ID)
 _KNOWN_FLAGS = int(CommandFlag.BY_QUOTE | CommandFlag.BY_CLIENT_ORDER_ID)
@@ -174,6 +176,12 @@ def _is_malformed(command: CommandRecord) -> bool:
 
 
 @inlined
+def _rests(command: CommandRecord) -> bool:
+    """Whether it may stay in the book: what never does is not limited in number."""
+    return command.ord_type != _MARKET and (command.ord_type != _LIMIT or command.time_in_force == _GTC)
+
+
+@inlined
 def _own_order(t: Tables, row: int, order_id: int) -> int:
     """Slot of the account's open order, or 0."""
     slot = find_id(t, order_id)
@@ -198,8 +206,10 @@ def _why_refused(t: Tables, command: CommandRecord, words: Words, client_id: int
     instrument = instrument_at(command.symbol)
     if find_client_id(t, row, words, client_id) != 0:
         return _DUPLICATE_CLIENT_ORDER_ID
-    if not replaces and t.counts[count_at(t, row, command.symbol)] >= t.instruments[instrument + L.I_MAX_NUM_ORDERS]:
-        return _MAX_NUM_ORDERS
+    if not replaces and _rests(command):
+        count = t.counts[count_at(t, row, command.symbol)]
+        if (count & L.COUNT_MASK) - (count >> L.NEVER_RESTS_BIT) >= t.instruments[instrument + L.I_MAX_NUM_ORDERS]:
+            return _MAX_NUM_ORDERS
     if target != 0 and is_pending(t, order_at(target)):
         return _ORDER_PENDING
     if t.instruments[instrument + L.I_AVAILABLE] == 0:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from market.enums import Side
+from market.enums import OrdType, Side, TimeInForce
 from market.ledger import layout as L
 from market.ledger.kernel import kernels
 from market.ledger.tables import Array, Arrays
@@ -41,11 +41,16 @@ def _reserved(arrays: Arrays, live: Array) -> Array:
 
 def _structural_faults(arrays: Arrays, live: Array) -> list[str]:
     counts = np.zeros_like(arrays.counts)
-    np.add.at(counts, (live[:, L.O_ROW], live[:, L.O_SYMBOL]), 1)
+    ord_type, time_in_force = ((live[:, L.O_META] >> bit) & 255 for bit in (L.ORD_TYPE_BIT, L.TIME_IN_FORCE_BIT))
+    never_rests = (ord_type == OrdType.MARKET) | (time_in_force != TimeInForce.GTC)
+    weights = 1 + (never_rests.astype(np.int64) << L.NEVER_RESTS_BIT)
+    np.add.at(counts, (live[:, L.O_ROW], live[:, L.O_SYMBOL]), weights)
     found = []
     if len(live) != arrays.header[L.H_LIVE]:
         found.append("the count of live orders is wrong")
-    if (counts != arrays.counts).any() or (counts.sum(axis=1) != arrays.rows[:, L.R_OPEN_ORDERS]).any():
+    if (counts != arrays.counts).any() or (
+        (counts & L.COUNT_MASK).sum(axis=1) != arrays.rows[:, L.R_OPEN_ORDERS]
+    ).any():
         found.append("an account's count of open orders is wrong")
     if lost := kernels.count_lost(arrays):
         found.append(f"{lost} open orders are not found by their ids")

@@ -65,6 +65,10 @@ STP_MODE_BIT: Final = 24
 FLAGS_BIT: Final = 32
 STATUS_BIT: Final = 40
 
+# A count of open orders (per account and symbol) is two: all, and above them those that will never rest.
+COUNT_MASK: Final = (1 << 32) - 1
+NEVER_RESTS_BIT: Final = 32
+
 # Columns of a balance (per account and asset).
 B_FREE: Final = 0
 B_LOCKED: Final = 1

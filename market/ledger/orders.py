@@ -4,7 +4,7 @@ Must not know: why an order opens or ends.
 """
 
 from market.book.machine import Words, inlined, routine, signed
-from market.enums import CommandFlag, CommandKind, OrdStatus, OrdType, Side
+from market.enums import CommandFlag, CommandKind, OrdStatus, OrdType, Side, TimeInForce
 from market.ledger import layout as L
 from market.ledger.records import CommandRecord
 from market.ledger.tables import (
@@ -21,6 +21,7 @@ from market.ledger.tables import (
 _BUY = int(Side.BUY)
 _LIMIT = int(OrdType.LIMIT)
 _MARKET = int(OrdType.MARKET)
+_GTC = int(TimeInForce.GTC)
 _REPLACE = int(CommandKind.REPLACE)
 _BY_QUOTE = int(CommandFlag.BY_QUOTE)
 _PENDING = int(OrdStatus.PENDING_NEW)
@@ -109,6 +110,13 @@ def release_lots(t: Tables, order: int, lots: int) -> None:
 
 
 @inlined
+def _weight(meta: int) -> int:
+    """What the order adds to its count. A MARKET, IOC or FOK order is only ever on its way."""
+    ord_type, time_in_force = (meta >> L.ORD_TYPE_BIT) & _BYTE, (meta >> L.TIME_IN_FORCE_BIT) & _BYTE
+    return signed(1) + (signed(1) << L.NEVER_RESTS_BIT if ord_type == _MARKET or time_in_force != _GTC else signed(0))
+
+
+@inlined
 def _link(t: Tables, slot: int) -> None:
     """Make the order its account's newest."""
     order = order_at(slot)
@@ -120,7 +128,9 @@ def _link(t: Tables, slot: int) -> None:
         t.orders[order_at(head) + L.O_PREV] = slot
     t.rows[row + L.R_HEAD] = slot
     t.rows[row + L.R_OPEN_ORDERS] += 1
-    t.counts[count_at(t, t.orders[order + L.O_ROW], t.orders[order + L.O_SYMBOL])] += 1
+    t.counts[count_at(t, t.orders[order + L.O_ROW], t.orders[order + L.O_SYMBOL])] += _weight(
+        t.orders[order + L.O_META]
+    )
     t.header[L.H_LIVE] += 1
 
 
@@ -136,7 +146,9 @@ def _unlink(t: Tables, slot: int) -> None:
     if after != 0:
         t.orders[order_at(after) + L.O_PREV] = before
     t.rows[row + L.R_OPEN_ORDERS] -= 1
-    t.counts[count_at(t, t.orders[order + L.O_ROW], t.orders[order + L.O_SYMBOL])] -= 1
+    t.counts[count_at(t, t.orders[order + L.O_ROW], t.orders[order + L.O_SYMBOL])] -= _weight(
+        t.orders[order + L.O_META]
+    )
     t.header[L.H_LIVE] -= 1
 
 

@@ -68,7 +68,6 @@ def tell_execution(report: ReportRecord, event: EventRecord, fee: int, fee_asset
     report.last_qty_lots = event.qty_lots
     report.last_price_ticks = event.price_ticks
     report.last_quote_units = event.quote_units
-    report.trade_id = event.trade_id
     report.commission_units = fee
     report.commission_asset = fee_asset
     if maker:

@@ -106,6 +106,7 @@ def _settle_order(
     set_status(t, order, outcome.status)
     tell_order(t, report, record_words(reports), place, order)
     report.exec_type = outcome.exec_type
+    report.trade_id = event.trade_id
     if _has_maker(event):
         tell_execution(report, event, outcome.fee, outcome.fee_asset, leg.maker)
     if outcome.ends:

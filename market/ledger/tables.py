@@ -30,7 +30,7 @@ class Arrays(NamedTuple):
     rows: Array
     """int64[accounts, ROW_WORDS]"""
     counts: Array
-    """int64[accounts, symbols]: open orders, those on their way included."""
+    """int64[accounts, symbols]: open orders, those on their way included; above `COUNT_MASK` those that never rest."""
     balances: Array
     """int64[accounts, assets, BALANCE_WORDS]"""
     positions: Array

@@ -36,8 +36,8 @@ from serve.http.operation import Reply
 log = structlog.get_logger("raypit.binance")
 
 MEDIA_TYPE: Final = b"application/json;charset=UTF-8"
-UNKNOWN_ADDRESS: Final = "unknown"
-"""All clients whose address is not known share it, and so its limits."""
+LOCAL: Final = "127.0.0.1"
+"""Who comes through our proxy from the proxy's own machine."""
 _UNITS: Final = {
     b"MILLISECOND": MILLISECOND_NS, b"millisecond": MILLISECOND_NS,
     b"MICROSECOND": MICROSECOND_NS, b"microsecond": MICROSECOND_NS,
@@ -56,7 +56,7 @@ class Engine:
             return RawReading(route.accepts)
         return Reading(route.params, self.venue.desk)
 
-    async def key_of(self, text: str, security: Security, address: str | None) -> Key:
+    async def key_of(self, text: str, security: Security, address: str) -> Key:
         """Raises -2014, -2015."""
         if not is_identifier(text):
             raise BinanceError(*BAD_KEY_FORMAT)
@@ -99,14 +99,14 @@ class RestOperation:
         client_address: str | None, params: dict[str, str],
     ) -> Reply:  # fmt: skip
         route, limits = self.route, self._engine.venue.limits
-        address = client_address or UNKNOWN_ADDRESS
+        address = client_address or LOCAL
         weight = used = 0
         try:
             body = b"" if route.method == "GET" else await read_body(receive, headers)
             one = sent(scope["query_string"], body)
             weight = self._weight if isinstance(self._weight, int) else self._weight(one.values)
             used = limits.charge(address, weight, time.time())
-            context, value = await self._called(one, headers, address, client_address)
+            context, value = await self._called(one, headers, address)
             if route.free:
                 used = limits.refund(address, weight)
             told = self._headers(used)
@@ -128,9 +128,7 @@ class RestOperation:
             failure = unknown_error()
         return failed(failure, self._headers(used or limits.used(address, time.time())))
 
-    async def _called(
-        self, one: Sent, headers: Mapping[bytes, bytes], address: str, client_address: str | None
-    ) -> tuple[Context, Any]:
+    async def _called(self, one: Sent, headers: Mapping[bytes, bytes], address: str) -> tuple[Context, Any]:
         route, engine = self.route, self._engine
         unit = MILLISECOND_NS
         if asked := headers.get(b"x-mbx-time-unit"):
@@ -139,9 +137,7 @@ class RestOperation:
             unit = _UNITS[asked]
         key, apart = None, 0
         if route.security is not Security.NONE:
-            key = await engine.key_of(
-                headers.get(b"x-mbx-apikey", b"").decode("latin-1"), route.security, client_address
-            )
+            key = await engine.key_of(headers.get(b"x-mbx-apikey", b"").decode("latin-1"), route.security, address)
             if route.security.signed:
                 apart = engine.check_signed(key, one)
         context = Context(engine.venue, address, unit, key)

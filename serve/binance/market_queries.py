@@ -84,6 +84,8 @@ class MarketQueries:
 
     async def _tops(self, symbols: Sequence[str]) -> dict[str, tuple[Top, int]]:
         """Best prices and the last price, by symbol."""
+        if not symbols:
+            return {}
         key = f"{self._gateway.settings.prefix}:tops"
         found = await self._cached(cast(Awaitable[Any], self._gateway.redis.hmget(key, list(symbols))))
         return {name: decode_top(one) if one else _NO_TOP for name, one in zip(symbols, found, strict=True)}

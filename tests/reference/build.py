@@ -6,7 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from market.enums import CommandFlag, CommandKind, EventKind, OrdType, Side, StpMode, TimeInForce
+from market.enums import (
+    CancelRestriction,
+    CommandFlag,
+    CommandKind,
+    EventKind,
+    ListRole,
+    OrdType,
+    PegType,
+    Side,
+    StpMode,
+    TimeInForce,
+)
 from market.instrument import INT_LIMIT, PPM, Asset, Instrument
 from market.reasons import Reason
 from market.records import COMMAND, EVENT
@@ -123,8 +134,32 @@ def by_quote(order_id: int, account: int, side: Side, amount: int, cap: int = 0,
     return market(order_id, account, side, cap, amount, flags=CommandFlag.BY_QUOTE, **more)
 
 
-def cancel(order_id: int, account: int) -> dict[str, Any]:
-    return {"kind": CommandKind.CANCEL, "order_id": order_id, "account": account}
+STOP_MARKET = {False: OrdType.STOP_LOSS, True: OrdType.TAKE_PROFIT}
+STOP_LIMIT = {False: OrdType.STOP_LOSS_LIMIT, True: OrdType.TAKE_PROFIT_LIMIT}
+
+
+def stop_market(
+    order_id: int, account: int, side: Side, qty: int, stop: int, profit: bool = False, **more: Any
+) -> dict[str, Any]:
+    return limit(order_id, account, side, qty, 0, ord_type=STOP_MARKET[profit], stop_price_ticks=stop, **more)
+
+
+def stop_limit(
+    order_id: int, account: int, side: Side, qty: int, price: int, stop: int, profit: bool = False, **more: Any
+) -> dict[str, Any]:
+    return limit(order_id, account, side, qty, price, ord_type=STOP_LIMIT[profit], stop_price_ticks=stop, **more)
+
+
+def pair(first: dict[str, Any], second: dict[str, Any], list_id: int = 1) -> tuple[dict[str, Any], dict[str, Any]]:
+    """L1."""
+    return (
+        first | {"list_role": ListRole.OCO_FIRST, "list_id": list_id},
+        second | {"list_role": ListRole.OCO_SECOND, "list_id": list_id},
+    )
+
+
+def cancel(order_id: int, account: int, **more: Any) -> dict[str, Any]:
+    return {"kind": CommandKind.CANCEL, "order_id": order_id, "account": account} | more
 
 
 def cancel_all(account: int) -> dict[str, Any]:
@@ -135,8 +170,8 @@ def amend(order_id: int, account: int, total: int) -> dict[str, Any]:
     return {"kind": CommandKind.AMEND, "order_id": order_id, "account": account, "qty_lots": total}
 
 
-def replace(target_id: int, new: dict[str, Any], expected_leaves: int = -1) -> dict[str, Any]:
-    return new | {"kind": CommandKind.REPLACE, "target_id": target_id, "expected_leaves": expected_leaves}
+def replace(target_id: int, new: dict[str, Any], expected_leaves: int = -1, **more: Any) -> dict[str, Any]:
+    return new | {"kind": CommandKind.REPLACE, "target_id": target_id, "expected_leaves": expected_leaves} | more
 
 
 def event_array(events: Sequence[Event]) -> np.ndarray:
@@ -151,6 +186,8 @@ def told(event: Event | np.void) -> str:
     if one.kind in (EventKind.TRADE, EventKind.PREVENTED):
         leaves = f"{one.leaves_lots}/{one.maker_leaves_lots}"
         return f"{kind} {one.order_id} x {one.maker_order_id} {at} leaves {leaves}"
+    if one.kind == EventKind.TRACKING:
+        return f"{kind} {one.order_id} from {one.price_ticks}"
     reason = f" {Reason(one.reason).name}" if one.reason in set(Reason) and one.reason else ""
     return f"{kind} {one.order_id}{reason} {at} leaves {one.leaves_lots}"
 
@@ -186,6 +223,10 @@ def readable_command(row: np.void) -> str:
 
 HOSTILE_BYTES = (0, 1, 2, 3, 4, 5, 6, 127, 128, 255)
 HOSTILE_INTS = (-(1 << 63), -(1 << 62), -1, 0, 1, 2, 1 << 31, 1 << 32, 1 << 62, (1 << 62) - 1, (1 << 63) - 1)
+HOSTILE_BYTE_FIELDS = ("kind", "side", "ord_type", "time_in_force", "stp_mode", "flags", "peg_type", "peg_offset")
+HOSTILE_BYTE_FIELDS += ("list_role", "cancel_restriction")
+HOSTILE_INT_FIELDS = ("order_id", "target_id", "price_ticks", "qty_lots", "quote_units", "expected_leaves")
+HOSTILE_INT_FIELDS += ("stop_price_ticks", "display_lots", "list_id")
 HOSTILE_FEES = (-(1 << 31), -1, 0, 1, PPM - 1, PPM, PPM + 1, (1 << 31) - 1)
 
 
@@ -212,12 +253,15 @@ def random_flow(
     hostile: float = 0.0,
     kinds: Sequence[float] = (0.7, 0.12, 0.1, 0.07, 0.01),
     accounts: int = 4,
+    special: float = 0.0,
+    pairs: float = 0.0,
 ) -> np.ndarray:
     """A seeded COMMAND array. Order ids count up from 1; CANCEL, AMEND and REPLACE name young ones.
 
     `prices` ascend; bids prefer the low, asks the high ones. `kinds` are the shares of NEW, CANCEL, REPLACE,
     AMEND, CANCEL_ALL; `hostile` the share of commands that get one field from outside its domain or from the
-    edge of a filter.
+    edge of a filter; `special` that of orders with a stop price, a trailing delta, a display quantity or a peg, and
+    of cancels with a restriction; `pairs` that of NEWs that are the first of a pair.
     """
     rng = np.random.default_rng(seed)
     flow = np.zeros(count, COMMAND)
@@ -248,11 +292,13 @@ def random_flow(
     flow["expected_leaves"] = np.where(rng.random(count) < 0.7, -1, rng.choice(quantities, count))
     flow["maker_fee_ppm"] = 100 * flow["account"]
     flow["taker_fee_ppm"] = 1000 * flow["account"]
+    if special or pairs:
+        _specialise(rng, flow, prices, quantities, special, pairs)
     bytes_, fees = (
-        ("kind", "side", "ord_type", "time_in_force", "stp_mode", "flags"),
+        HOSTILE_BYTE_FIELDS if special else HOSTILE_BYTE_FIELDS[:6],
         ("maker_fee_ppm", "taker_fee_ppm"),
     )
-    ints = ("order_id", "target_id", "price_ticks", "qty_lots", "quote_units", "expected_leaves")
+    ints = HOSTILE_INT_FIELDS if special else HOSTILE_INT_FIELDS[:6]
     ints_values = (*HOSTILE_INTS, *edges(instrument))
     for place in np.flatnonzero(rng.random(count) < hostile):
         name = str(rng.choice(bytes_ + ints + fees))
@@ -263,3 +309,65 @@ def random_flow(
         market = flow["ord_type"] == OrdType.MARKET
         flow["stp_mode"][market & (flow["stp_mode"] == StpMode.DECREMENT)] = StpMode.EXPIRE_BOTH
     return flow
+
+
+def _specialise(
+    rng: np.random.Generator,
+    flow: np.ndarray,
+    prices: Sequence[int],
+    quantities: Sequence[int],
+    special: float,
+    pairs: float,
+) -> None:
+    """Make stops, icebergs, pegged orders, restricted cancels and pairs of a part of a random flow."""
+    placing = (flow["kind"] == CommandKind.NEW) | (flow["kind"] == CommandKind.REPLACE)
+    for place in np.flatnonzero(rng.random(len(flow)) < special):
+        row = flow[place]
+        if not placing[place]:
+            row["cancel_restriction"] = rng.integers(0, 3)
+            continue
+        row["flags"] = row["flags"] & CommandFlag.BY_QUOTE if row["kind"] == CommandKind.NEW else rng.choice((0, 4, 8))
+        what = rng.integers(0, 5)
+        if what <= 1:
+            row["ord_type"] = rng.integers(OrdType.STOP_LOSS, len(OrdType))
+            row["flags"] = int(row["flags"]) & ~int(CommandFlag.BY_QUOTE)
+            row["qty_lots"] = max(int(row["qty_lots"]), min(quantities))
+            row["stop_price_ticks"] = rng.choice(prices)
+            if rng.random() < 0.5:
+                row["trailing_bips"] = rng.choice((10, 100, 1000, 2000))
+                row["stop_price_ticks"] *= rng.integers(0, 2)
+        elif what <= 3:
+            row["ord_type"] = rng.choice((OrdType.LIMIT, OrdType.LIMIT_MAKER, OrdType.STOP_LOSS_LIMIT))
+            row["flags"] = int(row["flags"]) & ~int(CommandFlag.BY_QUOTE)
+            row["qty_lots"] = max(int(row["qty_lots"]), min(quantities))
+            row["stop_price_ticks"] = rng.choice(prices) if row["ord_type"] == OrdType.STOP_LOSS_LIMIT else 0
+            row["time_in_force"] = rng.choice((TimeInForce.GTC, TimeInForce.GTC, TimeInForce.FOK))
+            if what == 2:
+                row["display_lots"] = rng.choice(quantities)
+        if what >= 3:
+            row["peg_type"] = rng.choice((PegType.PRIMARY_PEG, PegType.MARKET_PEG))
+            row["peg_offset"] = rng.choice((0, 0, 1, 3, 101))
+            row["price_ticks"] *= rng.integers(0, 2)
+    places = np.flatnonzero(rng.random(len(flow) - 1) < pairs)
+    for place in places[np.diff(places, prepend=-2) > 1]:
+        _make_pair(rng, flow, int(place), prices)
+
+
+def _make_pair(rng: np.random.Generator, flow: np.ndarray, place: int, prices: Sequence[int]) -> None:
+    one, two = flow[place], flow[place + 1]
+    ids = int(flow["order_id"][place]), int(flow["order_id"][place + 1])
+    side, account = int(rng.integers(0, 2)), int(one["account"])
+    low, high = np.sort(rng.choice(prices, 2))
+    stop, far = (low, high) if side == Side.SELL else (high, low)
+    qty = int(one["qty_lots"]) or 1
+    for row, name in ((one, "first"), (two, "second")):
+        stop_leg = (name == "first") == bool(ids[0] % 2)
+        kind = rng.choice((OrdType.STOP_LOSS, OrdType.STOP_LOSS_LIMIT)) if stop_leg else rng.choice((2, 2, 5, 6))
+        row["kind"], row["side"], row["account"], row["ord_type"] = CommandKind.NEW, side, account, kind
+        row["order_id"] = place + 1 if name == "first" else place + 2
+        row["qty_lots"], row["list_id"], row["flags"], row["target_id"] = qty, place + 1, 0, 0
+        row["list_role"] = ListRole.OCO_FIRST if name == "first" else ListRole.OCO_SECOND
+        row["price_ticks"], row["quote_units"], row["time_in_force"] = (stop if stop_leg else far), 0, 0
+        row["stop_price_ticks"] = 0 if kind == OrdType.LIMIT_MAKER else (stop if stop_leg else far)
+        row["trailing_bips"], row["peg_type"], row["peg_offset"], row["display_lots"] = 0, 0, 0, 0
+        row["cancel_restriction"] = CancelRestriction.NONE

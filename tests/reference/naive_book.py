@@ -4,19 +4,38 @@ Written from that page and nothing else; it must never import the engine. Clarit
 """
 
 from bisect import insort
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from market.enums import CommandFlag, CommandKind, EventKind, OrdType, Side, StpMode, TimeInForce
-from market.instrument import PPM, Instrument
+from market.enums import (
+    MAX_PEG_OFFSET,
+    CancelRestriction,
+    CommandFlag,
+    CommandKind,
+    EventKind,
+    ListRole,
+    OrdType,
+    PegType,
+    Side,
+    StpMode,
+    TimeInForce,
+)
+from market.instrument import BIPS, PPM, Instrument
 from market.reasons import Reason
 from market.records import COMMAND, EVENT
 
-SIDES, TIMES_IN_FORCE = map(set, (Side, TimeInForce))
-ORD_TYPES, STP_MODES = set(list(OrdType)[:3]), set(list(StpMode)[:5])
+SIDES, ORD_TYPES, TIMES_IN_FORCE, STP_MODES = map(set, (Side, OrdType, TimeInForce, StpMode))
+PEG_TYPES, LIST_ROLES, RESTRICTIONS = map(set, (PegType, ListRole, CancelRestriction))
+
+STOP_LOSSES = {OrdType.STOP_LOSS, OrdType.STOP_LOSS_LIMIT}
+TAKE_PROFITS = {OrdType.TAKE_PROFIT, OrdType.TAKE_PROFIT_LIMIT}
+STOP_FAMILY = STOP_LOSSES | TAKE_PROFITS
+MARKET_TYPES = {OrdType.MARKET, OrdType.STOP_LOSS, OrdType.TAKE_PROFIT}
+DECREMENTS = {StpMode.DECREMENT, StpMode.TRANSFER}
+PAIRED = {ListRole.OCO_FIRST, ListRole.OCO_SECOND}
 
 
 class Command(NamedTuple):
@@ -96,16 +115,50 @@ class Order:
     qty_lots: int
     leaves_lots: int
     maker_fee_ppm: int
-    # Only while it takes:
     taker_fee_ppm: int
     by_quote: bool
     quote_left: int | None
     """What is left of a BUY's budget (N7) or of the amount (N8); None: not limited by money."""
+    budget_units: int = 0
+    """The command's `quote_units`."""
+    stop_price_ticks: int = 0
+    trailing_bips: int = 0
+    peg_type: int = 0
+    peg_offset: int = 0
+    display_lots: int = 0
+    shown: int = 0
+    """What an iceberg shows (I1)."""
+    extreme_ticks: int = 0
+    """T6; 0: it does not track, or has not met a price yet."""
+    tracks: bool = False
+    waits: bool = False
+    other: "Order | None" = None
+    """Of its pair (L1)."""
+    prevented_lots: int = 0
+    amends: int = 0
 
     @property
     def without_cap(self) -> bool:
         """N9: MARKET BY_QUOTE that limits no quantity."""
         return self.by_quote and self.qty_lots == 0
+
+    @property
+    def visible_lots(self) -> int:
+        return self.shown if self.display_lots else self.leaves_lots
+
+    @property
+    def other_id(self) -> int:
+        return self.other.order_id if self.other else 0
+
+    @property
+    def awaits_rise(self) -> bool:
+        return awaits_rise(self.ord_type, self.side)
+
+    def reached_by(self, price: int) -> bool:  # T1
+        return price >= self.stop_price_ticks if self.awaits_rise else price <= self.stop_price_ticks
+
+    def show(self) -> None:  # I1, I2
+        self.shown = min(self.display_lots, self.leaves_lots)
 
 
 class NaiveBook:
@@ -116,10 +169,14 @@ class NaiveBook:
         self.halted = False
         self.last_price = 0  # G7
         self._units = instrument.quote_units_per_tick_lot
-        self._resting: dict[int, Order] = {}
+        self._live: dict[int, Order] = {}
         self._queues: dict[int, list[Order]] = {Side.BUY: [], Side.SELL: []}  # G6: in order of priority
+        self._waiting: list[Order] = []  # by time of arrival
+        self._tracking: list[Order] = []  # by the time since which they do
+        self._line: list[Order] = []  # T3
         self._exec_id = 0  # G2
         self._trade_id = 0
+        self._prevented_id = 0
         self._events: list[Event] = []
 
     def apply(self, commands: np.ndarray) -> list[Event]:
@@ -131,10 +188,15 @@ class NaiveBook:
             CommandKind.CANCEL_ALL: self._cancel_all,
         }
         self._events = []
-        for self._index, row in enumerate(commands.tolist()):
-            command = Command._make(row)
+        batch = [Command._make(row) for row in commands.tolist()]
+        for self._index, command in enumerate(batch):
             self._kind = command.kind
-            cases.get(command.kind, self._unknown_kind)(command)
+            looked_at = len(self._events)
+            if command.kind == CommandKind.NEW and command.list_role in PAIRED:
+                self._paired(batch)
+            else:
+                cases.get(command.kind, self._unknown_kind)(command)
+            self._trigger(looked_at)
         return self._events
 
     def depth(self, side: int) -> list[tuple[int, int, int]]:
@@ -142,12 +204,20 @@ class NaiveBook:
         levels: dict[int, tuple[int, int]] = {}
         for order in self._queues[side]:
             qty, count = levels.get(order.price_ticks, (0, 0))
-            levels[order.price_ticks] = (qty + order.leaves_lots, count + 1)
+            levels[order.price_ticks] = (qty + order.visible_lots, count + 1)
         return [(price, qty, count) for price, (qty, count) in levels.items()]
 
     def orders(self) -> list[Order]:
-        """Bids, then asks, each by priority."""
-        return self._queues[Side.BUY] + self._queues[Side.SELL]
+        """In the order of C3."""
+        falls = [order for order in self._waiting if not order.awaits_rise]
+        rises = [order for order in self._waiting if order.awaits_rise]
+        return [
+            *self._queues[Side.BUY],
+            *self._queues[Side.SELL],
+            *sorted(falls, key=lambda order: -order.stop_price_ticks),
+            *sorted(rises, key=lambda order: order.stop_price_ticks),
+            *self._tracking,
+        ]
 
     # -- the kinds of command -------------------------------------------------------------------------------
 
@@ -155,33 +225,85 @@ class NaiveBook:
         self._refuse_named(command, Reason.INVALID_COMMAND)
 
     def _new(self, command: Command) -> None:
-        reason = self._if_halted() or self._if_invalid(command) or self._if_filtered(command, gone=None)
+        self._place_unless(command, self._if_halted() or self._if_invalid(command))
+
+    def _place_unless(self, command: Command, refused: Reason) -> None:
+        reason = refused or self._if_filtered(command, ())
         if reason:
             self._refuse_order(command, reason)
         else:
             self._place(command)
 
+    def _paired(self, batch: list[Command]) -> None:  # L1, L2
+        k = self._index
+        if k > 0 and is_pair(batch[k - 1], batch[k]):
+            return  # told with its first
+        if k + 1 == len(batch) or not is_pair(batch[k], batch[k + 1]):
+            self._refuse_order(batch[k], self._if_halted() or Reason.INVALID_COMMAND)
+            return
+        legs = batch[k : k + 2]
+        reasons = [
+            self._if_halted() or self._if_invalid(leg) or self._if_filtered(leg, (), ahead=place)
+            for place, leg in enumerate(legs)
+        ]
+        if not any(reasons) and not self._prices_fit(legs):
+            reasons = [Reason.OCO_PRICES, Reason.OCO_PRICES]
+        orders: list[Order] = []
+        for leg, reason in zip(legs, reasons, strict=True):
+            if any(reasons):
+                self._refuse_order(leg, reason or Reason.OCO_PAIR_REFUSED)
+            else:  # L3
+                orders.append(self._place(leg))
+            self._index += 1
+        self._index = k
+        if orders:
+            orders[0].other, orders[1].other = orders[1], orders[0]
+
+    def _prices_fit(self, legs: list[Command]) -> bool:  # L2
+        far, stop = sorted(legs, key=lambda leg: leg.ord_type in STOP_LOSSES)
+        price = 0 if far.ord_type in MARKET_TYPES else self._limit_of(far, ())
+        bounds = [self.last_price, stop.stop_price_ticks]
+        bounds = [bound for bound in bounds if bound > 0]
+        price = price or far.stop_price_ticks
+        if price == 0:
+            return True
+        return all(price > bound if far.side == Side.SELL else price < bound for bound in bounds)
+
     def _replace(self, command: Command) -> None:
         target = self._owned(command, command.target_id)
-        reason = (  # P1
-            self._if_halted()
-            or self._if_invalid(command)
-            or self._if_target_differs(command, target)
-            or self._if_filtered(command, gone=target)
-        )
-        if reason:
-            self._refuse_order(command, reason)
-        else:  # P2
+        allow = bool(command.flags & CommandFlag.ALLOW_FAILURE)
+        atomic = not allow and not command.flags & CommandFlag.STOP_ON_FAILURE
+        malformed = self._if_halted() or self._if_invalid(command)
+        failure = self._if_target_differs(command, target)
+        if malformed or (failure and not allow):  # P1, P3
+            self._refuse_order(command, malformed or failure)
+            return
+        if failure:  # P4
+            self._tell_refusal(command, command.target_id, failure)
+        else:
             assert target is not None
-            self._end(target, EventKind.CANCELED, Reason.REPLACED)
-            self._place(command)
+            gone = (target, target.other) if target.other else (target,)
+            if atomic and (reason := self._if_filtered(command, gone)):  # P1
+                self._refuse_order(command, reason)
+                return
+            self._cancel_with_pair(target, Reason.REPLACED)  # P2
+        self._place_unless(command, Reason.NONE)
 
     def _cancel(self, command: Command) -> None:
         order = self._owned(command, command.order_id)
-        if order is None:  # C2
+        if command.cancel_restriction not in RESTRICTIONS:  # C4
+            self._refuse_named(command, Reason.INVALID_COMMAND)
+        elif order is None:  # C2
             self._refuse_named(command, Reason.UNKNOWN_ORDER)
+        elif restricted(order, command.cancel_restriction):  # C4
+            self._refuse_named(command, Reason.CANCEL_RESTRICTED)
         else:  # C1
-            self._end(order, EventKind.CANCELED, Reason.USER_CANCELED)
+            self._cancel_with_pair(order, Reason.USER_CANCELED)
+
+    def _cancel_with_pair(self, order: Order, reason: Reason) -> None:  # L6
+        if order.other is not None:
+            self._end(order.other, EventKind.CANCELED, Reason.OCO_CANCELED)
+        self._end(order, EventKind.CANCELED, reason)
 
     def _cancel_all(self, command: Command) -> None:
         own = [order for order in self.orders() if order.account == command.account]
@@ -198,14 +320,27 @@ class NaiveBook:
             self._refuse_named(command, Reason.UNKNOWN_ORDER)
         elif not order.qty_lots - order.leaves_lots < total < order.qty_lots:
             self._refuse_named(command, Reason.AMEND_NOT_REDUCED)
-        elif not limits.min_qty_lots <= total <= limits.max_qty_lots:
+        elif order.ord_type not in MARKET_TYPES and not limits.min_qty_lots <= total <= limits.max_qty_lots:
             self._refuse_named(command, Reason.LOT_SIZE)
-        elif self._notional(order.price_ticks, total) < limits.min_notional_units:
+        elif order.ord_type in MARKET_TYPES and not (limits.market_min_qty_lots <= total <= limits.market_max_qty_lots):
+            self._refuse_named(command, Reason.MARKET_LOT_SIZE)
+        elif any(self._too_little(one, total) for one in with_pair(order)):  # L8
             self._refuse_named(command, Reason.NOTIONAL)
-        else:  # A1
-            order.leaves_lots -= order.qty_lots - total
-            order.qty_lots = total
-            self._tell_order(EventKind.AMENDED, order)
+        elif order.amends >= limits.max_num_order_amends:
+            self._refuse_named(command, Reason.MAX_NUM_ORDER_AMENDS)
+        else:  # A1, L8
+            for one in with_pair(order):
+                one.leaves_lots -= one.qty_lots - total
+                one.qty_lots = total
+                one.shown = min(one.shown, one.leaves_lots)  # I5
+                one.amends += 1
+                self._tell_order(EventKind.AMENDED, one)
+
+    def _too_little(self, order: Order, total: int) -> bool:  # A2
+        price = order.price_ticks
+        if order.ord_type in MARKET_TYPES:
+            price = order.stop_price_ticks or self.last_price
+        return price > 0 and self._notional(price, total) < self.instrument.min_notional_units
 
     # -- refusals of NEW and REPLACE ------------------------------------------------------------------------
 
@@ -215,85 +350,256 @@ class NaiveBook:
     def _if_invalid(self, command: Command) -> Reason:  # R2
         by_quote = bool(command.flags & CommandFlag.BY_QUOTE)
         market = command.ord_type == OrdType.MARKET
+        stops = command.ord_type in STOP_FAMILY
+        gtc = command.ord_type == OrdType.LIMIT_MAKER or command.time_in_force == TimeInForce.GTC
         fees = (command.maker_fee_ppm, command.taker_fee_ppm)
+        terms = (command.stop_price_ticks, command.display_lots, command.trailing_bips)
         invalid = (
             command.side not in SIDES
             or command.ord_type not in ORD_TYPES
             or command.time_in_force not in TIMES_IN_FORCE
             or command.stp_mode not in STP_MODES
-            or min(command.price_ticks, command.qty_lots, command.quote_units) < 0
+            or command.peg_type not in PEG_TYPES
+            or command.list_role not in LIST_ROLES
+            or command.cancel_restriction not in RESTRICTIONS
+            or min(command.price_ticks, command.qty_lots, command.quote_units, *terms) < 0
             or not all(0 <= fee < PPM for fee in fees)
             or command.order_id <= 0
-            or command.order_id in self._resting
+            or command.order_id in self._live
             or (by_quote and not market)
             or (market and command.qty_lots == 0 and not (by_quote and command.quote_units > 0))
+            or (command.ord_type in MARKET_TYPES - {OrdType.MARKET} and command.qty_lots == 0)
+            or stops != bool(command.stop_price_ticks or command.trailing_bips)  # R2a
+            or (command.display_lots > 0 and (command.ord_type in MARKET_TYPES or not gtc))  # R2b
+            or self._peg_is_malformed(command, gtc)
+            or (command.kind == CommandKind.REPLACE and command.list_role in PAIRED)  # R2d
         )
         return Reason.INVALID_COMMAND if invalid else Reason.NONE
+
+    def _peg_is_malformed(self, command: Command, gtc: bool) -> bool:  # R2c
+        peg, ord_type = command.peg_type, command.ord_type
+        if peg == PegType.NONE:
+            return command.peg_offset > 0
+        return (
+            command.peg_offset > MAX_PEG_OFFSET
+            or ord_type in MARKET_TYPES
+            or (ord_type == OrdType.LIMIT_MAKER and peg != PegType.PRIMARY_PEG)
+            or (ord_type == OrdType.LIMIT and peg == PegType.PRIMARY_PEG and not gtc)
+        )
 
     def _if_target_differs(self, command: Command, target: Order | None) -> Reason:  # P1
         if target is None:
             return Reason.UNKNOWN_ORDER
         if command.expected_leaves >= 0 and command.expected_leaves != target.leaves_lots:
             return Reason.ORDER_CHANGED
+        if restricted(target, command.cancel_restriction):
+            return Reason.CANCEL_RESTRICTED
         return Reason.NONE
 
-    def _if_filtered(self, command: Command, gone: Order | None) -> Reason:
-        """R3 - R9; `gone` is the target of a REPLACE, which R8 and R9 do not see (P1)."""
-        limits, price, qty = self.instrument, command.price_ticks, command.qty_lots
+    def _limit_of(self, command: Command, gone: tuple[Order, ...]) -> int:
+        """The limit it would enter the book with; 0: it has none (yet)."""
+        if command.peg_type == PegType.NONE:
+            return command.price_ticks
+        if command.ord_type in STOP_FAMILY:  # K3
+            return 0
+        return self._peg_price(command.side, command.peg_type, command.peg_offset, gone)
+
+    def _peg_price(self, side: int, peg_type: int, offset: int, gone: tuple[Order, ...]) -> int:  # K1
+        from_side = side if peg_type == PegType.PRIMARY_PEG else 1 - side
+        prices = [order.price_ticks for order in self._queues[from_side] if order not in gone]
+        levels = list(dict.fromkeys(prices))
+        return levels[offset] if offset < len(levels) else 0
+
+    def _if_filtered(self, command: Command, gone: tuple[Order, ...], ahead: int = 0) -> Reason:
+        """R2e - R9; `gone`: what a REPLACE takes away (P1); `ahead`: orders placed just before it (L2)."""
+        limits, qty, ord_type = self.instrument, command.qty_lots, command.ord_type
         by_quote = bool(command.flags & CommandFlag.BY_QUOTE)
-        limited = command.ord_type in (OrdType.LIMIT, OrdType.LIMIT_MAKER)
-        if limited and not limits.min_price_ticks <= price <= limits.max_price_ticks:
-            return Reason.PRICE_FILTER  # R3
-        if limited and not limits.min_qty_lots <= qty <= limits.max_qty_lots:
-            return Reason.LOT_SIZE  # R4
+        limited = ord_type not in MARKET_TYPES
+        limit = self._limit_of(command, gone) if limited else 0
+        if limited and command.peg_type and ord_type not in STOP_FAMILY and limit == 0:
+            return Reason.PEG_UNAVAILABLE  # R2e
+        prices = [limit] if limited else []
+        if limited and command.peg_type:  # K2
+            prices = [price for price in (command.price_ticks, limit) if price > 0]
+        stop = command.stop_price_ticks
+        for price in [*prices, stop] if stop else prices:  # R3
+            if not limits.min_price_ticks <= price <= limits.max_price_ticks:
+                return Reason.PRICE_FILTER
+        for lots in (qty, command.display_lots) if command.display_lots else (qty,):  # R4
+            if limited and not limits.min_qty_lots <= lots <= limits.max_qty_lots:
+                return Reason.LOT_SIZE
         if not limited and not by_quote and not limits.market_min_qty_lots <= qty <= limits.market_max_qty_lots:
             return Reason.MARKET_LOT_SIZE  # R5
+        if command.display_lots and -(-qty // command.display_lots) > limits.iceberg_parts:
+            return Reason.ICEBERG_PARTS  # R5a
         if limited:  # R6
-            notional = self._notional(price, qty)
+            notionals = [self._notional(price, qty) for price in prices]
+        elif by_quote:
+            notionals = [command.quote_units]
         else:
-            notional = command.quote_units if by_quote else self._notional(self.last_price, qty)
-        looked_at = limited or by_quote or self.last_price > 0
-        if looked_at and not limits.min_notional_units <= notional <= limits.max_notional_units:
+            price = stop or self.last_price
+            notionals = [self._notional(price, qty)] if price else []
+        if not all(limits.min_notional_units <= one <= limits.max_notional_units for one in notionals):
             return Reason.NOTIONAL
-        if limited and self.last_price > 0:  # R7
-            low, high = limits.bid_multiplier_down_ppm, limits.bid_multiplier_up_ppm
-            if command.side == Side.SELL:
-                low, high = limits.ask_multiplier_down_ppm, limits.ask_multiplier_up_ppm
-            if not self.last_price * low <= price * PPM <= self.last_price * high:
-                return Reason.PERCENT_PRICE_BY_SIDE
-        others = (order for order in self._queues[1 - command.side] if order is not gone)
+        if not all(self._in_band_of_side(command.side, price) for price in prices):
+            return Reason.PERCENT_PRICE_BY_SIDE  # R7
+        if not all(self._in_band(price) for price in prices):
+            return Reason.PERCENT_PRICE  # R7a
+        return self._if_conditions_fail(command) or self._if_no_room(command, limit, gone, ahead)
+
+    def _in_band_of_side(self, side: int, price: int) -> bool:  # R7
+        limits = self.instrument
+        low, high = limits.bid_multiplier_down_ppm, limits.bid_multiplier_up_ppm
+        if side == Side.SELL:
+            low, high = limits.ask_multiplier_down_ppm, limits.ask_multiplier_up_ppm
+        return self.last_price == 0 or self.last_price * low <= price * PPM <= self.last_price * high
+
+    def _in_band(self, price: int) -> bool:  # R7a
+        low, high = self.instrument.percent_multiplier_down_ppm, self.instrument.percent_multiplier_up_ppm
+        return self.last_price == 0 or high == 0 or self.last_price * low <= price * PPM <= self.last_price * high
+
+    def _if_conditions_fail(self, command: Command) -> Reason:
+        limits, delta, stop = self.instrument, command.trailing_bips, command.stop_price_ticks
+        rise = awaits_rise(command.ord_type, command.side)
+        least, most = limits.min_trailing_below_bips, limits.max_trailing_below_bips
+        if rise:
+            least, most = limits.min_trailing_above_bips, limits.max_trailing_above_bips
+        if delta and not least <= delta <= most:
+            return Reason.TRAILING_DELTA  # R7b
+        reached = self.last_price >= stop if rise else self.last_price <= stop
+        if stop and self.last_price and reached:
+            return Reason.STOP_WOULD_TRIGGER  # R7c
+        return Reason.NONE
+
+    def _if_no_room(self, command: Command, limit: int, gone: tuple[Order, ...], ahead: int) -> Reason:
+        maker_only, stops = command.ord_type == OrdType.LIMIT_MAKER, command.ord_type in STOP_FAMILY
+        if (
+            command.peg_type
+            and not stops
+            and self._over_budget(command.side, command.quote_units, limit, command.qty_lots)
+        ):
+            return Reason.PEG_BUDGET  # R7d
+        others = (order for order in self._queues[1 - command.side] if order not in gone)
         best = next(others, None)
-        maker_only = command.ord_type == OrdType.LIMIT_MAKER
-        if maker_only and best is not None and crosses(command.side, price, best.price_ticks):
+        if maker_only and best is not None and crosses(command.side, limit, best.price_ticks):
             return Reason.WOULD_TAKE  # R8
-        may_rest = maker_only or (limited and command.time_in_force == TimeInForce.GTC)  # N4
-        if may_rest and len(self._resting) - (gone is not None) >= self.max_live_orders:
+        gtc = command.ord_type == OrdType.LIMIT and command.time_in_force == TimeInForce.GTC
+        if (maker_only or gtc or stops) and len(self._live) - len(gone) + ahead >= self.max_live_orders:
             return Reason.BOOK_FULL  # R9
+        return Reason.NONE
+
+    def _over_budget(self, side: int, budget: int, price: int, qty: int) -> bool:
+        return side == Side.BUY and budget > 0 and self._notional(price, qty) > budget
+
+    # -- the stop family ------------------------------------------------------------------------------------
+
+    def _trigger(self, looked_at: int) -> None:  # T3, T4
+        while self._waiting or self._tracking or self._line:
+            trades = [event for event in self._events[looked_at:] if event.kind == EventKind.TRADE]
+            looked_at = len(self._events)
+            for event in trades:
+                self._look_at(event.price_ticks)
+            if not self._line:
+                return
+            self._enter(self._line.pop(0))
+
+    def _look_at(self, price: int) -> None:  # T3
+        tracking = list(self._tracking)
+        for order in self.orders():
+            if not order.waits or order.tracks or not order.reached_by(price):
+                continue
+            self._waiting.remove(order)
+            if order.trailing_bips:  # T6
+                order.tracks, order.extreme_ticks = True, price
+                self._tracking.append(order)
+                self._tell_order(EventKind.TRACKING, order, told_price=price)
+            else:
+                self._line.append(order)
+        for order in tracking:  # T7
+            turn = BIPS - order.trailing_bips if order.side == Side.SELL else BIPS + order.trailing_bips
+            edge, now = order.extreme_ticks * turn, price * BIPS
+            if order.extreme_ticks and (now <= edge if order.side == Side.SELL else now >= edge):
+                self._tracking.remove(order)
+                self._line.append(order)
+            else:
+                better = max if order.side == Side.SELL else min
+                order.extreme_ticks = better(order.extreme_ticks, price) if order.extreme_ticks else price
+
+    def _enter(self, order: Order) -> None:  # T4
+        order.waits = False
+        refused = self._choose_price(order) if order.peg_type else Reason.NONE
+        self._tell_order(EventKind.TRIGGERED, order)
+        self._end_other(order)  # L5
+        if refused:  # K4
+            del self._live[order.order_id]
+            self._tell_order(EventKind.EXPIRED, order, reason=refused)
+            return
+        if order.ord_type in MARKET_TYPES and order.side == Side.BUY and order.budget_units > 0:
+            order.quote_left = order.budget_units
+        self._work(order)
+
+    def _choose_price(self, order: Order) -> Reason:  # K4
+        limits = self.instrument
+        order.price_ticks = price = self._peg_price(order.side, order.peg_type, order.peg_offset, ())
+        if price == 0:
+            return Reason.PEG_UNAVAILABLE
+        if not limits.min_price_ticks <= price <= limits.max_price_ticks:
+            return Reason.PRICE_FILTER
+        if not limits.min_notional_units <= self._notional(price, order.qty_lots) <= limits.max_notional_units:
+            return Reason.NOTIONAL
+        if not self._in_band_of_side(order.side, price):
+            return Reason.PERCENT_PRICE_BY_SIDE
+        if not self._in_band(price):
+            return Reason.PERCENT_PRICE
+        if self._over_budget(order.side, order.budget_units, price, order.qty_lots):
+            return Reason.PEG_BUDGET
         return Reason.NONE
 
     # -- matching -------------------------------------------------------------------------------------------
 
-    def _place(self, command: Command) -> None:
-        market, limit = command.ord_type == OrdType.MARKET, command.ord_type == OrdType.LIMIT
+    def _place(self, command: Command) -> Order:
+        market, limit = command.ord_type in MARKET_TYPES, command.ord_type == OrdType.LIMIT_MAKER
         by_quote = bool(command.flags & CommandFlag.BY_QUOTE)
-        has_budget = market and command.side == Side.BUY and command.quote_units > 0  # N7
-        taker = Order(
+        stops = command.ord_type in STOP_FAMILY
+        has_budget = command.ord_type == OrdType.MARKET and command.side == Side.BUY and command.quote_units > 0  # N7
+        order = Order(
             order_id=command.order_id,
             account=command.account,
             side=command.side,
             ord_type=command.ord_type,
-            time_in_force=command.time_in_force if limit else TimeInForce.GTC,  # N4, N10
+            time_in_force=TimeInForce.GTC if market or limit else command.time_in_force,  # N4, N10
             stp_mode=command.stp_mode,
             flags=command.flags,
-            price_ticks=0 if market else command.price_ticks,  # N10
+            price_ticks=0 if market else self._limit_of(command, ()),  # N10, K3
             qty_lots=command.qty_lots,
             leaves_lots=command.qty_lots,
             maker_fee_ppm=command.maker_fee_ppm,
             taker_fee_ppm=command.taker_fee_ppm,
             by_quote=by_quote,
             quote_left=command.quote_units if by_quote or has_budget else None,
+            budget_units=command.quote_units,
+            stop_price_ticks=command.stop_price_ticks,
+            trailing_bips=command.trailing_bips,
+            peg_type=command.peg_type,
+            peg_offset=command.peg_offset,
+            display_lots=command.display_lots,
+            waits=stops,
         )
-        self._tell_order(EventKind.ACCEPTED, taker, quote_units=command.quote_units if market else 0)  # N1
+        order.show()
+        quote = command.quote_units if market or command.peg_type else 0
+        self._tell_order(EventKind.ACCEPTED, order, quote_units=quote)  # N1
+        self._live[order.order_id] = order
+        if not stops:
+            self._work(order)
+        elif order.trailing_bips and not order.stop_price_ticks:  # T6
+            order.tracks, order.extreme_ticks = True, self.last_price
+            self._tracking.append(order)
+        else:  # T2
+            self._waiting.append(order)
+        return order
+
+    def _work(self, taker: Order) -> None:
+        """It trades, then it rests or ends."""
         makers = self._queues[1 - taker.side]
         ended = None
         if taker.time_in_force == TimeInForce.FOK and not self._fills_whole(taker, makers):
@@ -302,22 +608,36 @@ class NaiveBook:
             ended = self._end_before(taker, makers[0] if makers else None)
             if ended is None:
                 ended = self._meet(taker, makers[0])
+        if ended != Reason.NONE or taker.leaves_lots == 0:
+            del self._live[taker.order_id]
         if ended:
-            self._tell_order(EventKind.EXPIRED, taker, reason=ended)
+            match_id = self._prevented_id if ended == Reason.SELF_TRADE_PREVENTION else 0
+            self._tell_order(EventKind.EXPIRED, taker, reason=ended, trade_id=match_id)
         elif taker.leaves_lots > 0:  # N4
-            self._resting[taker.order_id] = taker
+            taker.show()
             insort(self._queues[taker.side], taker, key=distance)
 
     def _fills_whole(self, taker: Order, makers: list[Order]) -> bool:  # N6, S6
-        found = 0
-        for maker in makers:
-            if found >= taker.leaves_lots or not crosses(taker.side, taker.price_ticks, maker.price_ticks):
+        missing = taker.leaves_lots
+        for maker, lots in self._as_met(taker, makers):
+            if missing <= 0:
                 break
             if not self_trade(taker, maker):
-                found += maker.leaves_lots
+                missing -= lots
             elif taker.stp_mode != StpMode.EXPIRE_MAKER:
                 return False
-        return found >= taker.leaves_lots
+        return missing <= 0
+
+    def _as_met(self, taker: Order, makers: list[Order]) -> Iterator[tuple[Order, int]]:
+        """Makers with what each shows, in the order in which a taker meets them; an iceberg again and again (I2)."""
+        crossed = [one for one in makers if crosses(taker.side, taker.price_ticks, one.price_ticks)]
+        for price in dict.fromkeys(one.price_ticks for one in crossed):
+            queue = [(one, one.visible_lots, one.leaves_lots) for one in crossed if one.price_ticks == price]
+            while queue:
+                one, shown, leaves = queue.pop(0)
+                yield one, shown
+                if leaves > shown and not self_trade(taker, one):
+                    queue.append((one, min(one.display_lots, leaves - shown), leaves - shown))
 
     def _end_before(self, taker: Order, maker: Order | None) -> Reason | None:
         """Why the taker ends before it meets `maker`, the best (NONE: with no event); None: it goes on."""
@@ -333,7 +653,7 @@ class NaiveBook:
             return None
         if taker.leaves_lots == 0:  # N3
             return Reason.NONE
-        if taker.ord_type == OrdType.MARKET:  # N7
+        if taker.ord_type in MARKET_TYPES:  # N7
             if maker is None:
                 return Reason.INSUFFICIENT_LIQUIDITY
             if taker.quote_left is not None and self._affordable(taker, maker) == 0:
@@ -349,11 +669,13 @@ class NaiveBook:
         if not self_trade(taker, maker):  # N2, S0
             self._trade(taker, maker)
             return None
-        if mode == StpMode.DECREMENT and not taker.without_cap:  # S4
+        self._prevented_id += 1
+        if mode in DECREMENTS and not taker.without_cap:  # S4
             self._decrement(taker, maker)
             return None if taker.leaves_lots > 0 else Reason.SELF_TRADE_PREVENTION
+        self._tell_both(EventKind.PREVENTED, taker, maker, 0, trade_id=self._prevented_id)
         if mode in (StpMode.EXPIRE_MAKER, StpMode.EXPIRE_BOTH):  # S2, S3
-            self._end(maker, EventKind.EXPIRED, Reason.SELF_TRADE_PREVENTION)
+            self._expire_maker(maker)
         return None if mode == StpMode.EXPIRE_MAKER else Reason.SELF_TRADE_PREVENTION  # S1, S3
 
     def _trade(self, taker: Order, maker: Order) -> None:  # N2
@@ -374,18 +696,43 @@ class NaiveBook:
             maker_fee_ppm=maker.maker_fee_ppm,
             taker_fee_ppm=taker.taker_fee_ppm,
         )
+        self._end_other(maker)  # L4
         if maker.leaves_lots == 0:  # N3
             self._remove(maker)
+        else:
+            self._show_anew(maker)
 
     def _decrement(self, taker: Order, maker: Order) -> None:  # S4
-        qty = min(taker.leaves_lots, maker.leaves_lots)
+        qty = min(taker.leaves_lots, maker.visible_lots)
         self._take_off(qty, taker, maker)
-        self._tell_both(EventKind.PREVENTED, taker, maker, qty)
+        taker.prevented_lots += qty
+        maker.prevented_lots += qty
+        self._tell_both(EventKind.PREVENTED, taker, maker, qty, trade_id=self._prevented_id)
         if maker.leaves_lots == 0:
-            self._end(maker, EventKind.EXPIRED, Reason.SELF_TRADE_PREVENTION)
+            self._expire_maker(maker)
+        else:
+            self._end_other(maker)  # L4
+            self._show_anew(maker)
+
+    def _expire_maker(self, maker: Order) -> None:  # S2, S3, S4, L4
+        self._remove(maker)
+        reason, match_id = Reason.SELF_TRADE_PREVENTION, self._prevented_id
+        self._tell_order(EventKind.EXPIRED, maker, reason=reason, trade_id=match_id)
+        self._end_other(maker)
+
+    def _end_other(self, order: Order) -> None:  # L4, L5
+        if order.other is not None:
+            self._end(order.other, EventKind.EXPIRED, Reason.OCO_TRIGGER)
+
+    def _show_anew(self, maker: Order) -> None:  # I2
+        if maker.display_lots and maker.shown == 0:
+            queue = self._queues[maker.side]
+            queue.remove(maker)
+            maker.show()
+            insort(queue, maker, key=distance)
 
     def _tradable(self, taker: Order, maker: Order) -> int:  # N2, N7, N8
-        most = [maker.leaves_lots]
+        most = [maker.visible_lots]
         if not taker.without_cap:
             most.append(taker.leaves_lots)
         if taker.quote_left is not None:
@@ -402,18 +749,24 @@ class NaiveBook:
     def _take_off(self, qty: int, taker: Order, maker: Order) -> None:
         assert qty > 0
         maker.leaves_lots -= qty
+        maker.shown -= qty if maker.display_lots else 0
         if not taker.without_cap:  # N9
             taker.leaves_lots -= qty
 
-    # -- the resting orders ---------------------------------------------------------------------------------
+    # -- the live orders ------------------------------------------------------------------------------------
 
     def _owned(self, command: Command, order_id: int) -> Order | None:
-        order = self._resting.get(order_id)
+        order = self._live.get(order_id)
         return order if order is not None and order.account == command.account else None
 
     def _remove(self, order: Order) -> None:
-        del self._resting[order.order_id]
-        self._queues[order.side].remove(order)
+        """From wherever it stands."""
+        del self._live[order.order_id]
+        for place in (self._queues[order.side], self._waiting, self._tracking, self._line):
+            if order in place:
+                place.remove(order)
+        if order.other is not None:  # L9
+            order.other.other = None
 
     def _end(self, order: Order, kind: EventKind, reason: Reason) -> None:
         self._remove(order)
@@ -445,8 +798,9 @@ class NaiveBook:
         )
 
     def _tell_order(self, kind: EventKind, order: Order, **fields: int) -> None:
-        """An event about one order: its own price, its total quantity, its leaves."""
-        fields |= {"price_ticks": order.price_ticks, "qty_lots": order.qty_lots}
+        """An event about one order: its own price (or `told_price`), its total quantity, its leaves."""
+        price = fields.pop("told_price", order.price_ticks)
+        fields |= {"price_ticks": price, "qty_lots": order.qty_lots}
         self._tell(kind, order, leaves_lots=order.leaves_lots, **fields)
 
     def _tell_both(self, kind: EventKind, taker: Order, maker: Order, qty: int, **fields: int) -> None:
@@ -469,7 +823,42 @@ class NaiveBook:
 
     def _refuse_named(self, command: Command, reason: Reason) -> None:
         """Of the kinds that place no order (G3, C2): nothing is told of it but what it names."""
-        self._tell(EventKind.REJECTED, None, account=command.account, order_id=command.order_id, reason=reason)
+        self._tell_refusal(command, command.order_id, reason)
+
+    def _tell_refusal(self, command: Command, order_id: int, reason: Reason) -> None:
+        self._tell(EventKind.REJECTED, None, account=command.account, order_id=order_id, reason=reason)
+
+
+def awaits_rise(ord_type: int, side: int) -> bool:
+    if ord_type in STOP_LOSSES:
+        return side == Side.BUY
+    return ord_type in TAKE_PROFITS and side == Side.SELL
+
+
+def restricted(order: Order, restriction: int) -> bool:  # C4
+    filled = order.qty_lots - order.leaves_lots - order.prevented_lots
+    if restriction == CancelRestriction.ONLY_NEW:
+        return filled > 0
+    return restriction == CancelRestriction.ONLY_PARTIALLY_FILLED and filled == 0
+
+
+def is_pair(first: Command, second: Command) -> bool:  # L1
+    legs = (first, second)
+    stops = [leg for leg in legs if leg.ord_type in STOP_LOSSES]
+    far = [leg for leg in legs if leg.ord_type in TAKE_PROFITS | {OrdType.LIMIT_MAKER}]
+    same = ("kind", "list_id", "account", "side", "qty_lots")
+    return (
+        (first.list_role, second.list_role) == (ListRole.OCO_FIRST, ListRole.OCO_SECOND)
+        and first.kind == CommandKind.NEW
+        and first.list_id > 0
+        and all(getattr(first, name) == getattr(second, name) for name in same)
+        and first.order_id != second.order_id
+        and len(stops) == len(far) == 1
+    )
+
+
+def with_pair(order: Order) -> list[Order]:  # L8
+    return [order.other, order] if order.other else [order]
 
 
 def crosses(side: int, limit: int, price: int) -> bool:

@@ -247,8 +247,13 @@ class NaiveLedger:
             return Reason.UNKNOWN_SYMBOL, command
         if self._by_client_id(command) is not None:
             return Reason.DUPLICATE_CLIENT_ORDER_ID, command
-        same = [o for o in self.orders.values() if (o.account, o.symbol) == (command.account, command.symbol)]
-        if not replaces and len(same) >= self.instruments[command.symbol].max_num_orders:
+        same = [
+            o
+            for o in self.orders.values()
+            if (o.account, o.symbol) == (command.account, command.symbol) and rests(o.ord_type, o.time_in_force)
+        ]
+        counted = not replaces and rests(command.ord_type, command.time_in_force)
+        if counted and len(same) >= self.instruments[command.symbol].max_num_orders:
             return Reason.MAX_NUM_ORDERS, command
         target = self._own(command.account, command.target_id) if replaces else None
         if target is not None and target.symbol != command.symbol:
@@ -568,6 +573,13 @@ def malformed(command: Command) -> bool:
         or (bool(command.flags & CommandFlag.BY_QUOTE) and command.ord_type != OrdType.MARKET)
         or min(command.price_ticks, command.qty_lots, command.quote_units) < 0
     )
+
+
+def rests(ord_type: int, time_in_force: int) -> bool:
+    """Whether such an order may stay in the book; no other counts towards MAX_NUM_ORDERS."""
+    if ord_type == OrdType.LIMIT:
+        return time_in_force == TimeInForce.GTC
+    return ord_type != OrdType.MARKET
 
 
 def working(order: Order) -> OrdStatus:

@@ -328,6 +328,7 @@ async def test_one_taker_at_one_price_is_one_aggregate(
 ) -> None:
     """Two makers at one price: two trades, one aggregate. Tried again when somebody else was faster."""
     async with streams(anyone, "/ws", "btcusdt@aggTrade") as socket, exchange.client(new_user) as taker:
+        assert (await socket.receive())["s"] == BTC
         for maker in (trader, other):
             await maker.buy(BTC, type="MARKET", quantity="0.02")
         for _ in range(20):

@@ -264,7 +264,7 @@ def test_every_row_has_its_own_name_and_known_work() -> None:
     names = [one.name for one in questions()]
     assert len(set(names)) == len(names)
     for one in questions():
-        known: Any = workload.HTTP if one.transport == "HTTP" else workload.SOCKET
+        known: Any = workload.SOCKET if one.transport == "WS" else workload.HTTP
         assert {one.noop, one.order} <= set(known)
 
 

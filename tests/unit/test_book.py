@@ -311,6 +311,7 @@ SELF_TRADES = [
         [own(StpMode.EXPIRE_TAKER)],
         """ACCEPTED 9 9@101 leaves 9
         TRADE 9 x 1 4@100 leaves 5/0
+        PREVENTED 9 x 2 0@100 leaves 5/3
         EXPIRED 9 SELF_TRADE_PREVENTION 9@101 leaves 5""",
         asks="3@100#2 5@101#3",
     ),
@@ -320,6 +321,7 @@ SELF_TRADES = [
         [by_quote(9, BOB, BUY, 1 << 40, stp_mode=StpMode.EXPIRE_TAKER)],
         """ACCEPTED 9 0@0 leaves 0
         TRADE 9 x 1 4@100 leaves 0/0
+        PREVENTED 9 x 2 0@100 leaves 0/3
         EXPIRED 9 SELF_TRADE_PREVENTION 0@0 leaves 0""",
         asks="3@100#2 5@101#3",
     ),
@@ -329,6 +331,7 @@ SELF_TRADES = [
         [own(StpMode.EXPIRE_MAKER)],
         """ACCEPTED 9 9@101 leaves 9
         TRADE 9 x 1 4@100 leaves 5/0
+        PREVENTED 9 x 2 0@100 leaves 5/3
         EXPIRED 2 SELF_TRADE_PREVENTION 3@100 leaves 3
         TRADE 9 x 3 5@101 leaves 0/0""",
     ),
@@ -338,6 +341,7 @@ SELF_TRADES = [
         [market(9, BOB, BUY, 5, budget=1 << 40, stp_mode=StpMode.EXPIRE_MAKER)],
         """ACCEPTED 9 5@0 leaves 5
         TRADE 9 x 1 4@100 leaves 1/0
+        PREVENTED 9 x 2 0@100 leaves 1/3
         EXPIRED 2 SELF_TRADE_PREVENTION 3@100 leaves 3
         TRADE 9 x 3 1@101 leaves 0/4""",
         asks="4@101#3",
@@ -348,6 +352,7 @@ SELF_TRADES = [
         [own(StpMode.EXPIRE_BOTH)],
         """ACCEPTED 9 9@101 leaves 9
         TRADE 9 x 1 4@100 leaves 5/0
+        PREVENTED 9 x 2 0@100 leaves 5/3
         EXPIRED 2 SELF_TRADE_PREVENTION 3@100 leaves 3
         EXPIRED 9 SELF_TRADE_PREVENTION 9@101 leaves 5""",
         asks="5@101#3",
@@ -412,6 +417,7 @@ SELF_TRADES = [
         [by_quote(9, BOB, BUY, 1 << 40, stp_mode=StpMode.DECREMENT)],
         """ACCEPTED 9 0@0 leaves 0
         TRADE 9 x 1 4@100 leaves 0/0
+        PREVENTED 9 x 2 0@100 leaves 0/3
         EXPIRED 9 SELF_TRADE_PREVENTION 0@0 leaves 0""",
         asks="3@100#2 5@101#3",
     ),
@@ -438,6 +444,7 @@ SELF_TRADES = [
         [own(StpMode.EXPIRE_MAKER, 9, tif=FOK)],
         """ACCEPTED 9 9@101 leaves 9
         TRADE 9 x 1 4@100 leaves 5/0
+        PREVENTED 9 x 2 0@100 leaves 5/3
         EXPIRED 2 SELF_TRADE_PREVENTION 3@100 leaves 3
         TRADE 9 x 3 5@101 leaves 0/0""",
     ),
@@ -719,10 +726,10 @@ def test_fields_of_the_ends() -> None:
     assert of_batch(book.apply(commands([taker]))[1:]) == [
         {"kind": EventKind.PREVENTED, "stp_mode": StpMode.DECREMENT, "account": ALICE, "order_id": 3}
         | {"price_ticks": 101, "qty_lots": 5, "leaves_lots": 2, "exec_id": 7}
-        | {"maker_order_id": 2, "maker_account": ALICE},
+        | {"maker_order_id": 2, "maker_account": ALICE, "trade_id": 1},
         told_of
         | {"kind": EventKind.EXPIRED, "reason": Reason.SELF_TRADE_PREVENTION, "order_id": 2}
-        | {"price_ticks": 101, "qty_lots": 5, "exec_id": 8},
+        | {"price_ticks": 101, "qty_lots": 5, "exec_id": 8, "trade_id": 1},
     ]
 
 
@@ -827,7 +834,7 @@ def test_halted() -> None:
         {"side": 255},
         {"ord_type": 3},
         {"time_in_force": 3},
-        {"stp_mode": 5},
+        {"stp_mode": 6},
         {"price_ticks": -1},
         {"qty_lots": -1},
         {"qty_lots": -(1 << 63)},
@@ -1163,7 +1170,7 @@ def test_digest_is_of_the_logical_state() -> None:
     """Neither slots, nor pages, nor room, nor the way there; but everything that later events depend on."""
     there, other = Book(WIDE, SYMBOL_ID), Book(WIDE, SYMBOL_ID)
     play(there, limit(1, ALICE, BUY, 1, 9), cancel(1, ALICE), *ASKS[1:])
-    play(other, ASKS[1], limit(1, BOB, BUY, 1, 5000, IOC, stp_mode=StpMode.EXPIRE_TAKER), ASKS[2])
+    play(other, ASKS[1], limit(1, BOB, BUY, 1, 50, IOC), ASKS[2])
     assert there.digest() == other.digest()
     other.halted = True
     assert there.digest() != other.digest()

@@ -463,6 +463,23 @@ def test_max_num_orders() -> None:
     assert desk.ledger.open_symbols(ALICE) == [0, 1]
 
 
+def test_what_never_rests_is_not_limited_in_number_and_takes_no_place() -> None:
+    desk = Desk().has(alice={Q: 1000}, bob={A: 100})
+    desk.play(order(BOB, SELL, 1, 50))
+    rest = order(ALICE, BUY, 1, 1)
+    fleeting = [order(ALICE, BUY, 1, 1, time_in_force=tif) for tif in (IOC, FOK)]
+    fleeting.append(by_quote(ALICE, BUY, 1))
+    accepted, refused = desk.admit(*fleeting * 3, *[rest] * 5, *fleeting)
+    assert [Reason(r) for r in refused["reason"]] == [Reason.MAX_NUM_ORDERS]
+    assert len(accepted) == 16
+    assert not desk.ledger.faults()
+    assert desk.ledger.open_symbols(ALICE) == [0]
+    desk.settle(accepted)
+    assert not desk.ledger.faults()
+    assert len(desk.ledger.open_orders(ALICE)) == 4
+    assert desk.refused(rest, *fleeting) == ["MAX_NUM_ORDERS"]
+
+
 def test_a_client_order_id_is_unique_while_its_order_is_open() -> None:
     desk = Desk((PAIR, OTHER)).has(alice={Q: 100}, bob={Q: 100})
     one = order(ALICE, BUY, 1, 10, client_order_id=b"mine")

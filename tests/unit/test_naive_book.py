@@ -153,6 +153,7 @@ CASES = [
         [limit(9, BOB, BUY, 6, 10, **stp(StpMode.EXPIRE_TAKER))],
         """ACCEPTED 9 6@10 leaves 6
         TRADE 9 x 1 4@10 leaves 2/0
+        PREVENTED 9 x 2 0@10 leaves 2/3
         EXPIRED 9 SELF_TRADE_PREVENTION 6@10 leaves 2""",
         asks="3@10 5@11",
     ),
@@ -161,6 +162,7 @@ CASES = [
         ASKS,
         [limit(9, ALICE, BUY, 6, 10, **stp(StpMode.EXPIRE_MAKER))],
         """ACCEPTED 9 6@10 leaves 6
+        PREVENTED 9 x 1 0@10 leaves 6/4
         EXPIRED 1 SELF_TRADE_PREVENTION 4@10 leaves 4
         TRADE 9 x 2 3@10 leaves 3/0""",
         bids="3@10",
@@ -171,6 +173,7 @@ CASES = [
         ASKS,
         [limit(9, ALICE, BUY, 6, 10, **stp(StpMode.EXPIRE_BOTH))],
         """ACCEPTED 9 6@10 leaves 6
+        PREVENTED 9 x 1 0@10 leaves 6/4
         EXPIRED 1 SELF_TRADE_PREVENTION 4@10 leaves 4
         EXPIRED 9 SELF_TRADE_PREVENTION 6@10 leaves 6""",
         asks="3@10 5@11",
@@ -199,6 +202,7 @@ CASES = [
         ASKS[:1],
         [by_quote(9, ALICE, BUY, 400, **stp(StpMode.DECREMENT))],
         """ACCEPTED 9 0@0 leaves 0
+        PREVENTED 9 x 1 0@10 leaves 0/4
         EXPIRED 9 SELF_TRADE_PREVENTION 0@0 leaves 0""",
         asks="4@10",
     ),

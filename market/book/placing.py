@@ -1,0 +1,274 @@
+"""An order that was not refused enters: it trades, and then it rests, waits or ends (N1 to N11, T2, T4, I1).
+
+Must not know: commands of other kinds, what triggers.
+"""
+
+from market.book import layout as L
+from market.book.conditions import awaits_rise, is_market_type, is_stop, refused_at_trigger
+from market.book.filters import set_bands
+from market.book.ids import order_at
+from market.book.layout import CommandRecord
+from market.book.levels import key_of
+from market.book.linked import expire_other
+from market.book.machine import Words, inlined, routine, signed
+from market.book.pegs import peg_price
+from market.book.queues import append_order, free_record, leave_store, leaves_of, new_record, show, stand
+from market.book.taking import can_fill, spend, take
+from market.book.tell import (
+    ACCEPTED,
+    EXPIRED,
+    TRIGGERED,
+    Cause,
+    Taker,
+    taker_of,
+    tell,
+    tell_resting,
+    tell_taker_expired,
+)
+from market.enums import CommandFlag, OrdType, Side, StpMode, TimeInForce
+from market.reasons import Reason
+
+_BUY = int(Side.BUY)
+_MARKET = int(OrdType.MARKET)
+_LIMIT_MAKER = int(OrdType.LIMIT_MAKER)
+_GTC = int(TimeInForce.GTC)
+_FOK = int(TimeInForce.FOK)
+_IOC = int(TimeInForce.IOC)
+_BY_QUOTE = int(CommandFlag.BY_QUOTE)
+_DECREMENT = int(StpMode.DECREMENT)
+
+_NONE = int(Reason.NONE)
+_IOC_UNFILLED = int(Reason.IOC_UNFILLED)
+_FOK_UNFILLED = int(Reason.FOK_UNFILLED)
+_INSUFFICIENT_LIQUIDITY = int(Reason.INSUFFICIENT_LIQUIDITY)
+
+_BYTE = 0xFF
+
+
+# -- trading ------------------------------------------------------------------------------------------------
+
+
+@routine
+def _work_at_market(
+    events: Words, told: int, arena: Words, cause: Cause, taker: Taker, money: int, by_quote: bool
+) -> int:
+    """N7 to N9; `money`: a BUY's budget, 0: none, or the amount."""
+    if by_quote or money > 0:
+        return spend(events, told, arena, cause, taker, money, by_quote)
+    told, leaves, ended = take(events, told, arena, cause, taker, L.ANY_KEY)
+    if leaves > 0 and not ended:
+        told = tell_taker_expired(events, told, arena, cause, taker, leaves, _INSUFFICIENT_LIQUIDITY)
+    return told
+
+
+@routine
+def _work_at_limit(
+    events: Words, told: int, arena: Words, cause: Cause, taker: Taker, time_in_force: int
+) -> tuple[int, int]:
+    """N2 to N6. Events told, and what is to rest."""
+    limit_key = key_of(taker.price, 1 - taker.side)
+    if time_in_force == _FOK and not can_fill(arena, taker, limit_key):
+        return tell_taker_expired(events, told, arena, cause, taker, taker.qty, _FOK_UNFILLED), 0
+    told, leaves, ended = take(events, told, arena, cause, taker, limit_key)
+    if leaves == 0 or ended:
+        return told, 0
+    if time_in_force == _IOC:
+        return tell_taker_expired(events, told, arena, cause, taker, leaves, _IOC_UNFILLED), 0
+    return told, leaves
+
+
+@inlined
+def _note_taker_prevented(arena: Words, order: int) -> None:
+    """C4, of an order that rests with what S4 left of it."""
+    if arena[L.TAKER_PREVENTED] != 0:
+        arena[order + L.META] |= L.WAS_PREVENTED
+        arena[order + L.PREVENTED] = arena[L.TAKER_PREVENTED]
+        arena[L.TAKER_PREVENTED] = 0
+
+
+# -- new orders ---------------------------------------------------------------------------------------------
+
+
+@inlined
+def working_price(arena: Words, command: CommandRecord, gone: int) -> int:
+    """The limit it would enter the book with; pegged stops: 0 (K1, K3)."""
+    if command.peg_type == 0:
+        return command.price_ticks
+    if is_stop(command.ord_type):
+        return signed(0)
+    side, offset = signed(command.side), signed(command.peg_offset)
+    return peg_price(arena, side, signed(command.peg_type), offset, gone)
+
+
+@routine
+def _rest_iceberg(arena: Words, taker: Taker, leaves: int, owner: int, display: int) -> int:
+    """I1. Its slot."""
+    slot = new_record(arena, taker.order_id)
+    order = order_at(arena, slot)
+    arena[order + L.PRICE] = taker.price
+    arena[order + L.QTY] = taker.qty
+    arena[order + L.META] = taker.meta | L.ICEBERG
+    arena[order + L.OWNER] = owner
+    arena[order + L.DISPLAY] = display
+    arena[L.ICEBERGS] += 1
+    show(arena, order, leaves)
+    stand(arena, slot, taker.side)
+    return slot
+
+
+@inlined
+def _rest(arena: Words, taker: Taker, leaves: int, command: CommandRecord) -> int:
+    """N4. Its slot."""
+    owner = taker.account << 32 | signed(command.maker_fee_ppm)
+    if command.display_lots > 0:
+        slot = _rest_iceberg(arena, taker, leaves, owner, command.display_lots)
+    else:
+        slot = append_order(arena, taker.order_id, taker.side, taker.price, leaves, taker.qty, taker.meta, owner)
+    if taker.stp >= _DECREMENT:
+        _note_taker_prevented(arena, order_at(arena, slot))
+    return slot
+
+
+@routine
+def _wait(arena: Words, taker: Taker, command: CommandRecord) -> int:
+    """T2, T6. Its slot."""
+    slot = new_record(arena, taker.order_id)
+    order = order_at(arena, slot)
+    stop, delta, display = command.stop_price_ticks, signed(command.trailing_bips), command.display_lots
+    arena[order + L.PRICE] = taker.price
+    arena[order + L.LEAVES] = taker.qty
+    arena[order + L.QTY] = taker.qty
+    arena[order + L.META] = taker.meta | (L.ICEBERG if display > 0 else 0)
+    arena[order + L.OWNER] = taker.account << 32 | signed(command.maker_fee_ppm)
+    arena[order + L.STOP_PRICE] = stop
+    arena[order + L.HIDDEN] = 0
+    arena[order + L.DISPLAY] = display
+    arena[order + L.BUDGET] = command.quote_units
+    peg = signed(command.peg_offset) << L.PEG_OFFSET_BIT | signed(command.peg_type)
+    arena[order + L.TERMS] = taker.fee_ppm << 32 | delta << L.DELTA_BIT | peg
+    arena[order + L.EXTREME] = arena[L.LAST_PRICE] if stop == 0 else 0
+    arena[L.STOPS] += 1
+    if display > 0:
+        arena[L.ICEBERGS] += 1
+    store = L.RISES if awaits_rise(signed(command.ord_type), taker.side) else L.FALLS
+    stand(arena, slot, L.TRACKING if stop == 0 else store)
+    return slot
+
+
+@inlined
+def _budget_told(command: CommandRecord) -> int:
+    """N1."""
+    told = is_market_type(command.ord_type) or command.peg_type != 0
+    return command.quote_units if told else signed(0)
+
+
+@routine
+def place(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord, price: int) -> tuple[int, int]:
+    """N1 and what follows, of a command that was not refused; `price`: its working price. Events told, and its slot,
+    or 0 when it did not stay."""
+    ord_type = signed(command.ord_type)
+    if is_market_type(ord_type):
+        price = signed(0)
+    taker = taker_of(command, price)
+    told = tell(
+        events,
+        told,
+        arena,
+        cause,
+        taker.meta | ACCEPTED,
+        taker.account,
+        taker.order_id,
+        price,
+        taker.qty,
+        taker.qty,
+        _budget_told(command),
+    )
+    if is_stop(ord_type):
+        return told, _wait(arena, taker, command)
+    if taker.stp >= _DECREMENT:
+        arena[L.TAKER_PREVENTED] = 0
+    slot = 0
+    if ord_type == _MARKET:
+        by_quote = (command.flags & _BY_QUOTE) != 0
+        money = command.quote_units if by_quote or taker.side == _BUY else signed(0)
+        told = _work_at_market(events, told, arena, cause, taker, money, by_quote)
+    else:
+        time_in_force = _GTC if ord_type == _LIMIT_MAKER else signed(command.time_in_force)
+        told, leaves = _work_at_limit(events, told, arena, cause, taker, time_in_force)
+        if leaves > 0:
+            slot = _rest(arena, taker, leaves, command)
+    if arena[L.LAST_PRICE] != arena[L.BAND_PRICE]:
+        set_bands(arena)
+    return told, slot
+
+
+# -- triggered orders ---------------------------------------------------------------------------------------
+
+
+@inlined
+def _taker_from(arena: Words, order: int, terms: int) -> Taker:
+    meta = arena[order + L.META] & L.TOLD
+    return Taker(
+        arena[order + L.ID],
+        arena[order + L.OWNER] >> 32,
+        meta,
+        (meta >> L.SIDE_BIT) & 1,
+        arena[order + L.PRICE],
+        leaves_of(arena, order),
+        (meta >> L.STP_MODE_BIT) & _BYTE,
+        terms >> 32,
+    )
+
+
+@inlined
+def _choose_price(arena: Words, order: int, terms: int) -> int:
+    """K4: sets the price; the reason against it."""
+    side = (arena[order + L.META] >> L.SIDE_BIT) & 1
+    offset = (terms >> L.PEG_OFFSET_BIT) & _BYTE
+    price = peg_price(arena, side, terms & _BYTE, offset, 0)
+    arena[order + L.PRICE] = price
+    return refused_at_trigger(arena, side, price, arena[order + L.QTY], arena[order + L.BUDGET])
+
+
+@routine
+def _work_triggered(events: Words, told: int, arena: Words, cause: Cause, slot: int) -> int:
+    """T4, after TRIGGERED: as a taker, and then it rests or is gone."""
+    order = order_at(arena, slot)
+    taker = _taker_from(arena, order, arena[order + L.TERMS])
+    leaves = 0
+    arena[L.TAKER_PREVENTED] = 0
+    if is_market_type((taker.meta >> L.ORD_TYPE_BIT) & _BYTE):
+        money = arena[order + L.BUDGET] if taker.side == _BUY else signed(0)
+        told = _work_at_market(events, told, arena, cause, taker, money, False)
+    else:
+        time_in_force = (taker.meta >> L.TIME_IN_FORCE_BIT) & _BYTE
+        told, leaves = _work_at_limit(events, told, arena, cause, taker, time_in_force)
+    if leaves == 0:
+        free_record(arena, slot)
+        return told
+    arena[order + L.LEAVES] = leaves
+    if arena[order + L.META] & L.ICEBERG:
+        show(arena, order, leaves)
+    stand(arena, slot, taker.side)
+    _note_taker_prevented(arena, order)
+    return told
+
+
+@routine
+def enter_triggered(events: Words, told: int, arena: Words, cause: Cause, slot: int) -> int:
+    """T4, for the first in line."""
+    order = order_at(arena, slot)
+    terms = arena[order + L.TERMS]
+    leave_store(arena, slot)
+    arena[L.STOPS] -= 1
+    reason = _choose_price(arena, order, terms) if terms & _BYTE else _NONE
+    told = tell_resting(events, told, arena, cause, order, TRIGGERED, _NONE)
+    told = expire_other(events, told, arena, cause, order)
+    if reason != _NONE:
+        told = tell_resting(events, told, arena, cause, order, EXPIRED, reason)
+        free_record(arena, slot)
+        return told
+    told = _work_triggered(events, told, arena, cause, slot)
+    if arena[L.LAST_PRICE] != arena[L.BAND_PRICE]:
+        set_bands(arena)
+    return told

@@ -1,0 +1,103 @@
+"""What trades set off (T3 to T7): waiting orders that a price reaches, tracking ones, and the line before the book.
+
+Nothing here runs while no order waits.
+
+Must not know: commands, how an order trades.
+"""
+
+from market.book import layout as L
+from market.book.conditions import is_reached
+from market.book.ids import order_at
+from market.book.levels import best_level, key_of, store_at
+from market.book.machine import Words, inlined, routine
+from market.book.placing import enter_triggered
+from market.book.queues import leave_store, stand
+from market.book.tell import TRACKING, TRADE, Cause, tell_resting
+from market.enums import Side
+from market.instrument import BIPS
+from market.reasons import Reason
+
+_SELL = int(Side.SELL)
+_NONE = int(Reason.NONE)
+_BYTE = 0xFF
+_TWO_BYTES = 0xFFFF
+
+
+@inlined
+def _delta_of(arena: Words, order: int) -> int:
+    return (arena[order + L.TERMS] >> L.DELTA_BIT) & _TWO_BYTES
+
+
+@inlined
+def _turn(extreme: int, delta: int, sells: bool) -> int:
+    """T7 as a price: extreme x (1 -+ delta / 10^4), rounded so that comparing with it is exact; in 64 bits."""
+    whole, part = extreme // BIPS, extreme % BIPS
+    if sells:
+        return whole * (BIPS - delta) + part * (BIPS - delta) // BIPS
+    return whole * (BIPS + delta) + (part * (BIPS + delta) + BIPS - 1) // BIPS
+
+
+@routine
+def _reach(events: Words, told: int, arena: Words, cause: Cause, store: int, price: int) -> int:
+    """Orders of one waiting store that `price` reaches: to the line, or they begin to track (T6)."""
+    best, rise = store_at(store) + L.BEST_KEY, store == L.RISES
+    while arena[best] != L.NO_KEY and is_reached(rise, key_of(arena[best], store), price):
+        slot = arena[best_level(arena, store) + L.HEAD]
+        order = order_at(arena, slot)
+        leave_store(arena, slot)
+        if _delta_of(arena, order) == 0:
+            stand(arena, slot, L.LINE)
+            continue
+        arena[order + L.EXTREME] = price
+        stand(arena, slot, L.TRACKING)
+        told = tell_resting(events, told, arena, cause, order, TRACKING, _NONE)
+        events[(told - 1) * L.EVENT_WORDS + L.E_PRICE] = price
+    return told
+
+
+@routine
+def _track(arena: Words, price: int) -> None:
+    """T7; an order that began to track with this very price stays as it is."""
+    slot = arena[best_level(arena, L.TRACKING) + L.HEAD]
+    while slot != 0:
+        order = order_at(arena, slot)
+        following = arena[order + L.LINKS] >> 32
+        sells = (arena[order + L.META] >> L.SIDE_BIT) & 1 == _SELL
+        extreme = arena[order + L.EXTREME]
+        if extreme == 0:
+            arena[order + L.EXTREME] = price
+        elif price == extreme:
+            pass
+        elif (price > extreme) == sells:
+            arena[order + L.EXTREME] = price
+        elif is_reached(not sells, _turn(extreme, _delta_of(arena, order), sells), price):
+            leave_store(arena, slot)
+            stand(arena, slot, L.LINE)
+        slot = following
+
+
+@inlined
+def _look_at(events: Words, told: int, arena: Words, cause: Cause, price: int) -> int:
+    """T3, for the price of one trade."""
+    told = _reach(events, told, arena, cause, L.FALLS, price)
+    told = _reach(events, told, arena, cause, L.RISES, price)
+    if arena[store_at(L.TRACKING) + L.BEST_KEY] != L.NO_KEY:
+        _track(arena, price)
+    return told
+
+
+@routine
+def trigger(events: Words, before: int, told: int, arena: Words, cause: Cause) -> int:
+    """T3, T4 after a command that told the events from `before` on."""
+    line = store_at(L.LINE) + L.BEST_KEY
+    while True:
+        stop = told
+        for k in range(before, stop):
+            at = k * L.EVENT_WORDS
+            if events[at] & _BYTE == TRADE:
+                told = _look_at(events, told, arena, cause, events[at + L.E_PRICE])
+        before = stop
+        if arena[line] == L.NO_KEY:
+            return told
+        before = told
+        told = enter_triggered(events, told, arena, cause, arena[best_level(arena, L.LINE) + L.HEAD])
