@@ -105,7 +105,7 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
         WebSocketRoute("/ws/prices", prices),
         WebSocketRoute("/ws/orders", orders),
         WebSocketRoute("/ws/portfolio", own_portfolio),
-        *stream_routes(hub, identity, sockets, addresses),
+        *stream_routes(hub, identity, sockets, addresses, user_data=binance.ws_api.user_data),
         *ws_api_routes(binance.ws_api, identity, sockets, addresses),
         Route("/metrics", metrics.expose),
         *binance.pages,

@@ -39,12 +39,20 @@ class AccountFeed:
         self.waiting = 0
         """Who wants to listen once it is ready."""
         self._hub = hub
+        self._rows: list[ReportRow] = []
         self._events = AccountEvents(hub.venue.scales, hub.venue.gateway.assets)
 
     def report(self, row: ReportRow) -> None:
+        """Told with the others of its frame: what an order came to may be in the next report."""
         if not self.listeners:
             return
-        told = self._events.of(row, self._hub.venue.cancel_names.of(row))
+        if not self._rows:
+            asyncio.get_running_loop().call_soon(self._tell)
+        self._rows.append(row)
+
+    def _tell(self) -> None:
+        rows, self._rows = self._rows, []
+        told = self._events.of(rows, self._hub.venue.cancel_names.of)
         if not told:
             return
         now_ns = time.time_ns()
@@ -58,6 +66,7 @@ class AccountFeed:
 
     def restart(self) -> None:
         """The account's actor came back and knows no listeners any more."""
+        self._tell()
         self._hub.end(self)
 
 

@@ -4,7 +4,7 @@
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -32,6 +32,7 @@ _REPLACE: Final = int(CommandKind.REPLACE)
 _MARKET: Final = int(OrdType.MARKET)
 _BY_QUOTE: Final = int(CommandFlag.BY_QUOTE)
 _IN_MATCH: Final = int(OrdStatus.EXPIRED_IN_MATCH)
+_FILLED: Final = int(OrdStatus.FILLED)
 _WORKING: Final = frozenset((int(OrdStatus.NEW), int(OrdStatus.PARTIALLY_FILLED)))
 _REJECT_REASONS: Final = {
     int(Reason.INSUFFICIENT_BALANCE): "INSUFFICIENT_BALANCES",
@@ -136,8 +137,24 @@ class AccountEvents:
         self._matches: OrderedDict[tuple[int, int], dict[int, ReportRow]] = OrderedDict()
         """Prevented matches by symbol and number: each order's report."""
 
-    def of(self, row: ReportRow, canceled_as: str | None = None) -> "list[Told]":
-        """What is told of a report. `canceled_as`: the client order id of the cancel that ended the order, if it had one."""
+    def of(self, rows: Sequence[ReportRow], cancel_name: Callable[[ReportRow], str | None]) -> "list[Told]":
+        """What is told of reports that came together. `cancel_name`: of the cancel that a report tells of, if of one."""
+        told: list[Told] = []
+        ends = {row.order_id: row for row in rows if row.exec_type == _EXPIRED and row.ord_status == _FILLED}
+        for k, row in enumerate(rows):
+            if end := ends.get(row.order_id):
+                # An order by quote amount is filled by its last trade; that the rest of its budget went back is not told.
+                if row is end and row.cum_qty_lots:
+                    continue
+                if row.exec_type == _TRADE and row.cum_qty_lots == end.cum_qty_lots:
+                    row = rows[k]._replace(
+                        ord_status=_FILLED, base_free=end.base_free, base_locked=end.base_locked,
+                        quote_free=end.quote_free, quote_locked=end.quote_locked,
+                    )  # fmt: skip
+            told += self._of(row, cancel_name(row))
+        return told
+
+    def _of(self, row: ReportRow, canceled_as: str | None) -> "list[Told]":
         kind = row.exec_type
         if kind == _CANCEL_REJECTED or (kind == _REJECTED and row.command_kind != _REPLACE):
             return []  # the venue tells the one who asked, and nobody else

@@ -9,7 +9,7 @@ import structlog
 
 from serve.auth.api_keys import Key
 from serve.binance.context import Context
-from serve.binance.endpoint import UNKNOWN_ADDRESS, Engine
+from serve.binance.endpoint import Engine
 from serve.binance.errors import BAD_SIGNATURE, BinanceError, missing, translated, unknown_error
 from serve.binance.params import Params, RawReading, Reading
 from serve.binance.route import Route, Security
@@ -43,11 +43,10 @@ class Method:
 class Caller:
     """Who asks: an address, and the key that the connection was logged on with."""
 
-    __slots__ = ("address", "client_address", "key", "unit_ns")
+    __slots__ = ("address", "key", "unit_ns")
 
-    def __init__(self, client_address: str | None, unit_ns: int) -> None:
-        self.client_address = client_address
-        self.address = client_address or UNKNOWN_ADDRESS
+    def __init__(self, address: str, unit_ns: int) -> None:
+        self.address = address
         self.unit_ns = unit_ns
         self.key: Key | None = None
 
@@ -113,7 +112,7 @@ class WsApi:
             return await self._key(name, caller, security)
         except BinanceError as error:
             key = await self.venue.keys.find(name)
-            if key is None or not key.may_come_from(caller.client_address):
+            if key is None or not key.may_come_from(caller.address):
                 raise LoggedOut(error.code, error.msg, error.status) from None
             raise
 
@@ -121,7 +120,7 @@ class WsApi:
         if security is None:
             key = await self.venue.keys.find(name)
             security = Security.TRADE if key is not None and key.can_trade else Security.KEY
-        return await self._engine.key_of(name, security, caller.client_address)
+        return await self._engine.key_of(name, security, caller.address)
 
     @staticmethod
     def _check_signature(key: Key, request: WsRequest, payload: bytes, given: str | None) -> None:

@@ -10,7 +10,7 @@ from starlette.websockets import WebSocket
 
 from serve.auth.identity import Identity
 from serve.binance.context import MICROSECOND_NS, MILLISECOND_NS
-from serve.binance.endpoint import UNKNOWN_ADDRESS
+from serve.binance.endpoint import LOCAL
 from serve.binance.errors import BinanceError
 from serve.binance.streams import ConnectLimit
 from serve.binance.ws_api import Caller, WsApi
@@ -63,14 +63,14 @@ def ws_api_routes(
             if not connects.allow(client_address, time.monotonic()):
                 await _deny(socket, 429)
                 return
-            api.venue.limits.charge(client_address or UNKNOWN_ADDRESS, CONNECT_WEIGHT, time.time())
+            api.venue.limits.charge(client_address or LOCAL, CONNECT_WEIGHT, time.time())
         except BadAddress:
             await _deny(socket, 400)
             return
         except BinanceError as error:
             await _deny(socket, error.status, error.retry_after_s)
             return
-        caller = Caller(client_address, asked.unit_ns)
+        caller = Caller(client_address or LOCAL, asked.unit_ns)
         await WsApiSession(api, caller, asked.return_rate_limits, socket, identity, sockets).run()
 
     return [WebSocketRoute(PATH, serve)]

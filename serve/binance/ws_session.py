@@ -327,6 +327,6 @@ class WsApiSession(Session):
     async def _end_unless_good(self, names: set[str]) -> None:
         for name in names:
             key = await self._api.venue.keys.find(name)
-            if key is None or not key.can_read or not key.may_come_from(self._caller.client_address):
+            if key is None or not key.can_read or not key.may_come_from(self._caller.address):
                 for number in [k for k, one in self._subscriptions.items() if one.api_key == name]:
                     self._end_subscription(number)
