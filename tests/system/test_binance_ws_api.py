@@ -314,7 +314,7 @@ async def test_account_methods(ws: WsVenue, price: Decimal) -> None:
     assert [one["interval"] for one in await ws.ok("account.rateLimits.orders")] == ["SECOND", "DAY"]
     assert (await ws.ok("account.commission", symbol=SYMBOL))["symbol"] == SYMBOL
     assert set(await ws.ok("myFilters", symbol=SYMBOL)) == {"exchangeFilters", "symbolFilters", "assetFilters"}
-    missing = (400, -2018, "Order list does not exist.")
+    missing = (400, -2013, "Order list does not exist.")
     assert refused(await ws.signed("orderList.status", orderListId=1)) == missing
 
 
