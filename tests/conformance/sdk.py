@@ -1,0 +1,30 @@
+"""Answers of binance-sdk-spot as the plain values the venue sent, after the client has put them into its models."""
+
+import logging
+from typing import Any, Final
+
+import pytest
+
+MISFIT: Final = ("did not match the declared types", "Failed to parse", "Unable to parse")
+"""What the client logs when an answer is not of the shape that it was generated for."""
+
+
+def plain(value: Any) -> Any:
+    """The models as dictionaries under the venue's names."""
+    if hasattr(value, "data") and callable(value.data):
+        value = value.data()
+    if hasattr(value, "result") and not isinstance(value, dict):
+        value = value.result
+    if getattr(value, "actual_instance", None) is not None:
+        value = value.actual_instance
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    return value.to_dict() if hasattr(value, "to_dict") else value
+
+
+def misfits(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno >= logging.WARNING and any(one in record.getMessage() for one in MISFIT)
+    ]
