@@ -131,12 +131,6 @@ async def test_market_by_quote(sdk: Any) -> None:
     assert dec("295") < dec(made["cummulativeQuoteQty"]) <= 300
 
 
-@row(SDK_REST, Area.ORDERS, "new_order with a very small quantity", "0.00005 is sent as a decimal and taken as such")
-async def test_small_quantity(sdk: Any) -> None:
-    made = order(sdk, "MARKET", quantity=0.00006)
-    assert dec(made["executedQty"]) == dec("0.00006")
-
-
 @row(SDK_REST, Area.ORDERS, "new_order LIMIT, get_order, delete_order", "rests and locks; canceled it gives all back")
 async def test_limit(sdk: Any) -> None:
     made = order(sdk)
@@ -360,7 +354,15 @@ def refused(kind: type[Exception], code: int, text: str, call: Any, *args: Any, 
 async def test_refused_orders(sdk: Any) -> None:
     text = "Account has insufficient balance for requested action."
     refused(BadRequestError, -2010, text, order, sdk, "MARKET", quantity=50)
-    refused(BadRequestError, -1013, "Filter failure: NOTIONAL", order, sdk, quantity=0.00001)
+    refused(BadRequestError, -1013, "Filter failure: NOTIONAL", order, sdk, quantity=0.0001)
+
+
+@row(SDK_REST, Area.ERRORS, "new_order with quantity 0.00006", "-1100: the client sends 6e-05", refused=True)
+async def test_exponent(sdk: Any) -> None:
+    with pytest.raises(BadRequestError) as found:
+        order(sdk, "MARKET", quantity=0.00006)
+    assert found.value.status_code == -1100
+    assert "'quantity'" in str(found.value.error_message)
 
 
 @row(SDK_REST, Area.ERRORS, "get_order, delete_order of an unknown order", "BadRequestError -2013, -2011", refused=True)
