@@ -369,5 +369,5 @@ def symbol_info(one: Instrument) -> SymbolInfo:
         from_steps(one.market_max_qty_lots, one.lot), from_units(one.min_notional_units, one.quote.scale),
         from_units(one.max_notional_units, one.quote.scale), ratio(one.bid_multiplier_up_ppm),
         ratio(one.bid_multiplier_down_ppm), ratio(one.ask_multiplier_up_ppm), ratio(one.ask_multiplier_down_ppm),
-        one.max_num_orders, ORD_TYPES, TIFS, [str(x) for x in StpName], ratio(MAKER_FEE_PPM), ratio(TAKER_FEE_PPM),
+        one.max_num_orders, [str(x) for x in OrdTypeName], TIFS, [str(x) for x in StpName], ratio(MAKER_FEE_PPM), ratio(TAKER_FEE_PPM),
     )  # fmt: skip
