@@ -3,6 +3,7 @@
 `Engine` knows no HTTP and serves the WebSocket API as well; `RestOperation` is its face in the table of operations.
 """
 
+import re
 import time
 import traceback
 from collections.abc import Mapping
@@ -18,7 +19,9 @@ from serve.binance.context import MICROSECOND_NS, MILLISECOND_NS, Context
 from serve.binance.errors import (
     BAD_KEY,
     BAD_KEY_FORMAT,
+    INVALID_SBE_HEADER,
     INVALID_TIME_UNIT,
+    SBE_DISABLED,
     BinanceError,
     missing,
     translated,
@@ -42,6 +45,7 @@ _UNITS: Final = {
     b"MILLISECOND": MILLISECOND_NS, b"millisecond": MILLISECOND_NS,
     b"MICROSECOND": MICROSECOND_NS, b"microsecond": MICROSECOND_NS,
 }  # fmt: skip
+_SBE: Final = re.compile(rb"[0-9]{1,5}:[0-9]{1,5}")
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -66,7 +70,6 @@ class Engine:
             raise BinanceError(*BAD_KEY)
         if not (key.can_trade if security is Security.TRADE else key.can_read):
             raise BinanceError(*BAD_KEY)
-        key.used_at, key.used_from = time.time(), address
         return key
 
     @staticmethod
@@ -103,9 +106,7 @@ class RestOperation:
         weight = used = 0
         try:
             body = b"" if route.method == "GET" else await read_body(receive, headers)
-            one = sent(scope["query_string"], body)
-            weight = self._weight if isinstance(self._weight, int) else self._weight(one.values)
-            used = limits.charge(address, weight, time.time())
+            one, weight, used = self._charged(scope["query_string"], body, address)
             context, value = await self._called(one, headers, address)
             if route.free:
                 used = limits.refund(address, weight)
@@ -128,6 +129,17 @@ class RestOperation:
             failure = unknown_error()
         return failed(failure, self._headers(used or limits.used(address, time.time())))
 
+    def _charged(self, query: bytes, body: bytes, address: str) -> tuple[Sent, int, int]:
+        """The request with its weight and the weight used; what cannot be read costs as well."""
+        limits, now = self._engine.venue.limits, time.time()
+        try:
+            one = sent(query, body)
+        except BinanceError:
+            limits.charge(address, 1, now)
+            raise
+        weight = self._weight if isinstance(self._weight, int) else self._weight(one.values)
+        return one, weight, limits.charge(address, weight, now)
+
     async def _called(self, one: Sent, headers: Mapping[bytes, bytes], address: str) -> tuple[Context, Any]:
         route, engine = self.route, self._engine
         unit = MILLISECOND_NS
@@ -135,11 +147,14 @@ class RestOperation:
             if asked not in _UNITS:
                 raise BinanceError(*INVALID_TIME_UNIT)
             unit = _UNITS[asked]
+        if schema := headers.get(b"x-mbx-sbe"):
+            raise BinanceError(*(SBE_DISABLED if _SBE.fullmatch(schema) else INVALID_SBE_HEADER))
         key, apart = None, 0
         if route.security is not Security.NONE:
             key = await engine.key_of(headers.get(b"x-mbx-apikey", b"").decode("latin-1"), route.security, address)
             if route.security.signed:
                 apart = engine.check_signed(key, one)
+            key.used_at, key.used_from = time.time(), address
         context = Context(engine.venue, address, unit, key)
         return context, await route.handler(context, self._reading.read(one.values, apart, engine.venue.strict))
 

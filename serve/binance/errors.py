@@ -55,10 +55,6 @@ def busy() -> BinanceError:
     return BinanceError(-1008, text, 503)
 
 
-def unsupported_operation() -> BinanceError:
-    return BinanceError(-1020, "This operation is not supported.")
-
-
 def illegal(name: str, legal: str) -> BinanceError:
     return BinanceError(-1100, f"Illegal characters found in parameter '{name}'; legal range is '{legal}'.")
 
@@ -128,19 +124,18 @@ INVALID_ORDER_TYPE: Final = (-1116, "Invalid orderType.")
 INVALID_SIDE: Final = (-1117, "Invalid side.")
 EMPTY_NEW_ID: Final = (-1118, "New client order ID was empty.")
 EMPTY_ORIG_ID: Final = (-1119, "Original client order ID was empty.")
-INVALID_INTERVAL: Final = (-1120, "Invalid interval.")
 INVALID_SYMBOL: Final = (-1121, "Invalid symbol.")
 INVALID_SYMBOL_STATUS: Final = (-1122, "Invalid symbolStatus.")
 NO_LISTEN_KEY: Final = (-1125, "This listenKey does not exist.")
 BAD_RECV_WINDOW: Final = (-1131, "recvWindow must be less than 60000")
 BAD_STRATEGY_TYPE: Final = (-1134, "strategyType was less than 1000000.")
-INVALID_TICKER_TYPE: Final = (-1139, "Invalid ticker type.")
 INVALID_RESTRICTIONS: Final = (-1145, "Invalid cancelRestrictions")
 DUPLICATE_SYMBOLS: Final = (-1151, "Symbol is present multiple times in the list.")
+INVALID_SBE_HEADER: Final = (-1152, "Invalid `X-MBX-SBE` header; expected `<SCHEMA_ID>:<VERSION>`.")
+SBE_DISABLED: Final = (-1155, "SBE is not enabled.")
 INVALID_TIME_UNIT: Final = (-1194, "Invalid value for time unit; expected either MICROSECOND or MILLISECOND.")
 INVALID_PEG_TYPE: Final = (-1210, "Invalid pegPriceType.")
 INVALID_PEG_OFFSET_TYPE: Final = (-1211, "Invalid pegOffsetType.")
-STATUS_MISMATCH: Final = (-1220, "The symbol's status does not match the requested symbolStatus.")
 UNSUPPORTED_COMBINATION: Final = (-1014, "Unsupported order combination.")
 OUTSIDE_WINDOW: Final = (-1021, "Timestamp for this request is outside of the recvWindow.")
 AHEAD_OF_TIME: Final = (-1021, "Timestamp for this request was 1000ms ahead of the server's time.")
@@ -149,7 +144,6 @@ BAD_KEY_FORMAT: Final = (-2014, "API-key format invalid.", 401)
 BAD_KEY: Final = (-2015, "Invalid API-key, IP, or permissions for action.", 401)
 NO_SUCH_ORDER: Final = (-2013, "Order does not exist.")
 WRONG_CLIENT_ID: Final = (-2039, "Client order ID is not correct for this order ID.")
-NO_REFERENCE_PRICE: Final = (-2043, "No reference price exists for this symbol.")
 
 
 def too_much_weight(limit: int, interval: str, retry_after_s: float) -> BinanceError:

@@ -1,5 +1,6 @@
 """`exchangeInfo`: limits, symbols, their filters and what may be done with each; execution rules beside it."""
 
+from functools import lru_cache
 from typing import Annotated, Final
 
 import msgspec
@@ -211,6 +212,7 @@ def order_types() -> list[str]:
     return ["LIMIT", "LIMIT_MAKER", "MARKET", *stops]
 
 
+@lru_cache(maxsize=4096)
 def symbol_info(terms: Terms, show_permissions: bool) -> SymbolInfo:
     one: Instrument = terms.instrument
     return SymbolInfo(

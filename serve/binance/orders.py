@@ -19,6 +19,7 @@ from serve.binance.errors import (
     cancel_rejected,
     missing_both,
     refusal,
+    translated,
 )
 from serve.binance.new_order import FULL_BY_DEFAULT, Leg, NewOrder, leg_of, lots_of, new_command
 from serve.binance.numbers import ZERO, Scale
@@ -46,6 +47,7 @@ from serve.binance.params import (
     Symbol,
     words,
 )
+from serve.errors import ApiError, Code
 from serve.orders import ENDED, ORD_TYPES, SIDES, STATUSES, TIFS
 
 PPM_IN_UNITS: Final = 100
@@ -237,6 +239,10 @@ async def cancel_replace(ctx: Context, p: CancelReplace) -> CancelReplaced:
             placed_result = await place_leg(ctx, scale, leg, p.newOrderRespType, checked=True)
         except BinanceError as error:
             placed_result = error
+        except ApiError as error:
+            if error.code is Code.STATUS_UNKNOWN:  # neither a success nor a failure
+                raise
+            placed_result = translated(error)
     return _both(cancel_result, placed_result, too_many)
 
 

@@ -444,6 +444,7 @@ PUBLIC: list[tuple[str, dict[str, Any], int, str]] = [
     ("depth", {"symbol": SYMBOL, "x": 1}, -1104, "Not all sent parameters were read; read '1' parameter(s) but was sent '2'."),
     ("depth", {"symbol": SYMBOL, "symbolStatus": "HALT"}, -1220,
      "The symbol's status does not match the requested symbolStatus."),
+    ("ticker/24hr", {"symbol": SYMBOL, "type": "TINY"}, -1139, "Invalid ticker type."),
     ("klines", {"symbol": SYMBOL, "interval": "7m"}, -1120, "Invalid interval."),
     ("exchangeInfo", {"symbol": SYMBOL, "symbols": '["BTCUSDT"]'}, -1128, "Combination of optional parameters invalid."),
     ("exchangeInfo", {"symbolStatus": "OPEN"}, -1122, "Invalid symbolStatus."),
@@ -528,6 +529,11 @@ async def test_keys_and_signatures(exchange: Exchange, venue: Venue) -> None:
     reply = await venue.raw("GET", "time", X_MBX_TIME_UNIT="HOUR")
     text = "Invalid value for time unit; expected either MICROSECOND or MILLISECOND."
     assert refusal(reply) == (400, -1194, text)
+    reply = await venue.raw("GET", "time", X_MBX_SBE="3:1")
+    assert refusal(reply) == (400, -1155, "SBE is not enabled.")
+    reply = await venue.raw("GET", "time", X_MBX_SBE="three")
+    text = "Invalid `X-MBX-SBE` header; expected `<SCHEMA_ID>:<VERSION>`."
+    assert refusal(reply) == (400, -1152, text)
     reply = await venue.raw("GET", "depth", "symbol=BTCUSDT&symbol=BTCUSDT")
     assert refusal(reply) == (400, -1101, "Duplicate values for a parameter detected.")
 
@@ -660,7 +666,9 @@ async def test_unfilled_orders_are_limited(venue: Venue, price: Decimal) -> None
 async def test_too_much_weight_and_bans(exchange: Exchange) -> None:
     address = f"192.0.2.{int(time.time()) % 250 + 1}"
     async with Venue(exchange.url, address=address) as venue:
-        await asyncio.sleep(max(0.0, (time.time() % 60) - 40) and 60 - time.time() % 60)  # 20 s of one minute
+        second = time.time() % 60
+        if second > 40:  # weights begin anew with the minute: 20 s of one are enough
+            await asyncio.sleep(60 - second)
         replies = [await venue.ask("GET", "ticker/24hr", symbols="[]") for _ in range(2)]
         reply = replies[-1]
         while reply.status != 429:

@@ -1,10 +1,20 @@
 """Weights, order counts and bans, with the time given."""
 
+import asyncio
+import time
+
+import numpy as np
 import pytest
 
+from actors.config import Settings
+from actors.wire import decode_reports
+from market.enums import ExecType
+from market.records import REPORT, REPORT_MAKER
 from serve.binance.errors import BinanceError
 from serve.binance.limits import BAN_AFTER, FIRST_BAN_S, Limits
 from serve.binance.listen_keys import LIFETIME_S, ListenKeys
+from serve.binance.venue import Venue
+from serve.orders import OrderDesk
 
 MINUTE = 1_800_000_000.0
 """A whole minute, ten seconds and five minutes begin here."""
@@ -110,3 +120,40 @@ def test_listen_keys() -> None:
     assert keys.close(other, 1)
     assert not keys.close(other, 1)
     assert keys.account_of(other) is None
+
+
+async def test_fills_of_resting_orders_give_back_more() -> None:
+    """An account near its limit is listened to: its first fills as a maker count."""
+    heard: list[int] = []
+
+    class Accounts:
+        """As much of a gateway as counting orders needs."""
+
+        settings = Settings(data_dir="", run_dir="", pg_dsn="", redis_url="")
+        desk = OrderDesk(settings.instruments(), [])
+
+        async def listen(self, account: int, from_seq: int, listener: object) -> None:
+            heard.append(account)
+
+    venue = Venue(Accounts(), None)  # type: ignore[arg-type]
+    now = time.time()
+    venue.count_orders(3, 49, now)
+    await asyncio.sleep(0)
+    assert not heard
+    venue.count_orders(3, 10, now)
+    venue.count_orders(3, 1, now)
+    await asyncio.sleep(0)
+    assert heard == [3], "once"
+    fill = decode_reports(np.zeros(1, REPORT).tobytes())[0]._replace(
+        exec_type=ExecType.TRADE, account=3, cum_qty_lots=7, last_qty_lots=7, ts_ns=int(now * 1e9)
+    )
+    venue.on_report(fill)
+    assert venue.limits.order_counts(3, now)[1] == 60, "as a taker it was never counted"
+    venue.on_report(fill._replace(flags=REPORT_MAKER))
+    assert venue.limits.order_counts(3, now)[1] == 55
+    venue.on_report(fill._replace(flags=REPORT_MAKER, cum_qty_lots=8))
+    assert venue.limits.order_counts(3, now)[1] == 55, "only the first fill"
+    venue.restart()
+    venue.count_orders(3, 1, now)
+    await asyncio.sleep(0)
+    assert heard == [3, 3], "listens again after the account came back"
