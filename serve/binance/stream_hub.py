@@ -5,7 +5,6 @@ What the gateway subscribes to is what the projector computes.
 """
 
 import asyncio
-import contextlib
 from typing import Any, Final, Protocol
 
 import redis.asyncio as aioredis
@@ -58,6 +57,8 @@ class StreamHub:
         self._settings = settings
         self._feeds: dict[str, Feed] = {}
         self._changed = asyncio.Event()
+        self._bus: Any = None
+        """That is subscribed on now."""
         self.received = 0
 
     def add(self, unit: str, name: str, listener: Listener) -> None:
@@ -96,22 +97,29 @@ class StreamHub:
             await asyncio.sleep(RETRY_S)
 
     async def _follow(self, redis: Any, bus: Any) -> None:
-        asking = asyncio.create_task(self._ask(redis, bus))
+        self._bus = bus
+        tasks = {asyncio.create_task(self._read(bus)), asyncio.create_task(self._ask(redis, bus))}
         try:
-            async for message in bus.listen():
-                if asking.done():
-                    asking.result()
-                self._forward(message["channel"].decode(), message["data"])
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
         finally:
-            asking.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Exception):
-                await asking
+            # The client can swallow a cancellation while it writes: the tasks are told to end as well.
+            self._bus = None
+            self._changed.set()
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=1)
+
+    async def _read(self, bus: Any) -> None:
+        async for message in bus.listen():
+            self._forward(message["channel"].decode(), message["data"])
 
     async def _ask(self, redis: Any, bus: Any) -> None:
         """Keep what is subscribed to equal to what is listened to."""
         subscribed: set[str] = set()
         self._changed.set()
-        while True:
+        while self._bus is bus:
             await self._changed.wait()
             self._changed.clear()
             wanted = {channel for channel, feed in self._feeds.items() if feed.stream.channel is not Channel.SILENT}
