@@ -2,11 +2,17 @@
 
 import asyncio
 import itertools
+import os
+import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any, Final
 
+import aiohttp
+import msgspec
 import pytest
 
 from actors.journal import Journal
@@ -535,3 +541,42 @@ async def test_tickers_tell_what_rest_tells(anyone: Client) -> None:
 async def test_our_own_sockets_under_ws_are_still_there(anyone: Client) -> None:
     async with anyone.socket("/ws/prices", channels="ticker", symbols=BTC) as socket:
         assert (await socket.receive())["channel"] == "ticker"
+
+
+async def test_after_the_projector_was_killed_nothing_is_missing_or_told_twice(exchange: Exchange) -> None:
+    """Those who were promised every event are cut; what is built anew goes on where it stopped."""
+    command = [sys.executable, "-m", "deploy.cli", "status", "--json", "--data", str(exchange.data)]
+    told = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=True)
+    pid = msgspec.json.decode(told.stdout)["actors"]["projector"]["pid"]
+    async with exchange.client() as client:
+
+        async def snapshot() -> Any:
+            return await client.get("/api/v3/depth", symbol=BTC, limit=5000)
+
+        async with client.session.ws_connect("/ws/btcusdt@depth@100ms", max_msg_size=0) as socket:
+            follower = Follower(socket, snapshot)
+            await follower.synchronise()
+            before = follower.book.update_id
+            os.kill(pid, signal.SIGKILL)
+            while (message := await socket.receive(timeout=60)).type is aiohttp.WSMsgType.TEXT:
+                pass
+            assert socket.close_code == 1013, message
+        async with client.session.ws_connect("/ws/btcusdt@depth@100ms", max_msg_size=0) as socket:
+            follower = Follower(socket, snapshot)
+            await follower.synchronise()
+            while follower.book.update_id <= before + 10:
+                await follower.step()
+            assert follower.book.sides(0) == await _journaled(exchange, follower.book.update_id)
+        for symbol in (BTC, "ETHUSDT"):
+            (newest,) = await client.get("/api/v3/trades", symbol=symbol, limit=1)
+
+            async def counted(symbol: str = symbol, last: int = newest["id"]) -> tuple[int, int]:
+                klines = await client.get("/api/v3/klines", symbol=symbol, interval="1m", startTime=0, limit=1000)
+                (trade,) = await client.get("/api/v3/trades", symbol=symbol, limit=1)
+                return sum(one[8] for one in klines), trade["id"]
+
+            # Trades go on between the two questions: some time they fit.
+            await eventually(counted, lambda pair: pair[0] == pair[1], "candles hold every trade once")
+            aggregates = await client.get("/api/v3/aggTrades", symbol=symbol, limit=1000)
+            for one, other in itertools.pairwise(aggregates):
+                assert (other["a"], other["f"]) == (one["a"] + 1, one["l"] + 1)
