@@ -23,6 +23,7 @@ from serve.auth.key_material import Vault
 from serve.binance.stream_hub import StreamHub
 from serve.binance.streams import stream_routes
 from serve.binance.table import BinanceApi
+from serve.binance.ws_routes import ws_api_routes
 from serve.gateway import Gateway
 from serve.health import Readiness
 from serve.http import ClientAddresses, build_app
@@ -104,7 +105,8 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
         WebSocketRoute("/ws/prices", prices),
         WebSocketRoute("/ws/orders", orders),
         WebSocketRoute("/ws/portfolio", own_portfolio),
-        *stream_routes(hub, identity, sockets, addresses),
+        *stream_routes(hub, identity, sockets, addresses, user_data=binance.ws_api.user_data),
+        *ws_api_routes(binance.ws_api, identity, sockets, addresses),
         Route("/metrics", metrics.expose),
         *binance.pages,
     ]

@@ -70,7 +70,6 @@ class Engine:
             raise BinanceError(*BAD_KEY)
         if not (key.can_trade if security is Security.TRADE else key.can_read):
             raise BinanceError(*BAD_KEY)
-        key.used_at, key.used_from = time.time(), address
         return key
 
     @staticmethod
@@ -107,9 +106,7 @@ class RestOperation:
         weight = used = 0
         try:
             body = b"" if route.method == "GET" else await read_body(receive, headers)
-            one = sent(scope["query_string"], body)
-            weight = self._weight if isinstance(self._weight, int) else self._weight(one.values)
-            used = limits.charge(address, weight, time.time())
+            one, weight, used = self._charged(scope["query_string"], body, address)
             context, value = await self._called(one, headers, address)
             if route.free:
                 used = limits.refund(address, weight)
@@ -132,6 +129,17 @@ class RestOperation:
             failure = unknown_error()
         return failed(failure, self._headers(used or limits.used(address, time.time())))
 
+    def _charged(self, query: bytes, body: bytes, address: str) -> tuple[Sent, int, int]:
+        """The request with its weight and the weight used; what cannot be read costs as well."""
+        limits, now = self._engine.venue.limits, time.time()
+        try:
+            one = sent(query, body)
+        except BinanceError:
+            limits.charge(address, 1, now)
+            raise
+        weight = self._weight if isinstance(self._weight, int) else self._weight(one.values)
+        return one, weight, limits.charge(address, weight, now)
+
     async def _called(self, one: Sent, headers: Mapping[bytes, bytes], address: str) -> tuple[Context, Any]:
         route, engine = self.route, self._engine
         unit = MILLISECOND_NS
@@ -146,6 +154,7 @@ class RestOperation:
             key = await engine.key_of(headers.get(b"x-mbx-apikey", b"").decode("latin-1"), route.security, address)
             if route.security.signed:
                 apart = engine.check_signed(key, one)
+            key.used_at, key.used_from = time.time(), address
         context = Context(engine.venue, address, unit, key)
         return context, await route.handler(context, self._reading.read(one.values, apart, engine.venue.strict))
 

@@ -190,9 +190,9 @@ class Limits:
         return [_counted(one, count) for one, count in zip(self.orders, counts, strict=True)]
 
     def told(self, address: str, account: int | None, now: float) -> list[RateLimitCount]:
-        """`rateLimits` of the WebSocket API's answers."""
+        """`rateLimits` of the WebSocket API's answers; with `account`, of a request that places orders."""
         weight = _counted(self.weight, self.used(address, now))
-        return [weight] if account is None else [weight, *self.told_orders(account, now)]
+        return [weight] if account is None else [*self.told_orders(account, now), weight]
 
 
 def _counted(one: RateLimit, count: int) -> RateLimitCount:

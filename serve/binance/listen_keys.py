@@ -17,6 +17,8 @@ class ListenKeys:
         self._monotonic = monotonic
         self._accounts: dict[str, tuple[int, float]] = {}
         self._of_account: dict[int, str] = {}
+        self.on_closed: list[Callable[[str], None]] = []
+        """Told a listen key that its account closed; one that runs out is noticed by who listens."""
 
     def open(self, account: int) -> str:
         """The account's listen key, with a whole lifetime ahead."""
@@ -40,7 +42,14 @@ class ListenKeys:
             return False
         del self._accounts[listen_key]
         del self._of_account[account]
+        for told in tuple(self.on_closed):
+            told(listen_key)
         return True
+
+    def left_s(self, listen_key: str) -> float:
+        """Until it runs out unless it is kept; 0: it has."""
+        _, until = self._accounts.get(listen_key, (0, 0.0))
+        return max(0.0, until - self._monotonic())
 
     def account_of(self, listen_key: str) -> int | None:
         """Whose stream it opens; None when it is unknown or ran out."""

@@ -19,6 +19,7 @@ from serve.binance.errors import (
     cancel_rejected,
     missing_both,
     refusal,
+    translated,
 )
 from serve.binance.new_order import FULL_BY_DEFAULT, Leg, NewOrder, leg_of, lots_of, new_command
 from serve.binance.numbers import ZERO, Scale
@@ -46,6 +47,7 @@ from serve.binance.params import (
     Symbol,
     words,
 )
+from serve.errors import ApiError, Code
 from serve.orders import ENDED, ORD_TYPES, SIDES, STATUSES, TIFS
 
 PPM_IN_UNITS: Final = 100
@@ -167,11 +169,13 @@ async def cancel_one(
         _CANCEL, 0, 0, 0, 0, 0 if order_id is not None else _BY_CLIENT_ORDER_ID, 0, scale.symbol_id, ctx.account,
         order_id or 0, 0, 0, 0, 0, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, restriction or 0, named,
     )  # fmt: skip
+    names = ctx.venue.cancel_names
+    names.give(ctx.account, order_id or client_id or "", cancel_id)
     rows = await gateway.submit(ctx.account, [packed])
     last = rows[-1]
     if is_refusal(last):
         raise refusal(CANCEL, last.reason)
-    return canceled(ctx, scale, last, cancel_id or gateway.new_client_order_id(None).decode("ascii"))
+    return canceled(ctx, scale, last, names.of(last) or "")
 
 
 async def open_order(ctx: Context, scale: Scale, order_id: int | None, client_id: str | None) -> ReportRow | None:
@@ -197,8 +201,7 @@ async def cancel_all(ctx: Context, p: CancelOpenOrders) -> list[Canceled]:
     gone = [row for row in rows if row.order_id]
     if not gone:
         raise cancel_rejected("Unknown order sent.")
-    cancel_id = gateway.new_client_order_id(None).decode("ascii")
-    return [canceled(ctx, scale, row, cancel_id) for row in gone]
+    return [canceled(ctx, scale, row, ctx.venue.cancel_names.of(row) or "") for row in gone]
 
 
 # -- cancel-replace ---------------------------------------------------------------------------------------------------
@@ -236,6 +239,10 @@ async def cancel_replace(ctx: Context, p: CancelReplace) -> CancelReplaced:
             placed_result = await place_leg(ctx, scale, leg, p.newOrderRespType, checked=True)
         except BinanceError as error:
             placed_result = error
+        except ApiError as error:
+            if error.code is Code.STATUS_UNKNOWN:  # neither a success nor a failure
+                raise
+            placed_result = translated(error)
     return _both(cancel_result, placed_result, too_many)
 
 

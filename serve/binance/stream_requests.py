@@ -10,6 +10,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from market.stream_names import looks_like_stream
+from serve.auth.key_material import is_identifier as looks_like_listen_key
 
 METHODS: Final = ("SUBSCRIBE", "UNSUBSCRIBE", "LIST_SUBSCRIPTIONS", "SET_PROPERTY", "GET_PROPERTY")
 RequestId: TypeAlias = int | str | None
@@ -93,7 +94,7 @@ def _request(told: dict[str, Any], text: str) -> Request:
         return Request(method, told["id"])
     if method.endswith("_PROPERTY"):
         return _property(method, told["id"], params)
-    if not all(isinstance(one, str) and looks_like_stream(one) for one in params):
+    if not all(isinstance(one, str) and (looks_like_stream(one) or looks_like_listen_key(one)) for one in params):
         raise invalid("invalid stream", fatal=True)
     return Request(method, told["id"], params)
 

@@ -12,8 +12,11 @@ from starlette.websockets import WebSocket
 from market.stream_events import ServerShutdown
 from market.stream_names import UNSKIPPABLE, Channel
 from serve.auth.identity import Identity
+from serve.auth.key_material import is_identifier as looks_like_listen_key
+from serve.binance.listen_streams import ListenStreams
 from serve.binance.stream_hub import Feed, StreamHub
 from serve.binance.stream_requests import Request, StreamError, answer, parse, refusal, too_many_streams
+from serve.binance.user_data import UserData
 from serve.sockets.session import CLOSE_POLICY, CLOSE_TRY_LATER, Session, SocketCount
 
 CLOSE_LIFE_OVER: Final = 1001
@@ -45,6 +48,7 @@ class StreamSession(Session):
         names: Sequence[str] = (),
         combined: bool = False,
         unit: str = "ms",
+        user_data: UserData | None = None,
     ) -> None:
         super().__init__(socket, identity, count)
         self.combined = combined
@@ -56,6 +60,7 @@ class StreamSession(Session):
         """Streams subscribed to, in order."""
         self._arrivals: deque[float] = deque(maxlen=limits.messages_per_s)
         self._timers: list[asyncio.TimerHandle] = []
+        self._listen_keys = None if user_data is None else ListenStreams(user_data, unit, self.tell_user, self.cut)
 
     async def _authenticated(self) -> bool:
         return True  # public: an Authorization header that is sent along means nothing here
@@ -106,7 +111,7 @@ class StreamSession(Session):
                 for name in request.streams:
                     if name in self._names:
                         del self._names[name]
-                        self._hub.drop(self._unit, name, self)
+                        self._drop(name)
             case "LIST_SUBSCRIPTIONS":
                 return list(self._names)
             case "SET_PROPERTY":
@@ -121,7 +126,16 @@ class StreamSession(Session):
             raise too_many_streams()
         self._names |= new
         for name in new:
-            self._hub.add(self._unit, name, self)
+            if not looks_like_listen_key(name):
+                self._hub.add(self._unit, name, self)
+            elif self._listen_keys is not None:
+                self._listen_keys.add(name)
+
+    def _drop(self, name: str) -> None:
+        if not looks_like_listen_key(name):
+            self._hub.drop(self._unit, name, self)
+        elif self._listen_keys is not None:
+            self._listen_keys.drop(name)
 
     # -- events ---------------------------------------------------------------------------------------------------
 
@@ -140,6 +154,9 @@ class StreamSession(Session):
                 else:
                     self.outbox.replace(feed.name, event)
 
+    def tell_user(self, listen_key: str, event: str) -> None:
+        self.outbox.send(f'{{"stream":"{listen_key}","data":{event}}}' if self.combined else event)
+
     def cut(self) -> None:
         self.outbox.close(CLOSE_TRY_LATER, "events may have been lost; reconnect")
 
@@ -147,4 +164,6 @@ class StreamSession(Session):
         for timer in self._timers:
             timer.cancel()
         for name in self._names:
-            self._hub.drop(self._unit, name, self)
+            self._drop(name)
+        if self._listen_keys is not None:
+            self._listen_keys.close()

@@ -15,8 +15,10 @@ from starlette.websockets import WebSocket
 
 from market.stream_names import looks_like_stream
 from serve.auth.identity import Identity
+from serve.auth.key_material import is_identifier as looks_like_listen_key
 from serve.binance.stream_hub import StreamHub
 from serve.binance.stream_session import StreamLimits, StreamSession
+from serve.binance.user_data import UserData
 from serve.http import ClientAddresses
 from serve.sockets.session import CLOSE_TRY_LATER, SocketCount
 
@@ -42,14 +44,14 @@ class StreamAddress(msgspec.Struct, frozen=True):
         combined = root == "stream"
         if combined and tail[:1] == ["ws"]:
             tail = tail[1:]
-        names = [one for one in tail if looks_like_stream(one)]
+        names = [one for one in tail if _is_name(one)]
         unit = "ms"
         for part in query.split("&"):
             key, _, value = part.partition("=")
             value = unquote(value)
             if key == "streams":
                 given = [one for one in value.split("/") if one]
-                if not all(looks_like_stream(one) for one in given):
+                if not all(_is_name(one) for one in given):
                     raise ValueError("streams")
                 names += given
             elif key == "timeUnit":
@@ -57,6 +59,10 @@ class StreamAddress(msgspec.Struct, frozen=True):
                     raise ValueError("timeUnit")
                 unit = _UNITS[value]
         return cls(names, combined, unit)
+
+
+def _is_name(text: str) -> bool:
+    return looks_like_stream(text) or looks_like_listen_key(text)
 
 
 class ConnectLimit:
@@ -88,6 +94,7 @@ def stream_routes(
     sockets: SocketCount,
     addresses: ClientAddresses,
     limits: StreamLimits | None = None,
+    user_data: UserData | None = None,
 ) -> list[BaseRoute]:
     """Behind the routes of our own sockets under /ws."""
     limits = limits or StreamLimits()
@@ -103,7 +110,15 @@ def stream_routes(
             await socket.close()  # before it was accepted: the handshake fails
             return
         await StreamSession(
-            hub, limits, socket, identity, sockets, names=asked.names, combined=asked.combined, unit=asked.unit
+            hub,
+            limits,
+            socket,
+            identity,
+            sockets,
+            names=asked.names,
+            combined=asked.combined,
+            unit=asked.unit,
+            user_data=user_data,
         ).run()
 
     paths = ("/ws", "/ws/{tail:path}", "/stream", "/stream/{tail:path}")

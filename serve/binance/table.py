@@ -22,6 +22,7 @@ from serve.binance.orders import TestOrder
 from serve.binance.params import Params
 from serve.binance.route import NoParams, Route, Security
 from serve.binance.venue import Venue
+from serve.binance.ws_api import WsApi
 from serve.gateway import Gateway
 from serve.http.endpoint import METHODS
 
@@ -178,3 +179,4 @@ class BinanceApi:
         self.routes = routes(gateway)
         self.operations = rest_operations(self.engine, self.routes)
         self.pages = other_pages()
+        self.ws_api = WsApi(self.engine, self.routes)

@@ -10,6 +10,7 @@ from actors.wire import ReportRow
 from market.enums import ExecType
 from market.records import REPORT_MAKER
 from serve.auth.api_keys import ApiKeys
+from serve.binance.cancel_names import CancelNames
 from serve.binance.limits import MAKER_CREDIT, Limits
 from serve.binance.listen_keys import ListenKeys
 from serve.binance.numbers import Scale
@@ -33,6 +34,7 @@ class Venue:
         self.strict = settings.binance_strict
         self.limits = Limits(settings.binance_limits)
         self.listen_keys = ListenKeys()
+        self.cancel_names = CancelNames()
         self.scales = [Scale(terms) for terms in gateway.desk.terms]
         self._watched: set[int] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
