@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 out = Console()
 err = Console(stderr=True)
@@ -18,7 +19,7 @@ def data_folder(given: str | None) -> Path:
 
 
 def fail(text: str, status: int = 1) -> typer.Exit:
-    err.print(f"[bold red]raypit:[/] {text}", highlight=False)
+    err.print(f"[bold red]raypit:[/] {escape(text)}", highlight=False)
     return typer.Exit(status)
 
 

@@ -220,31 +220,37 @@ P = TypeVar("P", bound=Params)
 class Reading(Generic[P]):
     """Of one struct, made once."""
 
-    __slots__ = ("_fields", "_struct")
+    __slots__ = ("_fields", "_mandatory", "_struct")
 
     def __init__(self, struct: type[P], desk: OrderDesk) -> None:
         self._struct = struct
         hints = get_type_hints(struct, include_extras=True)
-        self._fields: list[tuple[str, Read, bool, tuple[int, str] | None]] = []
+        self._fields: dict[str, tuple[Read, tuple[int, str] | None]] = {}
         for field in msgspec.structs.fields(struct):
             one = _kind_of(hints[field.name])
-            self._fields.append((field.name, one.bind(desk), field.required, one.on_empty))
+            self._fields[field.name] = one.bind(desk), one.on_empty
+        self._mandatory = [field.name for field in msgspec.structs.fields(struct) if field.required]
 
     def read(self, values: dict[str, str], apart: int, strict: bool) -> P:
-        """`apart`: parameters sent and read beyond these values. Raises BinanceError."""
+        """`apart`: parameters sent and read beyond these values. Raises BinanceError.
+
+        Over what was sent, not over what could be: an order has a third of its parameters.
+        """
         found = {}
-        get = values.get
-        for name, read, mandatory, on_empty in self._fields:
-            text = get(name)
-            if text:
-                found[name] = read(name, text)
-            elif text is not None:
-                raise empty(name) if on_empty is None else BinanceError(*on_empty)
-            elif mandatory:
+        fields = self._fields
+        for name, text in values.items():
+            field = fields.get(name)
+            if field is None:
+                continue
+            if not text:
+                raise empty(name) if field[1] is None else BinanceError(*field[1])
+            found[name] = field[0](name, text)
+        for name in self._mandatory:
+            if name not in found:
                 raise missing(name)
         if strict and len(found) != len(values):
             sent = len(values) + apart
-            raise unread(len(found) + apart, sent) if self._fields or apart else too_many(0, sent)
+            raise unread(len(found) + apart, sent) if fields or apart else too_many(0, sent)
         return self._struct(**found)
 
 

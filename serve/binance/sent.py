@@ -21,8 +21,6 @@ class Sent(msgspec.Struct, gc=False):
     signature: str | None
     payload: bytes
     """What was signed: query string and body as sent, without the signature."""
-    count: int
-    """Parameters, the signature among them."""
 
 
 def sent(query: bytes, body: bytes) -> Sent:
@@ -36,32 +34,28 @@ def sent(query: bytes, body: bytes) -> Sent:
         if values:
             below: dict[str, str] = {}
             _read(body, below)
-            for name, text in below.items():
-                values.setdefault(name, text)
+            values = below | values
         else:
             _read(body, values)
     if len(values) > MAX_PARAMETERS:
         raise illegal_somewhere()
-    count = len(values)
     signature = values.pop("signature", None)
     payload = query + body if signature is None else _unsigned(query) + _unsigned(body)
-    return Sent(values, signature, payload, count)
+    return Sent(values, signature, payload)
 
 
 def _read(raw: bytes, values: dict[str, str]) -> None:
     plain = b"%" not in raw and b"+" not in raw
     try:
-        text = raw.decode("ascii" if plain else "utf-8")
-        for pair in text.split("&"):
-            name, _, value = pair.partition("=")
-            if not plain:
-                name, value = _decoded(name), _decoded(value)
-            if name in values:
-                raise duplicate()
-            if pair:
-                values[name] = value
+        pairs = raw.decode("ascii" if plain else "utf-8").split("&")
+        named = [pair.partition("=") for pair in pairs if pair]
+        if not plain:
+            named = [(_decoded(name), "=", _decoded(value)) for name, _, value in named]
     except UnicodeError:
         raise illegal_somewhere() from None
+    values.update([(name, value) for name, _, value in named])
+    if len(values) != len(named):
+        raise duplicate()
 
 
 def _decoded(part: str) -> str:

@@ -41,7 +41,7 @@ class WsRequest(msgspec.Struct, gc=False):
 
     def signed(self) -> Sent:
         """The payload: all parameters but the signature, sorted by name. Looks at them before any is taken out."""
-        return Sent(self.values, self.signature, payload_of(self.values), len(self.values))
+        return Sent(self.values, self.signature, payload_of(self.values))
 
 
 class BadEnvelope(BinanceError):

@@ -125,7 +125,7 @@ class WsApiSession(Session):
         try:
             request = parse(frame)
         except BadEnvelope as error:
-            self._tell(refusal(error.id, error, time.time_ns() // MILLISECOND_NS, None))
+            self._tell(refusal(error.id, self._charged(error), time.time_ns() // MILLISECOND_NS, None))
             return
         if len(self._tasks) + len(self._waiting) >= IN_FLIGHT_LIMIT:
             self._refuse(request, too_many_requests(1.0), None)
@@ -136,6 +136,14 @@ class WsApiSession(Session):
         self._waiting.append(request)
         if self._looking_up is None:
             self._looking_up = asyncio.create_task(self._look_up())
+
+    def _charged(self, error: BinanceError) -> BinanceError:
+        """What cannot be read costs as much as the cheapest request."""
+        try:
+            self._api.venue.limits.charge(self._caller.address, 1, time.time())
+        except BinanceError as too_much:
+            return too_much
+        return error
 
     def _start(self, request: WsRequest) -> None:
         """Tasks take their first steps in the order they were made, so orders are sent on in the order they came."""

@@ -3,6 +3,7 @@
 Runs with two book and two account partitions, so that trades cross partitions and private streams merge books.
 """
 
+import asyncio
 import contextlib
 import json
 import os
@@ -15,8 +16,12 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
+
+from tests.system.binance import hmac_signer
+from tests.system.ws_venue import WsVenue, ws_venue
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 
@@ -80,9 +85,19 @@ class Exchange:
         pid: int = json.loads(self.run("status", "--json").stdout)["actors"][name].get("pid", 0)
         return pid
 
+    @property
+    def url(self) -> str:
+        url: str = json.loads((self.data / "raypit.json").read_text())["url"]
+        return url
+
+    def post(self, path: str, body: Any, token: str = "") -> Any:
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        request = urllib.request.Request(self.url + path, json.dumps(body).encode(), headers)
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.load(answer)
+
     def get(self, path: str, token: str) -> Any:
-        url = json.loads((self.data / "raypit.json").read_text())["url"]
-        request = urllib.request.Request(url + path, headers={"Authorization": f"Bearer {token}"})
+        request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {token}"})
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
 
@@ -159,6 +174,31 @@ def test_acknowledged_orders_outlive_kills(exchange: Exchange, tmp_path: Path) -
         loop.end()
         wait_until(lambda old=pid, who=name: exchange.actor_pid(who) not in (0, old), 60)  # type: ignore[misc]
         _assert_everything_is_there(exchange, loop)
+    asyncio.run(_user_data_ends_with_its_actor(exchange))
+
+
+async def _user_data_ends_with_its_actor(exchange: Exchange) -> None:
+    """Of accounts on both partitions: who lost events is told so and asks anew; the other's stream goes on."""
+    traders = [_trader(exchange, f"streams{k}") for k in range(2)]
+    assert {account % 2 for _, _, account in traders} == {0, 1}
+    async with ws_venue(exchange.url) as ws:
+        venues = [WsVenue(ws.socket, api_key, hmac_signer(secret)) for api_key, secret, _ in traders]
+        for k, one in enumerate(venues):
+            assert await one.ok("userDataStream.subscribe.signature") == {"subscriptionId": k}
+        lost = next(k for k, (_, _, account) in enumerate(traders) if account % 2 == 0)
+        os.kill(exchange.actor_pid("account-0"), signal.SIGKILL)
+        assert await ws.receive() == {"subscriptionId": lost, "event": {"e": "eventStreamTerminated", "E": ANY}}
+        assert await venues[lost].ok("userDataStream.subscribe.signature") == {"subscriptionId": 2}
+        for one in venues:
+            await one.ok("order.place", symbol="BTCUSDT", side="BUY", type="MARKET", quantity="0.001")
+            assert (await one.event("executionReport"))["x"] == "NEW"
+
+
+def _trader(exchange: Exchange, name: str) -> tuple[str, str, int]:
+    """API key, secret and user id of a new user; accounts of one after the other are on different partitions."""
+    made = exchange.post("/api/auth/register", {"username": name, "password": "correct horse battery"})
+    key = exchange.post("/api/auth/keys", {}, made["access_token"])
+    return key["api_key"], key["secret"], made["user"]["user_id"]
 
 
 def _assert_everything_is_there(exchange: Exchange, loop: Loop) -> None:

@@ -81,8 +81,7 @@ def running_exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Excha
     folder = tmp_path_factory.mktemp("exchange")
     data, output, mark = folder / "data", folder / "output.txt", secrets.token_hex(8)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAYPIT_")}
-    command = [sys.executable, "-m", "deploy.cli", "up", "--data", str(data), "--port", "0", "--rate", "50",
-               "--binance-limits", "0"]  # fmt: skip
+    command = [sys.executable, "-m", "deploy.cli", "up", "--data", str(data), "--port", "0", "--rate", "50"]
     with output.open("wb") as written:
         process = subprocess.Popen(
             command,

@@ -1,15 +1,24 @@
 """The venue's public market-data routes over the wire, by its documentation (rest-api.md, market data endpoints)."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 from typing import Any, Final
 
 import pytest
 
+from tests.system.addresses import ManyAddresses
 from tests.system.client import Client, Json, eventually
+from tests.system.conftest import Exchange
 
 pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+async def anyone(exchange: Exchange) -> AsyncIterator[Client]:
+    async with ManyAddresses(exchange.url) as client:
+        yield client
+
 
 BTC: Final = "BTCUSDT"
 DAY: Final = (

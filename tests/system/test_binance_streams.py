@@ -21,11 +21,19 @@ from market.book import Book
 from market.decimals import Grid
 from market.enums import Side
 from market.universe import instruments
+from tests.system.addresses import ManyAddresses
 from tests.system.client import Client, Closed, Json, Socket, eventually
 from tests.system.conftest import Exchange, User
 from tests.system.depth_follower import Follower
 
 pytestmark = pytest.mark.system
+
+
+@pytest.fixture
+async def anyone(exchange: Exchange) -> AsyncIterator[Client]:
+    async with ManyAddresses(exchange.url) as client:
+        yield client
+
 
 BTC: Final = "BTCUSDT"
 TICKER: Final = "e E s p P w x c Q b B a A o h l v q O C F L n"
@@ -441,7 +449,7 @@ LEVELS: Final = 100_000
 async def test_a_follower_has_the_servers_book_over_100_000_updates_and_after_reconnects(exchange: Exchange) -> None:
     """By the venue's recipe, under load; compared with GET depth whenever both are at the same update."""
     users = [exchange.register("load") for _ in range(6)]
-    async with exchange.client() as client, Load(exchange, users):
+    async with ManyAddresses(exchange.url) as client, Load(exchange, users):
 
         async def snapshot() -> Any:
             return await client.get("/api/v3/depth", symbol=BTC, limit=5000)
@@ -548,7 +556,7 @@ async def test_after_the_projector_was_killed_nothing_is_missing_or_told_twice(e
     command = [sys.executable, "-m", "deploy.cli", "status", "--json", "--data", str(exchange.data)]
     told = await asyncio.to_thread(subprocess.run, command, capture_output=True, check=True)
     pid = msgspec.json.decode(told.stdout)["actors"]["projector"]["pid"]
-    async with exchange.client() as client:
+    async with ManyAddresses(exchange.url) as client:
 
         async def snapshot() -> Any:
             return await client.get("/api/v3/depth", symbol=BTC, limit=5000)
