@@ -171,8 +171,10 @@ class StreamSession(Session):
         self.outbox.close(CLOSE_TRY_LATER, "events may have been lost; reconnect")
 
     def on_close(self) -> None:
-        for ending in (*self._timers, *self._confirming):
-            ending.cancel()
+        for timer in self._timers:
+            timer.cancel()
+        for task in self._confirming:
+            task.cancel()
         for name in self._names:
             self._drop(name)
         if self._listen_keys is not None:

@@ -1,20 +1,22 @@
 """Accounts and clients of the conformance tests, and the writing of the matrix."""
 
 import inspect
+import time
+import urllib.request
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Final
 
 import ccxt
 import ccxt.async_support
 import ccxt.pro
 import pytest
+from binance import AsyncClient, BinanceSocketManager, Client
 from binance_common.configuration import (
     ConfigurationRestAPI,
     ConfigurationWebSocketAPI,
     ConfigurationWebSocketStreams,
 )
 from binance_sdk_spot.spot import Spot
-from binance import AsyncClient, BinanceSocketManager, Client
 
 from deploy.keys import Made
 from tests.conformance import matrix
@@ -23,11 +25,15 @@ from tests.conformance.pointed import new_account, paste
 from tests.conformance.sdk import misfits
 from tests.system.conftest import Exchange
 
+ENOUGH_WEIGHT: Final = 4500
+"""Of 6,000 a minute; no test needs the rest."""
 _results: dict[tuple[str, str], str] = {}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--write-matrix", action="store_true", help="Write tests/conformance/MATRIX.md and the README's table.")
+    parser.addoption(
+        "--write-matrix", action="store_true", help="Write tests/conformance/MATRIX.md and the README's table."
+    )
 
 
 def _row_of(item: pytest.Item) -> tuple[str, str] | None:
@@ -80,6 +86,18 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 # -- accounts and clients ---------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(autouse=True)
+def _within_the_limit(request: pytest.FixtureRequest) -> None:
+    """All these clients share an address and its weight a minute: as they should, wait before it is used up."""
+    if "exchange" not in request.fixturenames:
+        return
+    exchange: Exchange = request.getfixturevalue("exchange")
+    with urllib.request.urlopen(f"{exchange.url}/api/v3/time") as answer:
+        used = int(answer.headers["X-MBX-USED-WEIGHT-1M"])
+    if used > ENOUGH_WEIGHT:
+        time.sleep(60.1 - time.time() % 60)
+
+
 @pytest.fixture
 def account(exchange: Exchange) -> Made:
     return new_account(exchange)
@@ -93,7 +111,9 @@ def client_name(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="session")
 def spot_markets(exchange: Exchange) -> Any:
     """Loaded once; each client is given a copy, as ccxt lets one share them."""
-    return paste(Made("", "", exchange.url, exchange.url.replace("http", "ws")), "# ccxt", {"ccxt": ccxt})["exchange"].load_markets()
+    return paste(Made("", "", exchange.url, exchange.url.replace("http", "ws")), "# ccxt", {"ccxt": ccxt})[
+        "exchange"
+    ].load_markets()
 
 
 @pytest.fixture

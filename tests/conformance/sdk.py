@@ -17,6 +17,9 @@ def plain(value: Any) -> Any:
         value = value.actual_instance
     if isinstance(value, list):
         return [plain(one) for one in value]
+    rows = getattr(value, "result", None)
+    if isinstance(rows, list) and rows and isinstance(rows[0], list):
+        return rows  # candles: the client cannot turn their model into a dictionary
     told = _without_extras(value.to_dict() if hasattr(value, "to_dict") else value)
     return told["result"] if isinstance(told, dict) and "result" in told else told
 

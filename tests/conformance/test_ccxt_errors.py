@@ -26,7 +26,9 @@ async def raised(kind: type[Exception], value: Any, text: str) -> None:
 @row(BOTH, Area.ERRORS, "create_order without funds", "InsufficientFunds", refused=True)
 async def test_insufficient_funds(bot: Any) -> None:
     await raised(ccxt.InsufficientFunds, lambda: bot.create_order(SYMBOL, "market", "buy", 50), "insufficient balance")
-    await raised(ccxt.InsufficientFunds, lambda: bot.create_order(SYMBOL, "limit", "buy", 50, 50_000.0), "insufficient balance")
+    await raised(
+        ccxt.InsufficientFunds, lambda: bot.create_order(SYMBOL, "limit", "buy", 50, 50_000.0), "insufficient balance"
+    )
 
 
 @row(BOTH, Area.ERRORS, "create_order post-only that takes", "OrderImmediatelyFillable", refused=True)
@@ -41,7 +43,9 @@ async def test_immediately_fillable(bot: Any) -> None:
 
 @row(BOTH, Area.ERRORS, "create_order below the minimum notional", "BadRequest: NOTIONAL", refused=True)
 async def test_notional(bot: Any) -> None:
-    await raised(ccxt.BadRequest, lambda: bot.create_order(SYMBOL, "limit", "buy", 0.00001, 90_000.0), "Filter failure: NOTIONAL")
+    await raised(
+        ccxt.BadRequest, lambda: bot.create_order(SYMBOL, "limit", "buy", 0.00001, 90_000.0), "Filter failure: NOTIONAL"
+    )
 
 
 @row(BOTH, Area.ERRORS, "create_order far from the market", "InvalidOrder", refused=True)

@@ -20,7 +20,10 @@ async def test_markets(bot: Any) -> None:
     assert dec(btc["precision"]["amount"]) == dec("0.00001")
     assert btc["limits"]["cost"]["min"] == 5
     assert {one["type"] for one in markets.values()} == {"spot"}
-    assert bot.price_to_precision(SYMBOL, 95000.129) == "95000.12" or bot.price_to_precision(SYMBOL, 95000.129) == "95000.13"
+    assert (
+        bot.price_to_precision(SYMBOL, 95000.129) == "95000.12"
+        or bot.price_to_precision(SYMBOL, 95000.129) == "95000.13"
+    )
     assert bot.amount_to_precision(SYMBOL, 0.123456789) == "0.12345"
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.conformance.matrix import CCXT_PRO, Area, row
 from tests.conformance.told import INITIAL, SYMBOL, dec, total
+from tests.system.client import eventually
 
 pytestmark = pytest.mark.system
 OTHER = "ETH/USDT"
@@ -28,7 +29,7 @@ async def fetched_up_to(watcher: Any, trade_id: str, method: str) -> Any:
     async def fetch() -> Any:
         return await watcher.fetch_trades(SYMBOL, None, 500, {"fetchTradesMethod": method})
 
-    return await until(fetch, lambda found: int(found[-1]["id"]) >= int(trade_id))
+    return await eventually(fetch, lambda found: int(found[-1]["id"]) >= int(trade_id), "the trade")
 
 
 async def far_price(watcher: Any) -> float:
@@ -41,25 +42,18 @@ async def far_price(watcher: Any) -> float:
 
 @row(CCXT_PRO, Area.STREAMS, "watch_order_book", "equals the fetched book at the same update")
 async def test_order_book(watcher: Any) -> None:
-    seen: dict[int, tuple[list[list[float]], list[list[float]]]] = {}
+    watched: dict[int, Any] = {}
+    fetched: dict[int, Any] = {}
 
-    async def look() -> None:
-        while True:
-            book = await watcher.watch_order_book(SYMBOL)
-            seen[book["nonce"]] = [list(one) for one in book["bids"][:20]], [list(one) for one in book["asks"][:20]]
+    def note(book: Any, found: dict[int, Any]) -> None:
+        found[book["nonce"]] = [[list(level) for level in book[side][:20]] for side in ("bids", "asks")]
 
-    looking = asyncio.create_task(look())
-    compared = 0
     async with asyncio.timeout(60):
-        while compared < 3:
-            fetched = await watcher.fetch_order_book(SYMBOL, 20)
-            while not looking.done() and max(seen, default=0) < fetched["nonce"]:
-                await asyncio.sleep(0.01)
-            if fetched["nonce"] in seen:
-                assert seen[fetched["nonce"]] == (fetched["bids"], fetched["asks"])
-                compared += 1
-            assert not looking.done(), looking.exception()
-    looking.cancel()
+        while len(both := watched.keys() & fetched.keys()) < 3:
+            note(await watcher.watch_order_book(SYMBOL), watched)
+            note(await watcher.fetch_order_book(SYMBOL, 20), fetched)
+            note(watcher.orderbooks[SYMBOL], watched)
+    assert [watched[one] for one in both] == [fetched[one] for one in both]
 
 
 @row(CCXT_PRO, Area.STREAMS, "watch_order_book_for_symbols", "several books on one connection, each not crossed")
@@ -139,7 +133,12 @@ async def subscribed(watcher: Any, watch: Callable[[], Awaitable[Any]]) -> "asyn
     """The running wait for the first event, once the server has confirmed the subscription."""
     waiting = asyncio.ensure_future(watch())
     async with asyncio.timeout(30):
-        while not any(one for client in watcher.clients.values() for one in client.subscriptions if "userDataStream" in str(one) or "spot" in str(one)):
+        while not any(
+            one
+            for client in watcher.clients.values()
+            for one in client.subscriptions
+            if "userDataStream" in str(one) or "spot" in str(one)
+        ):
             await asyncio.sleep(0.01)
             assert not waiting.done() or not waiting.exception(), waiting.exception()
     return waiting

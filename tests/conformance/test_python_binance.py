@@ -110,7 +110,12 @@ async def test_historical_klines(pb: Any) -> None:
     assert opens[-1] >= newest[0]
 
 
-@row(BOTH, Area.MARKET, "get_ticker, get_symbol_ticker, get_orderbook_ticker(s), get_all_tickers", "all symbols, consistent")
+@row(
+    BOTH,
+    Area.MARKET,
+    "get_ticker, get_symbol_ticker, get_orderbook_ticker(s), get_all_tickers",
+    "all symbols, consistent",
+)
 async def test_tickers(pb: Any) -> None:
     prices = {one["symbol"] for one in await told(pb.get_all_tickers())}
     assert {one["symbol"] for one in await told(pb.get_orderbook_tickers())} == prices
@@ -177,7 +182,9 @@ async def test_limit(pb: Any) -> None:
 @row(BOTH, Area.ORDERS, "create_order LIMIT_MAKER", "acknowledged and open")
 async def test_limit_maker(pb: Any) -> None:
     price = await far_price(pb)
-    made = await told(pb.create_order(symbol=VENUE_SYMBOL, side="BUY", type="LIMIT_MAKER", quantity="0.01", price=price))
+    made = await told(
+        pb.create_order(symbol=VENUE_SYMBOL, side="BUY", type="LIMIT_MAKER", quantity="0.01", price=price)
+    )
     [opened] = await told(pb.get_open_orders(symbol=VENUE_SYMBOL))
     assert (opened["orderId"], opened["type"], dec(opened["price"])) == (made["orderId"], "LIMIT_MAKER", dec(price))
 
@@ -255,9 +262,15 @@ async def test_cancel_replace(pb: Any) -> None:
     old = await far_bid(pb)
     found = await told(
         pb.cancel_replace_order(
-            symbol=VENUE_SYMBOL, side="BUY", type="LIMIT", timeInForce="GTC", quantity="0.02", price=old["price"],
-            cancelReplaceMode="STOP_ON_FAILURE", cancelOrderId=old["orderId"],
-        )  # fmt: skip
+            symbol=VENUE_SYMBOL,
+            side="BUY",
+            type="LIMIT",
+            timeInForce="GTC",
+            quantity="0.02",
+            price=old["price"],
+            cancelReplaceMode="STOP_ON_FAILURE",
+            cancelOrderId=old["orderId"],
+        )
     )
     assert (found["cancelResult"], found["newOrderResult"]) == ("SUCCESS", "SUCCESS")
     assert found["cancelResponse"]["orderId"] == old["orderId"]
@@ -290,9 +303,14 @@ async def test_oco(pb: Any) -> None:
     await told(pb.order_market_buy(symbol=VENUE_SYMBOL, quantity="0.01"))
     made = await told(
         pb.create_oco_order(
-            symbol=VENUE_SYMBOL, side="SELL", quantity="0.005", aboveType="LIMIT_MAKER", abovePrice=await times(pb, "1.5"),
-            belowType="STOP_LOSS", belowStopPrice=await times(pb, "0.5"),
-        )  # fmt: skip
+            symbol=VENUE_SYMBOL,
+            side="SELL",
+            quantity="0.005",
+            aboveType="LIMIT_MAKER",
+            abovePrice=await times(pb, "1.5"),
+            belowType="STOP_LOSS",
+            belowStopPrice=await times(pb, "0.5"),
+        )
     )
     assert (made["contingencyType"], made["listOrderStatus"], len(made["orders"])) == ("OCO", "EXECUTING", 2)
     opened = await told(pb.get_open_orders(symbol=VENUE_SYMBOL))
@@ -322,7 +340,12 @@ async def test_fees_and_counts(pb: Any) -> None:
     assert {one["interval"]: one["count"] for one in counts} == {"SECOND": 1, "DAY": 1}
 
 
-@row(BOTH, Area.ACCOUNT, "stream_get_listen_key, stream_keepalive, stream_close", "kept as an option; once closed it is unknown")
+@row(
+    BOTH,
+    Area.ACCOUNT,
+    "stream_get_listen_key, stream_keepalive, stream_close",
+    "kept as an option; once closed it is unknown",
+)
 async def test_listen_key(pb: Any) -> None:
     listen_key = await told(pb.stream_get_listen_key())
     assert len(listen_key) >= 60

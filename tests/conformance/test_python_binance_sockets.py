@@ -1,6 +1,7 @@
 """python-binance: market and user sockets, and the ws_ methods over the WebSocket API."""
 
 import asyncio
+import itertools
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from binance.exceptions import BinanceAPIException
 
 from tests.conformance.matrix import PB_SOCKETS, Area, row
 from tests.conformance.told import INITIAL, VENUE_SYMBOL, dec, total
+from tests.system.client import eventually
 
 pytestmark = pytest.mark.system
 WAIT_S = 30
@@ -16,6 +18,15 @@ WAIT_S = 30
 
 async def received(socket: Any) -> Any:
     return await asyncio.wait_for(socket.recv(), WAIT_S)
+
+
+async def fetched_trades(pb_async: Any, first: int, n: int) -> Any:
+    """Over REST; they are told a moment after the stream."""
+
+    async def ask() -> Any:
+        return await pb_async.get_historical_trades(symbol=VENUE_SYMBOL, fromId=first, limit=n)
+
+    return await eventually(ask, lambda found: len(found) == n, "the trades")
 
 
 async def event(socket: Any) -> Any:
@@ -38,9 +49,7 @@ async def test_trades(pb_async: Any) -> None:
         told = [await received(socket) for _ in range(3)]
     first = told[0]["t"]
     assert [one["t"] for one in told] == [first, first + 1, first + 2]
-    async with asyncio.timeout(WAIT_S):
-        while len(fetched := await pb_async.get_historical_trades(symbol=VENUE_SYMBOL, fromId=first, limit=3)) < 3:
-            pass
+    fetched = await fetched_trades(pb_async, first, 3)
     assert [(one["p"], one["q"], one["T"], one["m"]) for one in told] == [
         (one["price"], one["qty"], one["time"], one["isBuyerMaker"]) for one in fetched
     ]
@@ -51,9 +60,7 @@ async def test_aggregated(pb_async: Any) -> None:
     async with BinanceSocketManager(pb_async).aggtrade_socket(VENUE_SYMBOL) as socket:
         one = await received(socket)
     n = one["l"] - one["f"] + 1
-    async with asyncio.timeout(WAIT_S):
-        while len(parts := await pb_async.get_historical_trades(symbol=VENUE_SYMBOL, fromId=one["f"], limit=n)) < n:
-            pass
+    parts = await fetched_trades(pb_async, one["f"], n)
     assert total(part["qty"] for part in parts) == dec(one["q"])
 
 
@@ -61,7 +68,7 @@ async def test_aggregated(pb_async: Any) -> None:
 async def test_diffs(pb_async: Any) -> None:
     async with BinanceSocketManager(pb_async).depth_socket(VENUE_SYMBOL, interval=100) as socket:
         told = [await received(socket) for _ in range(4)]
-    for before, after in zip(told, told[1:], strict=False):
+    for before, after in itertools.pairwise(told):
         assert after["U"] == before["u"] + 1
 
 
@@ -100,7 +107,12 @@ async def test_klines(pb_async: Any) -> None:
     assert candle[7:9] == [told["q"], told["n"]]
 
 
-@row(PB_SOCKETS, Area.STREAMS, "symbol_ticker_socket, symbol_miniticker_socket, symbol_book_ticker_socket", "the symbol's")
+@row(
+    PB_SOCKETS,
+    Area.STREAMS,
+    "symbol_ticker_socket, symbol_miniticker_socket, symbol_book_ticker_socket",
+    "the symbol's",
+)
 async def test_tickers(pb_async: Any) -> None:
     manager = BinanceSocketManager(pb_async)
     async with manager.symbol_ticker_socket(VENUE_SYMBOL) as socket:
@@ -184,18 +196,29 @@ async def test_ws_general(pb_async: Any) -> None:
     assert info["symbols"] == [await pb_async.get_symbol_info(VENUE_SYMBOL)]
 
 
-@row(PB_SOCKETS, Area.WS_API, "ws_get_order_book, ws_get_recent_trades, ws_get_klines, ws_get_ticker, …", "as over REST")
+@row(
+    PB_SOCKETS, Area.WS_API, "ws_get_order_book, ws_get_recent_trades, ws_get_klines, ws_get_ticker, …", "as over REST"
+)
 async def test_ws_market(pb_async: Any) -> None:
     book = await pb_async.ws_get_order_book(symbol=VENUE_SYMBOL, limit=5)
     assert dec(book["bids"][0][0]) < dec(book["asks"][0][0])
     trades = await pb_async.ws_get_recent_trades(symbol=VENUE_SYMBOL, limit=5)
     ids = {"symbol": VENUE_SYMBOL, "fromId": trades[0]["id"], "limit": 5}
     assert trades == await pb_async.get_historical_trades(**ids) == await pb_async.ws_get_historical_trades(**ids)
-    second = {"symbol": VENUE_SYMBOL, "interval": "1s", "startTime": trades[0]["time"] // 1000 * 1000 - 5000, "limit": 2}
+    second = {
+        "symbol": VENUE_SYMBOL,
+        "interval": "1s",
+        "startTime": trades[0]["time"] // 1000 * 1000 - 5000,
+        "limit": 2,
+    }
     assert await pb_async.ws_get_klines(**second) == await pb_async.get_klines(**second)
     assert await pb_async.ws_get_uiKlines(**second) == await pb_async.get_klines(**second)
     day = await pb_async.ws_get_ticker(symbol=VENUE_SYMBOL)
-    assert dec(day["lowPrice"]) <= dec((await pb_async.ws_get_avg_price(symbol=VENUE_SYMBOL))["price"]) <= dec(day["highPrice"])
+    assert (
+        dec(day["lowPrice"])
+        <= dec((await pb_async.ws_get_avg_price(symbol=VENUE_SYMBOL))["price"])
+        <= dec(day["highPrice"])
+    )
     assert (await pb_async.ws_get_symbol_ticker(symbol=VENUE_SYMBOL))["symbol"] == VENUE_SYMBOL
     assert (await pb_async.ws_get_orderbook_ticker(symbol=VENUE_SYMBOL))["symbol"] == VENUE_SYMBOL
     assert (await pb_async.ws_get_aggregate_trades(symbol=VENUE_SYMBOL, limit=1))[0]["a"] >= 0
@@ -210,7 +233,12 @@ async def test_ws_market_order(pb_async: Any) -> None:
     assert trades == await pb_async.get_my_trades(symbol=VENUE_SYMBOL)
 
 
-@row(PB_SOCKETS, Area.WS_API, "ws_order_limit_buy, ws_get_order, ws_get_open_orders, ws_cancel_order", "open, the same, canceled")
+@row(
+    PB_SOCKETS,
+    Area.WS_API,
+    "ws_order_limit_buy, ws_get_order, ws_get_open_orders, ws_cancel_order",
+    "open, the same, canceled",
+)
 async def test_ws_limit_order(pb_async: Any) -> None:
     order = await pb_async.ws_order_limit_buy(symbol=VENUE_SYMBOL, quantity="0.01", price=await far_price(pb_async))
     named = {"symbol": VENUE_SYMBOL, "orderId": order["orderId"]}
@@ -221,14 +249,25 @@ async def test_ws_limit_order(pb_async: Any) -> None:
     assert [one["status"] for one in await pb_async.ws_get_all_orders(symbol=VENUE_SYMBOL)] == ["CANCELED"]
 
 
-@row(PB_SOCKETS, Area.WS_API, "ws_cancel_and_replace_order, ws_cancel_all_open_orders", "replaced; then none open, all money free")
+@row(
+    PB_SOCKETS,
+    Area.WS_API,
+    "ws_cancel_and_replace_order, ws_cancel_all_open_orders",
+    "replaced; then none open, all money free",
+)
 async def test_ws_replace(pb_async: Any) -> None:
     price = await far_price(pb_async)
     old = await pb_async.ws_order_limit_buy(symbol=VENUE_SYMBOL, quantity="0.01", price=price)
     found = await pb_async.ws_cancel_and_replace_order(
-        symbol=VENUE_SYMBOL, side="BUY", type="LIMIT", timeInForce="GTC", quantity="0.02", price=price,
-        cancelReplaceMode="STOP_ON_FAILURE", cancelOrderId=old["orderId"],
-    )  # fmt: skip
+        symbol=VENUE_SYMBOL,
+        side="BUY",
+        type="LIMIT",
+        timeInForce="GTC",
+        quantity="0.02",
+        price=price,
+        cancelReplaceMode="STOP_ON_FAILURE",
+        cancelOrderId=old["orderId"],
+    )
     assert found["newOrderResponse"]["status"] == "NEW"
     [canceled] = await pb_async.ws_cancel_all_open_orders(symbol=VENUE_SYMBOL)
     assert canceled["orderId"] == found["newOrderResponse"]["orderId"]
@@ -242,10 +281,17 @@ async def test_ws_test_order(pb_async: Any) -> None:
     assert await pb_async.get_all_orders(symbol=VENUE_SYMBOL) == []
 
 
-@row(PB_SOCKETS, Area.WS_API, "ws_get_account, ws_get_commission_rates, ws_get_account_rate_limits_orders", "as over REST")
+@row(
+    PB_SOCKETS,
+    Area.WS_API,
+    "ws_get_account, ws_get_commission_rates, ws_get_account_rate_limits_orders",
+    "as over REST",
+)
 async def test_ws_account(pb_async: Any) -> None:
     assert await pb_async.ws_get_account() == await pb_async.get_account()
-    assert dec((await pb_async.ws_get_commission_rates(symbol=VENUE_SYMBOL))["standardCommission"]["taker"]) == dec("0.001")
+    assert dec((await pb_async.ws_get_commission_rates(symbol=VENUE_SYMBOL))["standardCommission"]["taker"]) == dec(
+        "0.001"
+    )
     assert {one["count"] for one in await pb_async.ws_get_account_rate_limits_orders()} == {0}
 
 
@@ -254,9 +300,14 @@ async def test_ws_oco(pb_async: Any) -> None:
     await pb_async.ws_order_market_buy(symbol=VENUE_SYMBOL, quantity="0.01")
     price = dec(await far_price(pb_async)) * 2
     made = await pb_async.ws_create_oco_order(
-        symbol=VENUE_SYMBOL, side="SELL", quantity="0.005", aboveType="LIMIT_MAKER", abovePrice=str(price * 2),
-        belowType="STOP_LOSS", belowStopPrice=str(round(price / 2, 2)),
-    )  # fmt: skip
+        symbol=VENUE_SYMBOL,
+        side="SELL",
+        quantity="0.005",
+        aboveType="LIMIT_MAKER",
+        abovePrice=str(price * 2),
+        belowType="STOP_LOSS",
+        belowStopPrice=str(round(price / 2, 2)),
+    )
     named = {"orderListId": made["orderListId"]}
     assert (await pb_async.ws_get_oco_order(**named))["orders"] == made["orders"]
     ended = await pb_async.ws_cancel_oco_order(symbol=VENUE_SYMBOL, **named)
@@ -267,7 +318,13 @@ async def test_ws_oco(pb_async: Any) -> None:
 # -- errors -----------------------------------------------------------------------------------------------------------
 
 
-@row(PB_SOCKETS, Area.ERRORS, "ws_create_order without funds; ws_cancel_order, ws_get_order of an unknown order", "-2010, -2011, -2013", refused=True)
+@row(
+    PB_SOCKETS,
+    Area.ERRORS,
+    "ws_create_order without funds; ws_cancel_order, ws_get_order of an unknown order",
+    "-2010, -2011, -2013",
+    refused=True,
+)
 async def test_ws_errors(pb_async: Any) -> None:
     for code, call, params in (
         (-2010, pb_async.ws_order_market_buy, {"quantity": "50"}),

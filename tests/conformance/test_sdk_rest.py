@@ -31,7 +31,9 @@ def order(sdk: Any, kind: str = "LIMIT", **params: Any) -> Any:
 
 
 def balances(sdk: Any) -> dict[str, tuple[Decimal, Decimal]]:
-    return {one["asset"]: (dec(one["free"]), dec(one["locked"])) for one in plain(sdk.rest_api.get_account())["balances"]}
+    return {
+        one["asset"]: (dec(one["free"]), dec(one["locked"])) for one in plain(sdk.rest_api.get_account())["balances"]
+    }
 
 
 def opened(sdk: Any) -> list[Any]:
@@ -59,7 +61,9 @@ async def test_exchange_info(sdk: Any) -> None:
     assert VENUE_SYMBOL in names
     [one] = plain(sdk.rest_api.exchange_info(symbol=VENUE_SYMBOL))["symbols"]
     assert (one["symbol"], one["status"], one["baseAssetPrecision"]) == (VENUE_SYMBOL, "TRADING", 8)
-    assert [one["symbol"] for one in plain(sdk.rest_api.execution_rules(symbol=VENUE_SYMBOL))["symbolRules"]] == [VENUE_SYMBOL]
+    assert [one["symbol"] for one in plain(sdk.rest_api.execution_rules(symbol=VENUE_SYMBOL))["symbolRules"]] == [
+        VENUE_SYMBOL
+    ]
 
 
 @row(SDK_REST, Area.MARKET, "depth", "as deep as asked, sorted, not crossed")
@@ -94,7 +98,12 @@ async def test_klines(sdk: Any) -> None:
     assert plain(sdk.rest_api.ui_klines(VENUE_SYMBOL, "1s", start_time=second, limit=1)) == [candle]
 
 
-@row(SDK_REST, Area.MARKET, "ticker24hr, ticker, ticker_trading_day, ticker_price, ticker_book_ticker, avg_price", "consistent")
+@row(
+    SDK_REST,
+    Area.MARKET,
+    "ticker24hr, ticker, ticker_trading_day, ticker_price, ticker_book_ticker, avg_price",
+    "consistent",
+)
 async def test_tickers(sdk: Any) -> None:
     day = plain(sdk.rest_api.ticker24hr(symbol=VENUE_SYMBOL))
     hour = plain(sdk.rest_api.ticker(symbol=VENUE_SYMBOL, window_size="1h"))
@@ -107,7 +116,9 @@ async def test_tickers(sdk: Any) -> None:
     assert dec(best["bidPrice"]) < dec(best["askPrice"])
     average = plain(sdk.rest_api.avg_price(VENUE_SYMBOL))
     assert dec(day["lowPrice"]) <= dec(average["price"]) <= dec(day["highPrice"])
-    assert {one["symbol"] for one in plain(sdk.rest_api.ticker24hr())} == {one["symbol"] for one in plain(sdk.rest_api.ticker_price())}
+    assert {one["symbol"] for one in plain(sdk.rest_api.ticker24hr())} == {
+        one["symbol"] for one in plain(sdk.rest_api.ticker_price())
+    }
 
 
 # -- orders -----------------------------------------------------------------------------------------------------------
@@ -204,9 +215,15 @@ async def test_cancel_replace(sdk: Any) -> None:
     old = order(sdk)
     found = plain(
         sdk.rest_api.order_cancel_replace(
-            VENUE_SYMBOL, "BUY", "LIMIT", "STOP_ON_FAILURE", time_in_force="GTC", quantity=0.02,
-            price=float(old["price"]), cancel_order_id=old["orderId"],
-        )  # fmt: skip
+            VENUE_SYMBOL,
+            "BUY",
+            "LIMIT",
+            "STOP_ON_FAILURE",
+            time_in_force="GTC",
+            quantity=0.02,
+            price=float(old["price"]),
+            cancel_order_id=old["orderId"],
+        )
     )
     assert (found["cancelResult"], found["newOrderResult"]) == ("SUCCESS", "SUCCESS")
     assert [one["orderId"] for one in opened(sdk)] == [found["newOrderResponse"]["orderId"]]
@@ -242,14 +259,24 @@ def orders_of(made: Any) -> set[int]:
     return {one["orderId"] for one in made["orders"]}
 
 
-@row(SDK_REST, Area.LISTS, "order_list_oco, get_order_list, open_order_list, delete_order_list", "a pair; canceled together")
+@row(
+    SDK_REST,
+    Area.LISTS,
+    "order_list_oco, get_order_list, open_order_list, delete_order_list",
+    "a pair; canceled together",
+)
 async def test_oco(sdk: Any) -> None:
     order(sdk, "MARKET", quantity=0.01)
     made = plain(
         sdk.rest_api.order_list_oco(
-            VENUE_SYMBOL, "SELL", 0.005, "LIMIT_MAKER", "STOP_LOSS", above_price=times(sdk, "1.5"),
+            VENUE_SYMBOL,
+            "SELL",
+            0.005,
+            "LIMIT_MAKER",
+            "STOP_LOSS",
+            above_price=times(sdk, "1.5"),
             below_stop_price=times(sdk, "0.5"),
-        )  # fmt: skip
+        )
     )
     assert (made["contingencyType"], made["listOrderStatus"]) == ("OCO", "EXECUTING")
     assert {one["orderId"] for one in opened(sdk)} == orders_of(made)
@@ -267,9 +294,14 @@ async def test_oco_fills(sdk: Any) -> None:
     order(sdk, "MARKET", quantity=0.01)
     made = plain(
         sdk.rest_api.order_list_oco(
-            VENUE_SYMBOL, "SELL", 0.005, "LIMIT_MAKER", "STOP_LOSS", above_price=times(sdk, "1.5"),
+            VENUE_SYMBOL,
+            "SELL",
+            0.005,
+            "LIMIT_MAKER",
+            "STOP_LOSS",
+            above_price=times(sdk, "1.5"),
             below_stop_price=times(sdk, "0.9999"),
-        )  # fmt: skip
+        )
     )
     for _ in range(200):
         ended = plain(sdk.rest_api.get_order_list(order_list_id=made["orderListId"]))
@@ -284,9 +316,17 @@ async def test_oco_fills(sdk: Any) -> None:
 async def test_oto(sdk: Any) -> None:
     made = plain(
         sdk.rest_api.order_list_oto(
-            VENUE_SYMBOL, "LIMIT", "BUY", times(sdk, "1.01"), 0.01, "LIMIT_MAKER", "SELL", 0.005,
-            working_time_in_force="GTC", pending_price=times(sdk, "1.5"),
-        )  # fmt: skip
+            VENUE_SYMBOL,
+            "LIMIT",
+            "BUY",
+            times(sdk, "1.01"),
+            0.01,
+            "LIMIT_MAKER",
+            "SELL",
+            0.005,
+            working_time_in_force="GTC",
+            pending_price=times(sdk, "1.5"),
+        )
     )
     assert made["contingencyType"] == "OTO"
     [pending] = opened(sdk)
@@ -298,10 +338,19 @@ async def test_oto(sdk: Any) -> None:
 async def test_otoco(sdk: Any) -> None:
     made = plain(
         sdk.rest_api.order_list_otoco(
-            VENUE_SYMBOL, "LIMIT", "BUY", times(sdk, "0.5"), 0.01, "SELL", 0.005, "LIMIT_MAKER",
-            working_time_in_force="GTC", pending_above_price=times(sdk, "1.5"), pending_below_type="STOP_LOSS",
+            VENUE_SYMBOL,
+            "LIMIT",
+            "BUY",
+            times(sdk, "0.5"),
+            0.01,
+            "SELL",
+            0.005,
+            "LIMIT_MAKER",
+            working_time_in_force="GTC",
+            pending_above_price=times(sdk, "1.5"),
+            pending_below_type="STOP_LOSS",
             pending_below_stop_price=times(sdk, "0.3"),
-        )  # fmt: skip
+        )
     )
     assert (made["contingencyType"], len(made["orders"])) == ("OTO", 3)
     plain(sdk.rest_api.delete_order_list(VENUE_SYMBOL, order_list_id=made["orderListId"]))
@@ -313,9 +362,16 @@ async def test_otoco(sdk: Any) -> None:
 async def test_opo(sdk: Any) -> None:
     made = plain(
         sdk.rest_api.order_list_opo(
-            VENUE_SYMBOL, "LIMIT", "BUY", times(sdk, "1.01"), 0.01, "LIMIT_MAKER", "SELL", working_time_in_force="GTC",
+            VENUE_SYMBOL,
+            "LIMIT",
+            "BUY",
+            times(sdk, "1.01"),
+            0.01,
+            "LIMIT_MAKER",
+            "SELL",
+            working_time_in_force="GTC",
             pending_price=times(sdk, "1.5"),
-        )  # fmt: skip
+        )
     )
     [pending] = opened(sdk)
     assert (pending["side"], pending["orderListId"]) == ("SELL", made["orderListId"])
@@ -325,7 +381,12 @@ async def test_opo(sdk: Any) -> None:
 # -- account ----------------------------------------------------------------------------------------------------------
 
 
-@row(SDK_REST, Area.ACCOUNT, "get_account, account_commission, rate_limit_order, my_filters", "money, fees, counts, limits")
+@row(
+    SDK_REST,
+    Area.ACCOUNT,
+    "get_account, account_commission, rate_limit_order, my_filters",
+    "money, fees, counts, limits",
+)
 async def test_account(sdk: Any) -> None:
     assert balances(sdk)["USDT"] == (INITIAL, 0)
     assert dec(plain(sdk.rest_api.account_commission(VENUE_SYMBOL))["standardCommission"]["taker"]) == dec("0.001")

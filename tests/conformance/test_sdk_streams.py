@@ -1,6 +1,7 @@
 """binance-sdk-spot: market streams; every event fits the client's models."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from tests.conformance.matrix import SDK_STREAMS, Area, row
 from tests.conformance.sdk import plain
 from tests.conformance.told import VENUE_SYMBOL, dec, total
+from tests.system.client import eventually
 
 pytestmark = pytest.mark.system
 NAME = VENUE_SYMBOL.lower()
@@ -31,10 +33,11 @@ async def events(stream: Any, n: int = 1) -> list[Any]:
 
 async def fetched(sdk: Any, first: int, n: int) -> list[Any]:
     """Trades over REST; they are told a moment after the stream."""
-    async with asyncio.timeout(30):
-        while len(found := plain(sdk.rest_api.historical_trades(VENUE_SYMBOL, from_id=first, limit=n))) < n:
-            await asyncio.sleep(0)
-    return list(found)
+
+    async def ask() -> Any:
+        return plain(await asyncio.to_thread(sdk.rest_api.historical_trades, VENUE_SYMBOL, from_id=first, limit=n))
+
+    return list(await eventually(ask, lambda found: len(found) == n, "the trades"))
 
 
 @row(SDK_STREAMS, Area.STREAMS, "trade", "every trade, as fetched")
@@ -52,13 +55,18 @@ async def test_agg_trade(sdk: Any, streams: Any) -> None:
     assert total(part["qty"] for part in parts) == dec(one["q"])
 
 
-@row(SDK_STREAMS, Area.STREAMS, "diff_book_depth", "each begins where the last one ended; none is missing after a snapshot")
+@row(
+    SDK_STREAMS,
+    Area.STREAMS,
+    "diff_book_depth",
+    "each begins where the last one ended; none is missing after a snapshot",
+)
 async def test_diffs(sdk: Any, streams: Any) -> None:
     stream = await streams.diff_book_depth(symbol=NAME, update_speed="100ms")
     snapshot = plain(sdk.rest_api.depth(VENUE_SYMBOL))["lastUpdateId"]
     told = await events(stream, 4)
     assert told[0]["U"] <= snapshot + 1
-    for before, after in zip(told, told[1:], strict=False):
+    for before, after in itertools.pairwise(told):
         assert after["U"] == before["u"] + 1
 
 

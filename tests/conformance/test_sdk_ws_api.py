@@ -45,7 +45,10 @@ async def test_general(sdk: Any, ws: Any) -> None:
     answer = await ws.time()
     assert plain(answer)["serverTime"] >= plain(sdk.rest_api.time())["serverTime"] - 10_000
     assert answer.rate_limits[0].count > 0
-    assert plain(await ws.exchange_info(symbol=VENUE_SYMBOL))["symbols"] == plain(sdk.rest_api.exchange_info(symbol=VENUE_SYMBOL))["symbols"]
+    assert (
+        plain(await ws.exchange_info(symbol=VENUE_SYMBOL))["symbols"]
+        == plain(sdk.rest_api.exchange_info(symbol=VENUE_SYMBOL))["symbols"]
+    )
 
 
 @row(SDK_WS, Area.WS_API, "depth, trades_recent, trades_historical, trades_aggregate, klines, ticker…", "as over REST")
@@ -70,23 +73,41 @@ async def test_market_order(sdk: Any, ws: Any) -> None:
     assert trades == plain(sdk.rest_api.my_trades(VENUE_SYMBOL))
 
 
-@row(SDK_WS, Area.WS_API, "order_place LIMIT, order_status, open_orders_status, order_cancel, all_orders", "open, the same, canceled")
+@row(
+    SDK_WS,
+    Area.WS_API,
+    "order_place LIMIT, order_status, open_orders_status, order_cancel, all_orders",
+    "open, the same, canceled",
+)
 async def test_limit_order(sdk: Any, ws: Any) -> None:
     order_id = (await far_bid(ws))["orderId"]
-    assert plain(await ws.order_status(VENUE_SYMBOL, order_id=order_id)) == plain(sdk.rest_api.get_order(VENUE_SYMBOL, order_id=order_id))
+    assert plain(await ws.order_status(VENUE_SYMBOL, order_id=order_id)) == plain(
+        sdk.rest_api.get_order(VENUE_SYMBOL, order_id=order_id)
+    )
     assert [one["orderId"] for one in plain(await ws.open_orders_status(symbol=VENUE_SYMBOL))] == [order_id]
     assert plain(await ws.order_cancel(VENUE_SYMBOL, order_id=order_id))["status"] == "CANCELED"
     assert [one["status"] for one in plain(await ws.all_orders(VENUE_SYMBOL))] == ["CANCELED"]
 
 
-@row(SDK_WS, Area.WS_API, "order_cancel_replace, order_amend_keep_priority, open_orders_cancel_all", "replaced, reduced, canceled; all money free")
+@row(
+    SDK_WS,
+    Area.WS_API,
+    "order_cancel_replace, order_amend_keep_priority, open_orders_cancel_all",
+    "replaced, reduced, canceled; all money free",
+)
 async def test_replace(ws: Any) -> None:
     old = await far_bid(ws)
     found = plain(
         await ws.order_cancel_replace(
-            VENUE_SYMBOL, "STOP_ON_FAILURE", "BUY", "LIMIT", cancel_order_id=old["orderId"], time_in_force="GTC",
-            price=float(old["price"]), quantity=0.02,
-        )  # fmt: skip
+            VENUE_SYMBOL,
+            "STOP_ON_FAILURE",
+            "BUY",
+            "LIMIT",
+            cancel_order_id=old["orderId"],
+            time_in_force="GTC",
+            price=float(old["price"]),
+            quantity=0.02,
+        )
     )
     new_id = found["newOrderResponse"]["orderId"]
     amended = plain(await ws.order_amend_keep_priority(VENUE_SYMBOL, 0.01, order_id=new_id))
@@ -103,13 +124,20 @@ async def test_account(sdk: Any, ws: Any) -> None:
     assert {one["count"] for one in plain(await ws.account_rate_limits_orders())} == {0}
 
 
-@row(SDK_WS, Area.WS_API, "session_logon by Ed25519, session_status, session_logout", "logged on requests need no signature")
+@row(
+    SDK_WS,
+    Area.WS_API,
+    "session_logon by Ed25519, session_status, session_logout",
+    "logged on requests need no signature",
+)
 async def test_session(exchange: Exchange) -> None:
     private = Ed25519PrivateKey.generate()
     public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     made = new_account(exchange, public_key=public)
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    configuration = ConfigurationWebSocketAPI(api_key=made.api_key, private_key=pem, stream_url=f"{made.ws_url}/ws-api/v3")
+    configuration = ConfigurationWebSocketAPI(
+        api_key=made.api_key, private_key=pem, stream_url=f"{made.ws_url}/ws-api/v3"
+    )
     ws = await Spot(config_ws_api=configuration).websocket_api.create_connection()
     try:
         logged_on = plain(await ws.session_logon())
@@ -132,8 +160,10 @@ async def test_user_data(ws: Any) -> None:
     positions: list[Any] = []
     async with asyncio.timeout(30):
         while len(reports) < 2 or len(positions) < 2:
-            told = plain(await arrived.get())
-            {"executionReport": reports, "outboundAccountPosition": positions}[told["e"]].append(told)
+            event = (await arrived.get()).actual_instance
+            {"ExecutionReport": reports, "OutboundAccountPosition": positions}[type(event).__name__].append(
+                plain(event)
+            )
     assert [(one["x"], one["i"]) for one in reports] == [("NEW", order["orderId"]), ("CANCELED", order["orderId"])]
     held = [{one["a"]: (dec(one["f"]), dec(one["l"])) for one in told["B"]}["USDT"] for told in positions]
     cost = dec(order["price"]) * dec("0.01")
@@ -145,9 +175,14 @@ async def test_oco(ws: Any) -> None:
     await ws.order_place(VENUE_SYMBOL, "BUY", "MARKET", quantity=0.01)
     made = plain(
         await ws.order_list_place_oco(
-            VENUE_SYMBOL, "SELL", 0.005, "LIMIT_MAKER", "STOP_LOSS", above_price=await price(ws, "1.5"),
+            VENUE_SYMBOL,
+            "SELL",
+            0.005,
+            "LIMIT_MAKER",
+            "STOP_LOSS",
+            above_price=await price(ws, "1.5"),
             below_stop_price=await price(ws),
-        )  # fmt: skip
+        )
     )
     asked = plain(await ws.order_list_status(order_list_id=made["orderListId"]))
     assert asked["orders"] == made["orders"]
@@ -156,7 +191,13 @@ async def test_oco(ws: Any) -> None:
     assert plain(await ws.open_orders_status(symbol=VENUE_SYMBOL)) == []
 
 
-@row(SDK_WS, Area.ERRORS, "order_place without funds; order_cancel, order_status of an unknown order", "-2010, -2011, -2013", refused=True)
+@row(
+    SDK_WS,
+    Area.ERRORS,
+    "order_place without funds; order_cancel, order_status of an unknown order",
+    "-2010, -2011, -2013",
+    refused=True,
+)
 async def test_errors(ws: Any) -> None:
     for code, asked in (
         (-2010, ws.order_place(VENUE_SYMBOL, "BUY", "MARKET", quantity=50)),
