@@ -16,6 +16,7 @@ PENDING: Final[dict[str, str]] = {
     "test_ccxt_orders::test_take_profit_limit": _STOPS,
     "test_ccxt_orders::test_trailing": _STOPS,
     "test_ccxt_orders::test_iceberg": _ICEBERGS,
+    "test_ccxt_orders::test_oco": _LISTS,
     "test_python_binance::test_stop_loss": _STOPS,
     "test_python_binance::test_stop_loss_limit": _STOPS,
     "test_python_binance::test_take_profit": _STOPS,

@@ -32,7 +32,7 @@ async def test_time(bot: Any) -> None:
     assert abs(await told(bot.fetch_time()) - bot.milliseconds()) < 1000
 
 
-@row(BOTH, Area.MARKET, "fetch_status", "ok, or refused by ccxt itself")
+@row(BOTH, Area.MARKET, "fetch_currencies", "none: they are of another product, and switched off")
 async def test_currencies(bot: Any) -> None:
     assert await told(bot.fetch_currencies()) in (None, {})
 

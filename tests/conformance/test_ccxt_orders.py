@@ -243,3 +243,22 @@ async def test_order_trades(bot: Any) -> None:
     assert {one["order"] for one in trades} == {order["id"]}
     assert total(one["info"]["qty"] for one in trades) == dec("0.003")
     assert {one["takerOrMaker"] for one in trades} == {"taker"}
+
+
+@row(BOTH, Area.LISTS, "private_post_orderlist_oco, private_delete_orderlist", "a pair; canceled together")
+async def test_oco(bot: Any) -> None:
+    await told(bot.create_order(SYMBOL, "market", "buy", 0.01))
+    bid, _ = await best(bot)
+    made = await told(
+        bot.private_post_orderlist_oco(
+            {
+                "symbol": "BTCUSDT", "side": "SELL", "quantity": "0.005", "aboveType": "LIMIT_MAKER",
+                "abovePrice": str(round(bid * 2, 2)), "belowType": "STOP_LOSS", "belowStopPrice": str(round(bid / 2, 2)),
+            }
+        )
+    )  # fmt: skip
+    opened = await told(bot.fetch_open_orders(SYMBOL))
+    assert {one["id"] for one in opened} == {str(one["orderId"]) for one in made["orders"]}
+    await told(bot.private_delete_orderlist({"symbol": "BTCUSDT", "orderListId": made["orderListId"]}))
+    assert await told(bot.fetch_open_orders(SYMBOL)) == []
+    await assert_balances_add_up(bot)

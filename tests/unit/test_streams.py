@@ -162,6 +162,30 @@ async def test_a_late_listener_is_told_the_state_but_no_old_trades(world: World)
     await late.leave()
 
 
+async def test_changes_of_a_book_are_confirmed_when_they_have_begun(world: World) -> None:
+    """Else a snapshot that is asked for at once could be older than where they begin."""
+    one = world.open()
+    one.ask(method="SUBSCRIBE", params=["btcusdt@depth"], id=1)
+    one.ask(method="LIST_SUBSCRIPTIONS", id=2)
+    assert await one.gets(1) == ['{"result":["btcusdt@depth"],"id":2}']
+    await world.publish("ms", "btcusdt@depth")
+    assert (await one.gets(2))[1] == '{"result":null,"id":1}'
+    await world.publish("ms", "btcusdt@depth", '{"U":1}')
+    assert (await one.gets(3))[2] == '{"U":1}'
+    two = world.open()
+    two.ask(method="SUBSCRIBE", params=["btcusdt@depth"], id=1)
+    assert await two.gets(1) == ['{"result":null,"id":1}']
+    await one.leave()
+    await two.leave()
+
+
+async def test_changes_of_a_book_are_confirmed_though_nobody_computes_them(world: World) -> None:
+    one = world.open()
+    one.ask(method="SUBSCRIBE", params=["btcusdt@depth"], id=1)
+    assert await one.gets(1) == ['{"result":null,"id":1}']
+    await one.leave()
+
+
 async def test_when_events_may_be_lost_those_who_were_promised_all_are_cut(world: World) -> None:
     trades, tickers = world.open("btcusdt@trade"), world.open("btcusdt@ticker")
     await world.publish("ms", "btcusdt@ticker", "{}")
