@@ -9,6 +9,7 @@ import itertools
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import asyncpg
@@ -63,7 +64,7 @@ class Gateway:
         )
         self.redis = aioredis.Redis.from_url(s.redis_url, socket_timeout=2, socket_connect_timeout=2)
         self._clients = [
-            AccountClient(s, p, f"gateway-{self._boot}", on_rows=self._on_rows, on_up=self._resubscribe)
+            AccountClient(s, p, f"gateway-{self._boot}", on_rows=self._on_rows, on_up=partial(self._resubscribe, p))
             for p in range(s.account_actors)
         ]
         self._tasks = [asyncio.create_task(client.run()) for client in self._clients]
@@ -276,10 +277,12 @@ class Gateway:
                 for listener in tuple(self._listeners.get(row.account, ())):
                     listener(row)
 
-    async def _resubscribe(self) -> None:
+    async def _resubscribe(self, partition: int) -> None:
         """After an account actor came back: private streams must resume by sequence number, so they are ended."""
         for account, listeners in list(self._listeners.items()):
-            for listener in listeners:
+            if account % len(self._clients) != partition:
+                continue
+            for listener in tuple(listeners):
                 close = getattr(listener, "__self__", None)
                 if close is not None and hasattr(close, "restart"):
                     close.restart()
