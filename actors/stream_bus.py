@@ -1,6 +1,7 @@
 """Computes the venue's streams that somebody listens to, and publishes each event once per channel and unit of time.
 
-A message of the bus holds one or more events, one per line, in order. What nobody listens to costs nothing.
+A message of the bus holds events, one per line, in order; the first one of a diff stream may hold none and says that
+the stream has begun. What nobody listens to costs nothing.
 """
 
 import asyncio
@@ -79,7 +80,7 @@ class StreamBus:
         """Depth streams of this period; and the first top of a new listener."""
         states: dict[int, DepthState] = {}
         for wanted in self.demand.by_channel.get(Channel.DIFF, ()):
-            if wanted.stream.period_ms == period_ms:
+            if wanted.signature is None or wanted.stream.period_ms == period_ms:
                 self._diff(wanted, states)
         for wanted in self.demand.by_channel.get(Channel.PARTIAL, ()):
             if wanted.stream.period_ms == period_ms:
@@ -106,6 +107,9 @@ class StreamBus:
                 _shown(grid, bids)[::-1], _shown(grid, asks),
             )  # fmt: skip
             self._put(wanted, _encode(event))
+        else:
+            # Changes begin here. A snapshot asked for after this message is not older, so nothing is between the two.
+            self._out.setdefault(wanted.channel, [])
         wanted.signature = new
 
     def _partial(self, wanted: Wanted) -> None:

@@ -104,6 +104,7 @@ exchange = ccxt.binance({{
 
 # python-binance
 Client.API_URL = AsyncClient.API_URL = "{base}/api"
+Client.MARGIN_API_URL = AsyncClient.MARGIN_API_URL = "{base}/sapi"
 Client.WS_API_URL = AsyncClient.WS_API_URL = "{ws}/ws-api/v3"
 BinanceSocketManager.STREAM_URL = "{ws}/"
 client = Client("{key}", "{secret}")

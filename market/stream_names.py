@@ -66,7 +66,9 @@ def stream_of(name: str) -> Stream:
     """What a name of the right shape asks for; SILENT when nothing ever comes on it."""
     head, *rest = name.split("@")
     if head.startswith("!"):
-        return _array(head[1:]) if rest == ["arr"] else SILENT
+        # Some clients ask for a pace (`@arr@1000ms`), which the venue once had.
+        paced = len(rest) == 2 and rest[1] in ("1000ms", "3000ms") and head in ("!miniTicker", "!ticker")
+        return _array(head[1:]) if rest[:1] == ["arr"] and (paced or len(rest) == 1) else SILENT
     if head != head.lower() or not rest:
         return SILENT
     return _single(head.upper(), rest[0], rest[1:])

@@ -5,6 +5,8 @@ What the gateway subscribes to is what the projector computes.
 """
 
 import asyncio
+import contextlib
+from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
 import redis.asyncio as aioredis
@@ -19,12 +21,14 @@ from market.stream_names import UNSKIPPABLE, Channel, Stream, stream_of
 log = structlog.get_logger()
 
 RETRY_S: Final = 0.5
+BEGIN_WITHIN_S: Final = 1.0
+"""A subscription is confirmed after so long even if nothing was heard: the projector may be away."""
 
 
 class Feed:
     """One stream in one unit of time, and who listens."""
 
-    __slots__ = ("channel", "listeners", "name", "newest", "stream", "wrapping")
+    __slots__ = ("begun", "channel", "listeners", "name", "newest", "stream", "wrapping")
 
     def __init__(self, channel: str, name: str, stream: Stream) -> None:
         self.channel = channel
@@ -32,6 +36,7 @@ class Feed:
         self.stream = stream
         self.wrapping = f'{{"stream":"{name}","data":'
         self.listeners: set[Listener] = set()
+        self.begun = asyncio.Event()
         self.newest: str | None = None
         """What a new listener is told at once, of streams that tell a state."""
 
@@ -71,6 +76,18 @@ class StreamHub:
         feed.listeners.add(listener)
         if feed.newest is not None:
             listener.tell(feed, [feed.wrapped(feed.newest) if listener.combined else feed.newest])
+
+    async def begin(self, unit: str, names: Iterable[str]) -> None:
+        """Until the diff streams among these have begun: whoever then asks for a snapshot misses nothing between."""
+        feeds = [self._feeds.get(channel_of(self._settings.prefix, unit, name)) for name in names]
+        waiting = [feed.begun.wait() for feed in feeds if feed is not None and feed.stream.channel is Channel.DIFF]
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.gather(*waiting), BEGIN_WITHIN_S)
+
+    def beginning(self, unit: str, names: Iterable[str]) -> bool:
+        """Some of these diff streams have not begun."""
+        feeds = [self._feeds.get(channel_of(self._settings.prefix, unit, name)) for name in names]
+        return any(feed and feed.stream.channel is Channel.DIFF and not feed.begun.is_set() for feed in feeds)
 
     def drop(self, unit: str, name: str, listener: Listener) -> None:
         channel = channel_of(self._settings.prefix, unit, name)
@@ -137,6 +154,9 @@ class StreamHub:
                 self._cut()
             return
         self.received += 1
+        feed.begun.set()
+        if not data:
+            return
         events = data.decode().split("\n")
         if feed.stream.channel in _STATES:
             feed.newest = events[-1]

@@ -60,6 +60,7 @@ class StreamSession(Session):
         """Streams subscribed to, in order."""
         self._arrivals: deque[float] = deque(maxlen=limits.messages_per_s)
         self._timers: list[asyncio.TimerHandle] = []
+        self._confirming: set[asyncio.Task[None]] = set()
         self._listen_keys = None if user_data is None else ListenStreams(user_data, unit, self.tell_user, self.cut)
 
     async def _authenticated(self) -> bool:
@@ -93,7 +94,12 @@ class StreamSession(Session):
         try:
             request = parse(text)
             try:
-                self.send(answer(self._done(request), request.id))
+                result = self._done(request)
+                if request.method == "SUBSCRIBE" and self._hub.beginning(self._unit, request.streams):
+                    self._confirming.add(task := asyncio.create_task(self._confirm(request)))
+                    task.add_done_callback(self._confirming.discard)
+                else:
+                    self.send(answer(result, request.id))
             except StreamError as error:
                 error.request_id = request.id
                 raise
@@ -101,6 +107,10 @@ class StreamSession(Session):
             self.send(refusal(error))
             if error.fatal:
                 self.outbox.close(CLOSE_POLICY, error.msg)
+
+    async def _confirm(self, request: Request) -> None:
+        await self._hub.begin(self._unit, request.streams)
+        self.send(answer(None, request.id))
 
     def _done(self, request: Request) -> Any:
         """Do as asked; returns the result that is told."""
@@ -163,6 +173,8 @@ class StreamSession(Session):
     def on_close(self) -> None:
         for timer in self._timers:
             timer.cancel()
+        for task in self._confirming:
+            task.cancel()
         for name in self._names:
             self._drop(name)
         if self._listen_keys is not None:

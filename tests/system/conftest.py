@@ -1,4 +1,4 @@
-"""A whole exchange, started once for all system tests, and its users."""
+"""A whole exchange and its users."""
 
 import asyncio
 import json
@@ -70,8 +70,7 @@ def _user(found: Any) -> User:
     return User(profile["user_id"], profile["username"], found["access_token"], found["refresh_token"])
 
 
-@pytest.fixture(scope="session")
-def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
+def running_exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     """Asserts at the end that it ends in good order and leaves no process behind.
 
     While writing tests: RAYPIT_TEST_ON=<data folder> takes an exchange that runs already, and leaves it so.

@@ -22,6 +22,7 @@ from market.stream_names import SILENT, Channel, Stream, looks_like_stream, stre
         ("btcusdt@depth20", Stream(Channel.PARTIAL, "BTCUSDT", 1000, 20)),
         ("btcusdt@depth5@100ms", Stream(Channel.PARTIAL, "BTCUSDT", 100, 5)),
         ("!miniTicker@arr", Stream(Channel.MINI_TICKER)),
+        ("!miniTicker@arr@1000ms", Stream(Channel.MINI_TICKER)),
         ("!ticker@arr", Stream(Channel.TICKER)),
         ("!ticker_1d@arr", Stream(Channel.WINDOW_TICKER, window="1d")),
         ("btcusdt@kline_1s", Stream(Channel.KLINE, "BTCUSDT", 1000, interval=Interval("1s"))),
@@ -42,7 +43,7 @@ def test_every_interval_has_its_stream(interval: str) -> None:
     "name",
     ["btcusdt@blockTrade", "btcusdt@referencePrice", "BTCUSDT@trade", "btcusdt@kline_2m", "btcusdt@kline_1m@+09:00",
      "btcusdt@depth7", "btcusdt@depth@200ms", "btcusdt@trade@100ms", "btcusdt@ticker_2h", "!bookTicker@arr",
-     "!ticker_2h@arr", "btcusdt@diff", "btcusdt@silent", "btcusdt@windowTicker"],
+     "!ticker_2h@arr", "!miniTicker@arr@5ms", "!ticker_1h@arr@1000ms", "btcusdt@diff", "btcusdt@silent", "btcusdt@windowTicker"],
 )  # fmt: skip
 def test_other_names_of_the_right_shape_are_silent(name: str) -> None:
     assert looks_like_stream(name)
