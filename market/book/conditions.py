@@ -6,36 +6,37 @@ Must not know: events; changes nothing.
 from market.book import layout as L
 from market.book.filters import is_notional_outside, outside_band
 from market.book.layout import CommandRecord
-from market.book.machine import Words, inlined, routine, signed
+from market.book.machine import Words, constant, inlined, routine, signed
 from market.enums import MAX_PEG_OFFSET, OrdType, PegType, Side, TimeInForce
 from market.reasons import Reason
 
-_BUY = int(Side.BUY)
-_LIMIT = int(OrdType.LIMIT)
-_MARKET = int(OrdType.MARKET)
-_LIMIT_MAKER = int(OrdType.LIMIT_MAKER)
-_STOP_LOSS = int(OrdType.STOP_LOSS)
-_STOP_LOSS_LIMIT = int(OrdType.STOP_LOSS_LIMIT)
-_TAKE_PROFIT = int(OrdType.TAKE_PROFIT)
-_GTC = int(TimeInForce.GTC)
-_PRIMARY = int(PegType.PRIMARY_PEG)
-_LAST_PEG_TYPE = int(max(PegType))
+_BUY = constant(Side.BUY)
+_LIMIT = constant(OrdType.LIMIT)
+_MARKET = constant(OrdType.MARKET)
+_LIMIT_MAKER = constant(OrdType.LIMIT_MAKER)
+_STOP_LOSS = constant(OrdType.STOP_LOSS)
+_STOP_LOSS_LIMIT = constant(OrdType.STOP_LOSS_LIMIT)
+_TAKE_PROFIT = constant(OrdType.TAKE_PROFIT)
+_MARKET_TYPES = 1 << _MARKET | 1 << _STOP_LOSS | 1 << _TAKE_PROFIT
+_GTC = constant(TimeInForce.GTC)
+_PRIMARY = constant(PegType.PRIMARY_PEG)
+_LAST_PEG_TYPE = constant(max(PegType))
 
-_NONE = int(Reason.NONE)
-_PRICE_FILTER = int(Reason.PRICE_FILTER)
-_LOT_SIZE = int(Reason.LOT_SIZE)
-_MARKET_LOT_SIZE = int(Reason.MARKET_LOT_SIZE)
-_ICEBERG_PARTS = int(Reason.ICEBERG_PARTS)
-_NOTIONAL = int(Reason.NOTIONAL)
-_TRAILING_DELTA = int(Reason.TRAILING_DELTA)
-_STOP_WOULD_TRIGGER = int(Reason.STOP_WOULD_TRIGGER)
-_PEG_UNAVAILABLE = int(Reason.PEG_UNAVAILABLE)
-_PEG_BUDGET = int(Reason.PEG_BUDGET)
+_NONE = constant(Reason.NONE)
+_PRICE_FILTER = constant(Reason.PRICE_FILTER)
+_LOT_SIZE = constant(Reason.LOT_SIZE)
+_MARKET_LOT_SIZE = constant(Reason.MARKET_LOT_SIZE)
+_ICEBERG_PARTS = constant(Reason.ICEBERG_PARTS)
+_NOTIONAL = constant(Reason.NOTIONAL)
+_TRAILING_DELTA = constant(Reason.TRAILING_DELTA)
+_STOP_WOULD_TRIGGER = constant(Reason.STOP_WOULD_TRIGGER)
+_PEG_UNAVAILABLE = constant(Reason.PEG_UNAVAILABLE)
+_PEG_BUDGET = constant(Reason.PEG_BUDGET)
 
 
 @inlined
 def is_market_type(ord_type: int) -> bool:
-    return ord_type in (_MARKET, _STOP_LOSS, _TAKE_PROFIT)
+    return (_MARKET_TYPES >> signed(ord_type)) & 1 != 0
 
 
 @inlined

@@ -4,15 +4,16 @@ Must not know: commands, events; changes nothing but the bands in the header.
 """
 
 from market.book import layout as L
-from market.book.machine import Words, inlined, routine
+from market.book.machine import ZERO, Words, constant, inlined, routine
 from market.instrument import INT_LIMIT, PPM
 from market.reasons import Reason
 
-_NONE = int(Reason.NONE)
-_PERCENT_PRICE_BY_SIDE = int(Reason.PERCENT_PRICE_BY_SIDE)
-_PERCENT_PRICE = int(Reason.PERCENT_PRICE)
+_NONE = constant(Reason.NONE)
+_PERCENT_PRICE_BY_SIDE = constant(Reason.PERCENT_PRICE_BY_SIDE)
+_PERCENT_PRICE = constant(Reason.PERCENT_PRICE)
 
 _HALF_WORD = 1 << 31
+_ROUND_UP = constant(PPM - 1)
 _LARGEST = (1 << 63) - 1
 
 
@@ -47,7 +48,7 @@ def _which_band(arena: Words, side: int, price: int) -> int:
     """R7 goes before R7a."""
     up, down = arena[L.MULTIPLIERS + 2 * side], arena[L.MULTIPLIERS + 2 * side + 1]
     last = arena[L.LAST_PRICE]
-    inside = _band_edge(last, down, PPM - 1) <= price <= _band_edge(last, up, 0)
+    inside = _band_edge(last, down, _ROUND_UP) <= price <= _band_edge(last, up, ZERO)
     return _PERCENT_PRICE if inside else _PERCENT_PRICE_BY_SIDE
 
 
@@ -74,7 +75,7 @@ def set_bands(arena: Words) -> None:
         if last == 0:
             arena[band], arena[band + 1] = 0, _LARGEST
             continue
-        arena[band], arena[band + 1] = _band_edge(last, down, PPM - 1), _band_edge(last, up, 0)
+        arena[band], arena[band + 1] = _band_edge(last, down, _ROUND_UP), _band_edge(last, up, ZERO)
         if arena[L.PERCENT] > 0:
-            arena[band] = max(arena[band], _band_edge(last, arena[L.PERCENT + 1], PPM - 1))
-            arena[band + 1] = min(arena[band + 1], _band_edge(last, arena[L.PERCENT], 0))
+            arena[band] = max(arena[band], _band_edge(last, arena[L.PERCENT + 1], _ROUND_UP))
+            arena[band + 1] = min(arena[band + 1], _band_edge(last, arena[L.PERCENT], ZERO))

@@ -16,41 +16,41 @@ from market.book.ids import find_order, order_at
 from market.book.layout import CommandRecord, Records, WordArray
 from market.book.levels import level_of_key, next_key, store_at
 from market.book.linked import end_other, other_of
-from market.book.machine import Words, entry, inlined, routine, signed, words_of
+from market.book.machine import ZERO, Words, constant, entry, inlined, routine, signed, words_of
 from market.book.pairs import is_leg, place_leg
-from market.book.placing import place, working_price
+from market.book.placing import enter, place, working_price
 from market.book.queues import leaves_of, remove_order, store_of
-from market.book.refusals import is_malformed, refused
-from market.book.tell import AMENDED, CANCELED, Cause, tell_not_changed, tell_refused, tell_resting
-from market.book.triggers import trigger
+from market.book.refusals import is_malformed, is_plain, is_plainly_malformed, plainly_refused, refused
+from market.book.tell import AMENDED, CANCELED, Cause, tell_not_changed, tell_plain, tell_refused, tell_resting
+from market.book.triggers import first_in_line, look_at_trades
 from market.enums import CancelRestriction, CommandFlag, CommandKind
 from market.reasons import Reason
 
-_NEW = int(CommandKind.NEW)
-_CANCEL = int(CommandKind.CANCEL)
-_REPLACE = int(CommandKind.REPLACE)
-_AMEND = int(CommandKind.AMEND)
-_CANCEL_ALL = int(CommandKind.CANCEL_ALL)
-_STOP_ON_FAILURE = int(CommandFlag.STOP_ON_FAILURE)
-_ALLOW_FAILURE = int(CommandFlag.ALLOW_FAILURE)
-_UNRESTRICTED = int(CancelRestriction.NONE)
-_ONLY_NEW = int(CancelRestriction.ONLY_NEW)
-_LAST_RESTRICTION = int(max(CancelRestriction))
+_NEW = constant(CommandKind.NEW)
+_CANCEL = constant(CommandKind.CANCEL)
+_REPLACE = constant(CommandKind.REPLACE)
+_AMEND = constant(CommandKind.AMEND)
+_CANCEL_ALL = constant(CommandKind.CANCEL_ALL)
+_STOP_ON_FAILURE = constant(CommandFlag.STOP_ON_FAILURE)
+_ALLOW_FAILURE = constant(CommandFlag.ALLOW_FAILURE)
+_UNRESTRICTED = constant(CancelRestriction.NONE)
+_ONLY_NEW = constant(CancelRestriction.ONLY_NEW)
+_LAST_RESTRICTION = constant(max(CancelRestriction))
 
-_NONE = int(Reason.NONE)
-_SYMBOL_HALTED = int(Reason.SYMBOL_HALTED)
-_INVALID_COMMAND = int(Reason.INVALID_COMMAND)
-_UNKNOWN_ORDER = int(Reason.UNKNOWN_ORDER)
-_LOT_SIZE = int(Reason.LOT_SIZE)
-_MARKET_LOT_SIZE = int(Reason.MARKET_LOT_SIZE)
-_NOTIONAL = int(Reason.NOTIONAL)
-_ORDER_CHANGED = int(Reason.ORDER_CHANGED)
-_CANCEL_RESTRICTED = int(Reason.CANCEL_RESTRICTED)
-_AMEND_NOT_REDUCED = int(Reason.AMEND_NOT_REDUCED)
-_MAX_NUM_ORDER_AMENDS = int(Reason.MAX_NUM_ORDER_AMENDS)
-_USER_CANCELED = int(Reason.USER_CANCELED)
-_OCO_CANCELED = int(Reason.OCO_CANCELED)
-_REPLACED = int(Reason.REPLACED)
+_NONE = constant(Reason.NONE)
+_SYMBOL_HALTED = constant(Reason.SYMBOL_HALTED)
+_INVALID_COMMAND = constant(Reason.INVALID_COMMAND)
+_UNKNOWN_ORDER = constant(Reason.UNKNOWN_ORDER)
+_LOT_SIZE = constant(Reason.LOT_SIZE)
+_MARKET_LOT_SIZE = constant(Reason.MARKET_LOT_SIZE)
+_NOTIONAL = constant(Reason.NOTIONAL)
+_ORDER_CHANGED = constant(Reason.ORDER_CHANGED)
+_CANCEL_RESTRICTED = constant(Reason.CANCEL_RESTRICTED)
+_AMEND_NOT_REDUCED = constant(Reason.AMEND_NOT_REDUCED)
+_MAX_NUM_ORDER_AMENDS = constant(Reason.MAX_NUM_ORDER_AMENDS)
+_USER_CANCELED = constant(Reason.USER_CANCELED)
+_OCO_CANCELED = constant(Reason.OCO_CANCELED)
+_REPLACED = constant(Reason.REPLACED)
 
 _BYTE = 0xFF
 
@@ -67,19 +67,23 @@ def _own_order(arena: Words, order_id: int, account: int) -> int:
 # -- new ----------------------------------------------------------------------------------------------------
 
 
-@routine
-def _new(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord) -> int:
+@inlined
+def _plainly_refused(arena: Words, command: CommandRecord) -> int:
+    """The reason against a plain NEW: the way of almost every order."""
     if arena[L.HALTED] != 0:
-        reason, price = _SYMBOL_HALTED, signed(0)
-    elif is_malformed(arena, command):
-        reason, price = _INVALID_COMMAND, signed(0)
-    else:
-        price = working_price(arena, command, 0)
-        reason = refused(arena, command, price, 0, arena[L.LIVE])
-    if reason != _NONE:
-        return tell_refused(events, told, arena, cause, command, reason, True)
-    told, _ = place(events, told, arena, cause, command, price)
-    return told
+        return _SYMBOL_HALTED
+    return _INVALID_COMMAND if is_plainly_malformed(arena, command) else plainly_refused(arena, command)
+
+
+@routine
+def _refused(arena: Words, command: CommandRecord) -> tuple[int, int]:
+    """The reason against any NEW, and its working price."""
+    if arena[L.HALTED] != 0:
+        return _SYMBOL_HALTED, ZERO
+    if is_malformed(arena, command):
+        return _INVALID_COMMAND, ZERO
+    price = working_price(arena, command, ZERO)
+    return refused(arena, command, price, ZERO, arena[L.LIVE]), price
 
 
 # -- cancel -------------------------------------------------------------------------------------------------
@@ -97,15 +101,17 @@ def _is_restricted(arena: Words, order: int, restriction: int) -> bool:
 def _cancel_slot(events: Words, told: int, arena: Words, cause: Cause, slot: int, reason: int) -> int:
     """C1, L6."""
     order = order_at(arena, slot)
-    told = end_other(events, told, arena, cause, order, CANCELED, _OCO_CANCELED)
+    if arena[order + L.META] & L.PAIRED:
+        told = end_other(events, told, arena, cause, order, CANCELED, _OCO_CANCELED)
     told = tell_resting(events, told, arena, cause, order, CANCELED, reason)
     remove_order(arena, slot)
     return told
 
 
-@inlined
-def _cancel(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord) -> int:
-    slot, restriction = _own_order(arena, command.order_id, command.account), signed(command.cancel_restriction)
+@routine
+def _cancel_special(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord, slot: int) -> int:
+    """C2, C4, L6."""
+    restriction = signed(command.cancel_restriction)
     reason = _NONE
     if restriction > _LAST_RESTRICTION:
         reason = _INVALID_COMMAND
@@ -116,6 +122,17 @@ def _cancel(events: Words, told: int, arena: Words, cause: Cause, command: Comma
     if reason != _NONE:
         return tell_refused(events, told, arena, cause, command, reason, False)
     return _cancel_slot(events, told, arena, cause, slot, _USER_CANCELED)
+
+
+@inlined
+def _cancel(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord) -> int:
+    slot = _own_order(arena, command.order_id, command.account)
+    order = order_at(arena, slot)
+    if slot == 0 or command.cancel_restriction != _UNRESTRICTED or arena[order + L.META] & L.SPECIAL:
+        return _cancel_special(events, told, arena, cause, command, slot)
+    told = tell_plain(events, told, arena, cause, order, CANCELED, _USER_CANCELED)
+    remove_order(arena, slot)
+    return told
 
 
 @routine
@@ -176,7 +193,8 @@ def _why_not_replaced(arena: Words, command: CommandRecord, slot: int) -> int:
 
 
 @routine
-def _replace(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord) -> int:
+def _make_way(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord) -> tuple[int, int, int]:
+    """P1 to P4, up to the new order. Events told, the reason against it, its working price."""
     flags = signed(command.flags)
     allow, atomic = flags & _ALLOW_FAILURE != 0, flags & (_ALLOW_FAILURE | _STOP_ON_FAILURE) == 0
     slot = _own_order(arena, command.target_id, command.account)
@@ -190,15 +208,13 @@ def _replace(events: Words, told: int, arena: Words, cause: Cause, command: Comm
     else:
         reason = _why_not_replaced(arena, command, slot) if atomic else _NONE
     if reason != _NONE:
-        return tell_refused(events, told, arena, cause, command, reason, True)
+        return told, reason, ZERO
     if failure != _NONE:
         told = tell_not_changed(events, told, arena, cause, command, command.target_id, failure)
     else:
         told = _cancel_slot(events, told, arena, cause, slot, _REPLACED)
-    if not atomic:
-        return _new(events, told, arena, cause, command)
-    told, _ = place(events, told, arena, cause, command, working_price(arena, command, 0))
-    return told
+    price = working_price(arena, command, ZERO)
+    return told, _NONE if atomic else refused(arena, command, price, ZERO, arena[L.LIVE]), price
 
 
 # -- amend --------------------------------------------------------------------------------------------------
@@ -274,30 +290,48 @@ def _compile_match(sources: str) -> Callable[[Records, int, int, WordArray, Word
     def match(commands: Records, start: int, stop: int, event_words: WordArray, arena_words: WordArray) -> int:
         """Apply `commands[start:stop]`; the number of events written. `event_words` is EVENT[n]."""
         _ = sources  # in the closure, hence in the key of numba's cache: a change in any source recompiles
-        events, arena, told = words_of(event_words), words_of(arena_words), 0
+        events, arena, told = words_of(event_words), words_of(arena_words), ZERO
         if arena[L.LAST_PRICE] != arena[L.BAND_PRICE]:
             set_bands(arena)
         for index in range(start, stop):
             command = commands[index]
             kind = signed(command.kind)
             cause, before = Cause(index << 32, kind << L.COMMAND_KIND_BIT), told
+            places, reason, price = False, _NONE, command.price_ticks
             if kind == _NEW:
-                if is_leg(command):
+                if is_plain(command):
+                    places, reason = True, _plainly_refused(arena, command)
+                elif is_leg(command):
                     told = place_leg(events, told, arena, cause, commands, index, start, stop)
                 else:
-                    told = _new(events, told, arena, cause, command)
+                    places = True
+                    reason, price = _refused(arena, command)
             elif kind == _CANCEL:
                 told = _cancel(events, told, arena, cause, command)
             elif kind == _REPLACE:
-                told = _replace(events, told, arena, cause, command)
+                places = True
+                told, reason, price = _make_way(events, told, arena, cause, command)
             elif kind == _AMEND:
                 told = _amend(events, told, arena, cause, command)
             elif kind == _CANCEL_ALL:
                 told = _cancel_all(events, told, arena, cause, command)
             else:
                 told = tell_refused(events, told, arena, cause, command, _INVALID_COMMAND, False)
+            if places:
+                if reason != _NONE:
+                    told = tell_refused(events, told, arena, cause, command, reason, True)
+                else:
+                    told = place(events, told, arena, cause, command, price, ZERO)
             if arena[L.STOPS] != 0:
-                told = trigger(events, before, told, arena, cause)
+                told = look_at_trades(events, before, told, arena, cause)
+                slot = first_in_line(arena)
+                while slot != 0:
+                    before = told
+                    told, slot = enter(events, told, arena, cause, slot)
+                    if slot != 0:
+                        told = place(events, told, arena, cause, command, ZERO, slot)
+                    told = look_at_trades(events, before, told, arena, cause)
+                    slot = first_in_line(arena)
         arena[L.EXEC_ID] += told
         return told
 

@@ -124,6 +124,8 @@ LEVELS: Final = 3
 SIDE_WORDS: Final = ASKS - BIDS
 
 # Stores; the side's number is that of its store.
+ASKS_STORE: Final = 1
+"""The last of the two in which orders rest."""
 FALLS: Final = 2
 RISES: Final = 3
 TRACKING: Final = 4

@@ -5,12 +5,12 @@ Must not know: commands, matching.
 
 from market.book import layout as L
 from market.book.ids import order_at
-from market.book.machine import Words, inlined, routine
+from market.book.machine import Words, constant, inlined, routine
 from market.book.queues import remove_order
 from market.book.tell import EXPIRED, Cause, tell_resting
 from market.reasons import Reason
 
-_OCO_TRIGGER = int(Reason.OCO_TRIGGER)
+_OCO_TRIGGER = constant(Reason.OCO_TRIGGER)
 
 
 @inlined

@@ -7,7 +7,7 @@ Must not know: what the words mean.
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
 from numba import njit, types
@@ -61,6 +61,14 @@ def words_of(array: NDArray[np.int64]) -> Words:
 def signed(number: int) -> int:
     """A record's field of any width as the int64 that everything is computed in."""
     return np.int64(number)  # type: ignore[return-value]
+
+
+def constant(number: int) -> int:
+    """A constant of kernels. numba compiles a function anew for every plain integer that it is called with."""
+    return np.int64(number)  # type: ignore[return-value]
+
+
+ZERO: Final = constant(0)
 
 
 @intrinsic

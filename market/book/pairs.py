@@ -7,28 +7,29 @@ from market.book import layout as L
 from market.book.conditions import is_market_type
 from market.book.layout import CommandRecord, Records
 from market.book.linked import link_pair
-from market.book.machine import Words, inlined, routine
-from market.book.placing import place, working_price
+from market.book.machine import ZERO, Words, constant, inlined, routine
+from market.book.placing import place_aside, working_price
 from market.book.refusals import is_malformed, refused
 from market.book.tell import Cause, tell_refused
 from market.enums import CommandKind, ListRole, OrdType, Side
 from market.reasons import Reason
 
-_NEW = int(CommandKind.NEW)
-_SELL = int(Side.SELL)
-_LIMIT_MAKER = int(OrdType.LIMIT_MAKER)
-_STOP_LOSS = int(OrdType.STOP_LOSS)
-_STOP_LOSS_LIMIT = int(OrdType.STOP_LOSS_LIMIT)
-_TAKE_PROFIT = int(OrdType.TAKE_PROFIT)
-_TAKE_PROFIT_LIMIT = int(OrdType.TAKE_PROFIT_LIMIT)
-_FIRST = int(ListRole.OCO_FIRST)
-_SECOND = int(ListRole.OCO_SECOND)
+_NEW = constant(CommandKind.NEW)
+_SELL = constant(Side.SELL)
+_LIMIT_MAKER = constant(OrdType.LIMIT_MAKER)
+_STOP_LOSS = constant(OrdType.STOP_LOSS)
+_STOP_LOSS_LIMIT = constant(OrdType.STOP_LOSS_LIMIT)
+_TAKE_PROFIT = constant(OrdType.TAKE_PROFIT)
+_TAKE_PROFIT_LIMIT = constant(OrdType.TAKE_PROFIT_LIMIT)
+_FIRST = constant(ListRole.OCO_FIRST)
+_SECOND = constant(ListRole.OCO_SECOND)
 
-_NONE = int(Reason.NONE)
-_SYMBOL_HALTED = int(Reason.SYMBOL_HALTED)
-_INVALID_COMMAND = int(Reason.INVALID_COMMAND)
-_OCO_PRICES = int(Reason.OCO_PRICES)
-_OCO_PAIR_REFUSED = int(Reason.OCO_PAIR_REFUSED)
+_ONE = constant(1)
+_NONE = constant(Reason.NONE)
+_SYMBOL_HALTED = constant(Reason.SYMBOL_HALTED)
+_INVALID_COMMAND = constant(Reason.INVALID_COMMAND)
+_OCO_PRICES = constant(Reason.OCO_PRICES)
+_OCO_PAIR_REFUSED = constant(Reason.OCO_PAIR_REFUSED)
 
 
 @inlined
@@ -65,7 +66,7 @@ def _reason_against(arena: Words, command: CommandRecord, price: int, ahead: int
         return _SYMBOL_HALTED
     if is_malformed(arena, command):
         return _INVALID_COMMAND
-    return refused(arena, command, price, 0, arena[L.LIVE] + ahead)
+    return refused(arena, command, price, ZERO, arena[L.LIVE] + ahead)
 
 
 @inlined
@@ -87,9 +88,9 @@ def _place_pair(
     events: Words, told: int, arena: Words, cause: Cause, first: CommandRecord, second: CommandRecord
 ) -> int:
     after = Cause(cause.place + (1 << 32), cause.kind)
-    price, other_price = working_price(arena, first, 0), working_price(arena, second, 0)
-    reason = _reason_against(arena, first, price, 0)
-    other_reason = _reason_against(arena, second, other_price, 1)
+    price, other_price = working_price(arena, first, ZERO), working_price(arena, second, ZERO)
+    reason = _reason_against(arena, first, price, ZERO)
+    other_reason = _reason_against(arena, second, other_price, _ONE)
     if reason == _NONE and other_reason == _NONE:
         if _is_stop_leg(first):
             fit = _prices_fit(arena, second, other_price, first.stop_price_ticks)
@@ -102,8 +103,8 @@ def _place_pair(
         other_reason = other_reason if other_reason != _NONE else _OCO_PAIR_REFUSED
         told = tell_refused(events, told, arena, cause, first, reason, True)
         return tell_refused(events, told, arena, after, second, other_reason, True)
-    told, slot = place(events, told, arena, cause, first, price)
-    told, other = place(events, told, arena, after, second, other_price)
+    told, slot = place_aside(events, told, arena, cause, first, price)
+    told, other = place_aside(events, told, arena, after, second, other_price)
     link_pair(arena, slot, other)
     return told
 

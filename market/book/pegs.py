@@ -3,11 +3,11 @@
 from market.book import layout as L
 from market.book.ids import order_at
 from market.book.levels import key_of, level_of_key, next_key, store_at
-from market.book.machine import Words, inlined, routine
+from market.book.machine import Words, constant, inlined, routine
 from market.book.queues import store_of
 from market.enums import PegType
 
-_PRIMARY = int(PegType.PRIMARY_PEG)
+_PRIMARY = constant(PegType.PRIMARY_PEG)
 
 
 @inlined

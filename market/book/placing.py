@@ -10,7 +10,7 @@ from market.book.ids import order_at
 from market.book.layout import CommandRecord
 from market.book.levels import key_of
 from market.book.linked import expire_other
-from market.book.machine import Words, inlined, routine, signed
+from market.book.machine import ZERO, Words, constant, inlined, routine, signed
 from market.book.pegs import peg_price
 from market.book.queues import append_order, free_record, leave_store, leaves_of, new_record, show, stand
 from market.book.taking import can_fill, spend, take
@@ -25,56 +25,24 @@ from market.book.tell import (
     tell_resting,
     tell_taker_expired,
 )
-from market.enums import CommandFlag, OrdType, Side, StpMode, TimeInForce
+from market.enums import CommandFlag, Side, StpMode, TimeInForce
 from market.reasons import Reason
 
-_BUY = int(Side.BUY)
-_MARKET = int(OrdType.MARKET)
-_LIMIT_MAKER = int(OrdType.LIMIT_MAKER)
-_GTC = int(TimeInForce.GTC)
-_FOK = int(TimeInForce.FOK)
-_IOC = int(TimeInForce.IOC)
-_BY_QUOTE = int(CommandFlag.BY_QUOTE)
-_DECREMENT = int(StpMode.DECREMENT)
+_BUY = constant(Side.BUY)
+_FOK = constant(TimeInForce.FOK)
+_IOC = constant(TimeInForce.IOC)
+_BY_QUOTE = constant(CommandFlag.BY_QUOTE)
+_DECREMENT = constant(StpMode.DECREMENT)
 
-_NONE = int(Reason.NONE)
-_IOC_UNFILLED = int(Reason.IOC_UNFILLED)
-_FOK_UNFILLED = int(Reason.FOK_UNFILLED)
-_INSUFFICIENT_LIQUIDITY = int(Reason.INSUFFICIENT_LIQUIDITY)
+_NONE = constant(Reason.NONE)
+_IOC_UNFILLED = constant(Reason.IOC_UNFILLED)
+_FOK_UNFILLED = constant(Reason.FOK_UNFILLED)
+_INSUFFICIENT_LIQUIDITY = constant(Reason.INSUFFICIENT_LIQUIDITY)
 
 _BYTE = 0xFF
 
 
 # -- trading ------------------------------------------------------------------------------------------------
-
-
-@routine
-def _work_at_market(
-    events: Words, told: int, arena: Words, cause: Cause, taker: Taker, money: int, by_quote: bool
-) -> int:
-    """N7 to N9; `money`: a BUY's budget, 0: none, or the amount."""
-    if by_quote or money > 0:
-        return spend(events, told, arena, cause, taker, money, by_quote)
-    told, leaves, ended = take(events, told, arena, cause, taker, L.ANY_KEY)
-    if leaves > 0 and not ended:
-        told = tell_taker_expired(events, told, arena, cause, taker, leaves, _INSUFFICIENT_LIQUIDITY)
-    return told
-
-
-@routine
-def _work_at_limit(
-    events: Words, told: int, arena: Words, cause: Cause, taker: Taker, time_in_force: int
-) -> tuple[int, int]:
-    """N2 to N6. Events told, and what is to rest."""
-    limit_key = key_of(taker.price, 1 - taker.side)
-    if time_in_force == _FOK and not can_fill(arena, taker, limit_key):
-        return tell_taker_expired(events, told, arena, cause, taker, taker.qty, _FOK_UNFILLED), 0
-    told, leaves, ended = take(events, told, arena, cause, taker, limit_key)
-    if leaves == 0 or ended:
-        return told, 0
-    if time_in_force == _IOC:
-        return tell_taker_expired(events, told, arena, cause, taker, leaves, _IOC_UNFILLED), 0
-    return told, leaves
 
 
 @inlined
@@ -95,37 +63,24 @@ def working_price(arena: Words, command: CommandRecord, gone: int) -> int:
     if command.peg_type == 0:
         return command.price_ticks
     if is_stop(command.ord_type):
-        return signed(0)
+        return ZERO
     side, offset = signed(command.side), signed(command.peg_offset)
     return peg_price(arena, side, signed(command.peg_type), offset, gone)
 
 
 @routine
-def _rest_iceberg(arena: Words, taker: Taker, leaves: int, owner: int, display: int) -> int:
+def _rest_iceberg(arena: Words, taker: Taker, leaves: int, fee_ppm: int, display: int) -> int:
     """I1. Its slot."""
     slot = new_record(arena, taker.order_id)
     order = order_at(arena, slot)
     arena[order + L.PRICE] = taker.price
     arena[order + L.QTY] = taker.qty
     arena[order + L.META] = taker.meta | L.ICEBERG
-    arena[order + L.OWNER] = owner
+    arena[order + L.OWNER] = taker.account << 32 | fee_ppm
     arena[order + L.DISPLAY] = display
     arena[L.ICEBERGS] += 1
     show(arena, order, leaves)
     stand(arena, slot, taker.side)
-    return slot
-
-
-@inlined
-def _rest(arena: Words, taker: Taker, leaves: int, command: CommandRecord) -> int:
-    """N4. Its slot."""
-    owner = taker.account << 32 | signed(command.maker_fee_ppm)
-    if command.display_lots > 0:
-        slot = _rest_iceberg(arena, taker, leaves, owner, command.display_lots)
-    else:
-        slot = append_order(arena, taker.order_id, taker.side, taker.price, leaves, taker.qty, taker.meta, owner)
-    if taker.stp >= _DECREMENT:
-        _note_taker_prevented(arena, order_at(arena, slot))
     return slot
 
 
@@ -156,57 +111,49 @@ def _wait(arena: Words, taker: Taker, command: CommandRecord) -> int:
 
 
 @inlined
-def _budget_told(command: CommandRecord) -> int:
+def _rest(arena: Words, taker: Taker, leaves: int, command: CommandRecord) -> int:
+    """N4. Its slot."""
+    fee_ppm = signed(command.maker_fee_ppm)
+    if command.display_lots > 0:
+        slot = _rest_iceberg(arena, taker, leaves, fee_ppm, command.display_lots)
+    else:
+        owner = taker.account << 32 | fee_ppm
+        slot = append_order(arena, taker.order_id, taker.side, taker.price, leaves, taker.qty, taker.meta, owner)
+    if taker.stp >= _DECREMENT:
+        _note_taker_prevented(arena, order_at(arena, slot))
+    return slot
+
+
+@inlined
+def _accept(
+    events: Words, told: int, arena: Words, cause: Cause, taker: Taker, command: CommandRecord, at_market: bool
+) -> int:
     """N1."""
-    told = is_market_type(command.ord_type) or command.peg_type != 0
-    return command.quote_units if told else signed(0)
+    quote = command.quote_units if at_market or command.peg_type != 0 else ZERO
+    account, price, qty = taker.account, taker.price, taker.qty
+    return tell(events, told, arena, cause, taker.meta | ACCEPTED, account, taker.order_id, price, qty, qty, quote)
 
 
 @routine
-def place(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord, price: int) -> tuple[int, int]:
-    """N1 and what follows, of a command that was not refused; `price`: its working price. Events told, and its slot,
-    or 0 when it did not stay."""
-    ord_type = signed(command.ord_type)
-    if is_market_type(ord_type):
-        price = signed(0)
-    taker = taker_of(command, price)
-    told = tell(
-        events,
-        told,
-        arena,
-        cause,
-        taker.meta | ACCEPTED,
-        taker.account,
-        taker.order_id,
-        price,
-        taker.qty,
-        taker.qty,
-        _budget_told(command),
-    )
-    if is_stop(ord_type):
+def place_aside(
+    events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord, price: int
+) -> tuple[int, int]:
+    """A leg, which cannot trade at once (L3): events told, and its slot."""
+    at_market = is_market_type(command.ord_type)
+    taker = taker_of(command, ZERO if at_market else price)
+    told = _accept(events, told, arena, cause, taker, command, at_market)
+    if is_stop(command.ord_type):
         return told, _wait(arena, taker, command)
-    if taker.stp >= _DECREMENT:
-        arena[L.TAKER_PREVENTED] = 0
-    slot = 0
-    if ord_type == _MARKET:
-        by_quote = (command.flags & _BY_QUOTE) != 0
-        money = command.quote_units if by_quote or taker.side == _BUY else signed(0)
-        told = _work_at_market(events, told, arena, cause, taker, money, by_quote)
-    else:
-        time_in_force = _GTC if ord_type == _LIMIT_MAKER else signed(command.time_in_force)
-        told, leaves = _work_at_limit(events, told, arena, cause, taker, time_in_force)
-        if leaves > 0:
-            slot = _rest(arena, taker, leaves, command)
-    if arena[L.LAST_PRICE] != arena[L.BAND_PRICE]:
-        set_bands(arena)
-    return told, slot
+    arena[L.TAKER_PREVENTED] = 0
+    return told, _rest(arena, taker, taker.qty, command)
 
 
 # -- triggered orders ---------------------------------------------------------------------------------------
 
 
 @inlined
-def _taker_from(arena: Words, order: int, terms: int) -> Taker:
+def _taker_from(arena: Words, order: int) -> Taker:
+    """A triggered order."""
     meta = arena[order + L.META] & L.TOLD
     return Taker(
         arena[order + L.ID],
@@ -216,7 +163,7 @@ def _taker_from(arena: Words, order: int, terms: int) -> Taker:
         arena[order + L.PRICE],
         leaves_of(arena, order),
         (meta >> L.STP_MODE_BIT) & _BYTE,
-        terms >> 32,
+        arena[order + L.TERMS] >> 32,
     )
 
 
@@ -225,50 +172,100 @@ def _choose_price(arena: Words, order: int, terms: int) -> int:
     """K4: sets the price; the reason against it."""
     side = (arena[order + L.META] >> L.SIDE_BIT) & 1
     offset = (terms >> L.PEG_OFFSET_BIT) & _BYTE
-    price = peg_price(arena, side, terms & _BYTE, offset, 0)
+    price = peg_price(arena, side, terms & _BYTE, offset, ZERO)
     arena[order + L.PRICE] = price
     return refused_at_trigger(arena, side, price, arena[order + L.QTY], arena[order + L.BUDGET])
 
 
 @routine
-def _work_triggered(events: Words, told: int, arena: Words, cause: Cause, slot: int) -> int:
-    """T4, after TRIGGERED: as a taker, and then it rests or is gone."""
-    order = order_at(arena, slot)
-    taker = _taker_from(arena, order, arena[order + L.TERMS])
-    leaves = 0
-    arena[L.TAKER_PREVENTED] = 0
-    if is_market_type((taker.meta >> L.ORD_TYPE_BIT) & _BYTE):
-        money = arena[order + L.BUDGET] if taker.side == _BUY else signed(0)
-        told = _work_at_market(events, told, arena, cause, taker, money, False)
-    else:
-        time_in_force = (taker.meta >> L.TIME_IN_FORCE_BIT) & _BYTE
-        told, leaves = _work_at_limit(events, told, arena, cause, taker, time_in_force)
-    if leaves == 0:
-        free_record(arena, slot)
-        return told
-    arena[order + L.LEAVES] = leaves
-    if arena[order + L.META] & L.ICEBERG:
-        show(arena, order, leaves)
-    stand(arena, slot, taker.side)
-    _note_taker_prevented(arena, order)
-    return told
-
-
-@routine
-def enter_triggered(events: Words, told: int, arena: Words, cause: Cause, slot: int) -> int:
-    """T4, for the first in line."""
+def enter(events: Words, told: int, arena: Words, cause: Cause, slot: int) -> tuple[int, int]:
+    """T4, for the first in line: TRIGGERED, L5, K4. Events told, and its slot, or 0: it has ended."""
     order = order_at(arena, slot)
     terms = arena[order + L.TERMS]
     leave_store(arena, slot)
     arena[L.STOPS] -= 1
+    arena[L.TAKER_PREVENTED] = 0
+    if arena[L.LAST_PRICE] != arena[L.BAND_PRICE]:
+        set_bands(arena)
     reason = _choose_price(arena, order, terms) if terms & _BYTE else _NONE
     told = tell_resting(events, told, arena, cause, order, TRIGGERED, _NONE)
     told = expire_other(events, told, arena, cause, order)
-    if reason != _NONE:
-        told = tell_resting(events, told, arena, cause, order, EXPIRED, reason)
+    if reason == _NONE:
+        return told, slot
+    told = tell_resting(events, told, arena, cause, order, EXPIRED, reason)
+    free_record(arena, slot)
+    return told, 0
+
+
+@routine
+def _rest_triggered(arena: Words, slot: int, leaves: int) -> None:
+    """T4, after it has traded: it rests with `leaves`, or is gone."""
+    order = order_at(arena, slot)
+    if leaves == 0:
         free_record(arena, slot)
-        return told
-    told = _work_triggered(events, told, arena, cause, slot)
+        return
+    arena[order + L.LEAVES] = leaves
+    if arena[order + L.META] & L.ICEBERG:
+        show(arena, order, leaves)
+    stand(arena, slot, (arena[order + L.META] >> L.SIDE_BIT) & 1)
+    _note_taker_prevented(arena, order)
+
+
+# -- both ---------------------------------------------------------------------------------------------------
+
+
+@inlined
+def _work(
+    events: Words, told: int, arena: Words, cause: Cause, taker: Taker, money: int, by_quote: bool
+) -> tuple[int, int]:
+    """N2 to N9: it trades, and ends or does not; `money`: of a market type, a BUY's budget (0: none) or the amount.
+
+    Events told, and what is to rest.
+    """
+    at_market = is_market_type((taker.meta >> L.ORD_TYPE_BIT) & _BYTE)
+    if at_market and (by_quote or money > 0):
+        return spend(events, told, arena, cause, taker, money, by_quote), 0
+    limit_key = L.ANY_KEY if at_market else key_of(taker.price, 1 - taker.side)
+    time_in_force = (taker.meta >> L.TIME_IN_FORCE_BIT) & _BYTE
+    if time_in_force == _FOK and not can_fill(arena, taker, limit_key):
+        return tell_taker_expired(events, told, arena, cause, taker, taker.qty, _FOK_UNFILLED), 0
+    told, leaves, ended = take(events, told, arena, cause, taker, limit_key)
+    if leaves == 0 or ended:
+        return told, 0
+    if at_market:
+        return tell_taker_expired(events, told, arena, cause, taker, leaves, _INSUFFICIENT_LIQUIDITY), 0
+    if time_in_force == _IOC:
+        return tell_taker_expired(events, told, arena, cause, taker, leaves, _IOC_UNFILLED), 0
+    return told, leaves
+
+
+@routine
+def place(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord, price: int, slot: int) -> int:
+    """The order of a command that was not refused, at its working price (N1 and what follows); or, with a `slot`, the
+    triggered order in it (T4 after `enter`), whatever the command. It trades, and then it rests or ends.
+
+    One function for both, because it is large: what trades stands in it once.
+    """
+    if slot != 0:
+        order = order_at(arena, slot)
+        taker = _taker_from(arena, order)
+        quote, by_quote = arena[order + L.BUDGET], False
+    else:
+        at_market = is_market_type(command.ord_type)
+        taker = taker_of(command, ZERO if at_market else price)
+        told = _accept(events, told, arena, cause, taker, command, at_market)
+        if is_stop(command.ord_type):
+            _wait(arena, taker, command)
+            return told
+        quote, by_quote = command.quote_units, (command.flags & _BY_QUOTE) != 0
+    if taker.stp >= _DECREMENT:
+        arena[L.TAKER_PREVENTED] = 0
+    money = quote if by_quote or taker.side == _BUY else ZERO
+    told, leaves = _work(events, told, arena, cause, taker, money, by_quote)
+    if slot != 0:
+        _rest_triggered(arena, slot, leaves)
+    elif leaves > 0:
+        _rest(arena, taker, leaves, command)
     if arena[L.LAST_PRICE] != arena[L.BAND_PRICE]:
         set_bands(arena)
     return told

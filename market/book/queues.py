@@ -143,15 +143,21 @@ def free_record(arena: Words, slot: int) -> None:
 
 
 @routine
+def _uncount(arena: Words, meta: int, store: int) -> None:
+    if store >= L.FALLS:
+        arena[L.STOPS] -= 1
+    if meta & L.ICEBERG:
+        arena[L.ICEBERGS] -= 1
+
+
+@routine
 def remove_order(arena: Words, slot: int) -> None:
     """Take an order out of its queue, out of the ids and back to the free slots."""
     order = order_at(arena, slot)
     meta = arena[order + L.META]
     store = store_of(meta)
-    if store >= L.FALLS:
-        arena[L.STOPS] -= 1
-    if meta & L.ICEBERG:
-        arena[L.ICEBERGS] -= 1
+    if meta >> L.STORE_BIT > L.ASKS_STORE:
+        _uncount(arena, meta, store)
     _dequeue(arena, order, store)
     forget_order(arena, arena[order + L.ID], slot)
     arena[order + L.LINKS] = arena[L.FREE_ORDER]

@@ -12,50 +12,49 @@ from market.book.filters import is_notional_outside, outside_band
 from market.book.ids import find_order
 from market.book.layout import CommandRecord
 from market.book.levels import key_of, next_key, store_at
-from market.book.machine import Words, inlined, routine, signed
+from market.book.machine import ZERO, Words, constant, inlined, routine, signed
 from market.book.pegs import is_alone_at
 from market.enums import CancelRestriction, CommandFlag, ListRole, OrdType, Side, StpMode, TimeInForce
 from market.instrument import PPM
 from market.reasons import Reason
 
-_MARKET = int(OrdType.MARKET)
-_LIMIT_MAKER = int(OrdType.LIMIT_MAKER)
-_GTC = int(TimeInForce.GTC)
-_BY_QUOTE = int(CommandFlag.BY_QUOTE)
-_LAST_SIDE = int(max(Side))
-_LAST_ORD_TYPE = int(max(OrdType))
-_LAST_TIME_IN_FORCE = int(max(TimeInForce))
-_LAST_STP_MODE = int(max(StpMode))
-_LAST_LIST_ROLE = int(max(ListRole))
-_LAST_RESTRICTION = int(max(CancelRestriction))
+_MARKET = constant(OrdType.MARKET)
+_LIMIT_MAKER = constant(OrdType.LIMIT_MAKER)
+_GTC = constant(TimeInForce.GTC)
+_BY_QUOTE = constant(CommandFlag.BY_QUOTE)
+_LAST_SIDE = constant(max(Side))
+_LAST_ORD_TYPE = constant(max(OrdType))
+_LAST_TIME_IN_FORCE = constant(max(TimeInForce))
+_LAST_STP_MODE = constant(max(StpMode))
+_LAST_LIST_ROLE = constant(max(ListRole))
+_LAST_RESTRICTION = constant(max(CancelRestriction))
 
-_NONE = int(Reason.NONE)
-_PRICE_FILTER = int(Reason.PRICE_FILTER)
-_LOT_SIZE = int(Reason.LOT_SIZE)
-_MARKET_LOT_SIZE = int(Reason.MARKET_LOT_SIZE)
-_NOTIONAL = int(Reason.NOTIONAL)
-_WOULD_TAKE = int(Reason.WOULD_TAKE)
-_BOOK_FULL = int(Reason.BOOK_FULL)
+_NONE = constant(Reason.NONE)
+_PRICE_FILTER = constant(Reason.PRICE_FILTER)
+_LOT_SIZE = constant(Reason.LOT_SIZE)
+_MARKET_LOT_SIZE = constant(Reason.MARKET_LOT_SIZE)
+_NOTIONAL = constant(Reason.NOTIONAL)
+_WOULD_TAKE = constant(Reason.WOULD_TAKE)
+_BOOK_FULL = constant(Reason.BOOK_FULL)
 
 
 @inlined
-def is_conditional(command: CommandRecord) -> bool:
-    """Anything but a plain order of the first three types."""
+def is_plain(command: CommandRecord) -> bool:
+    """An order of the first three types that asks for nothing more: almost every one."""
     terms = command.stop_price_ticks | command.display_lots | signed(command.trailing_bips)
-    return command.ord_type > _LIMIT_MAKER or terms != 0 or (command.peg_type | command.peg_offset) != 0
+    rest = command.peg_type | command.peg_offset | command.list_role | command.cancel_restriction
+    return command.ord_type <= _LIMIT_MAKER and terms == 0 and rest == 0
 
 
 @inlined
-def is_malformed(arena: Words, command: CommandRecord) -> bool:
-    """R2, for NEW and REPLACE."""
+def is_plainly_malformed(arena: Words, command: CommandRecord) -> bool:
+    """R2, without what only orders that are not plain can get wrong."""
     maker_fee, taker_fee = signed(command.maker_fee_ppm), signed(command.taker_fee_ppm)
     if (
         command.side > _LAST_SIDE
         or command.ord_type > _LAST_ORD_TYPE
         or command.time_in_force > _LAST_TIME_IN_FORCE
         or command.stp_mode > _LAST_STP_MODE
-        or command.list_role > _LAST_LIST_ROLE
-        or command.cancel_restriction > _LAST_RESTRICTION
     ):
         return True
     # The sign bit of the union: one of them is negative.
@@ -69,9 +68,15 @@ def is_malformed(arena: Words, command: CommandRecord) -> bool:
             return True
     elif command.qty_lots == 0 and not (by_quote and command.quote_units > 0):
         return True
-    if is_conditional(command) and is_badly_conditioned(command):
-        return True
     return command.order_id <= 0 or find_order(arena, command.order_id) != 0
+
+
+@routine
+def is_malformed(arena: Words, command: CommandRecord) -> bool:
+    """R2, for NEW and REPLACE."""
+    if command.list_role > _LAST_LIST_ROLE or command.cancel_restriction > _LAST_RESTRICTION:
+        return True
+    return is_plainly_malformed(arena, command) or is_badly_conditioned(command)
 
 
 @routine
@@ -100,6 +105,31 @@ def _refused_market(arena: Words, command: CommandRecord) -> int:
 
 
 @inlined
+def _refused_place(arena: Words, command: CommandRecord, price: int, gone: int, live: int) -> int:
+    """R8, R9."""
+    if command.ord_type == _LIMIT_MAKER and would_take(arena, signed(command.side), price, gone):
+        return _WOULD_TAKE
+    rests = command.ord_type >= _LIMIT_MAKER or command.time_in_force == _GTC
+    return _BOOK_FULL if rests and live >= arena[L.MAX_LIVE] else _NONE
+
+
+@inlined
+def plainly_refused(arena: Words, command: CommandRecord) -> int:
+    """The first of R3 to R9 that applies to a well-formed plain NEW, or NONE."""
+    if command.ord_type == _MARKET:
+        return _refused_market(arena, command)
+    side, price, qty = signed(command.side), signed(command.price_ticks), signed(command.qty_lots)
+    if price < arena[L.MIN_PRICE] or price > arena[L.MAX_PRICE]:
+        return _PRICE_FILTER
+    if qty < arena[L.MIN_QTY] or qty > arena[L.MAX_QTY]:
+        return _LOT_SIZE
+    if is_notional_outside(arena, price, qty):
+        return _NOTIONAL
+    reason = outside_band(arena, side, price)
+    return reason if reason != _NONE else _refused_place(arena, command, price, ZERO, arena[L.LIVE])
+
+
+@routine
 def refused(arena: Words, command: CommandRecord, price: int, gone: int, live: int) -> int:
     """The first of R2e to R9 that applies to a well-formed NEW or REPLACE, or NONE.
 
@@ -108,24 +138,5 @@ def refused(arena: Words, command: CommandRecord, price: int, gone: int, live: i
     """
     if command.ord_type == _MARKET:
         return _refused_market(arena, command)
-    if is_conditional(command):
-        reason = refused_conditional(arena, command, price)
-        if reason != _NONE:
-            return reason
-    else:
-        side, qty = signed(command.side), signed(command.qty_lots)
-        if price < arena[L.MIN_PRICE] or price > arena[L.MAX_PRICE]:
-            return _PRICE_FILTER
-        if qty < arena[L.MIN_QTY] or qty > arena[L.MAX_QTY]:
-            return _LOT_SIZE
-        if is_notional_outside(arena, price, qty):
-            return _NOTIONAL
-        reason = outside_band(arena, side, price)
-        if reason != _NONE:
-            return reason
-    if command.ord_type == _LIMIT_MAKER and would_take(arena, signed(command.side), price, gone):
-        return _WOULD_TAKE
-    rests = command.ord_type >= _LIMIT_MAKER or command.time_in_force == _GTC
-    if rests and live >= arena[L.MAX_LIVE]:
-        return _BOOK_FULL
-    return _NONE
+    reason = refused_conditional(arena, command, price)
+    return reason if reason != _NONE else _refused_place(arena, command, price, gone, live)

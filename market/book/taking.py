@@ -9,7 +9,7 @@ from market.book import layout as L
 from market.book.ids import order_at
 from market.book.levels import best_level, key_of, level_of_key, next_key, store_at
 from market.book.linked import expire_other
-from market.book.machine import Words, inlined, routine
+from market.book.machine import ZERO, Words, constant, inlined, routine
 from market.book.queues import leaves_of, remove_order, take_from_iceberg, take_from_order
 from market.book.tell import (
     EXPIRED,
@@ -25,17 +25,17 @@ from market.book.tell import (
 from market.enums import StpMode
 from market.reasons import Reason
 
-_STP_NONE = int(StpMode.NONE)
-_EXPIRE_TAKER = int(StpMode.EXPIRE_TAKER)
-_EXPIRE_MAKER = int(StpMode.EXPIRE_MAKER)
-_DECREMENT = int(StpMode.DECREMENT)
+_STP_NONE = constant(StpMode.NONE)
+_EXPIRE_TAKER = constant(StpMode.EXPIRE_TAKER)
+_EXPIRE_MAKER = constant(StpMode.EXPIRE_MAKER)
+_DECREMENT = constant(StpMode.DECREMENT)
 _UNFILLABLE = -1
 
-_NONE = int(Reason.NONE)
-_SELF_TRADE_PREVENTION = int(Reason.SELF_TRADE_PREVENTION)
-_INSUFFICIENT_LIQUIDITY = int(Reason.INSUFFICIENT_LIQUIDITY)
-_BUDGET_EXHAUSTED = int(Reason.BUDGET_EXHAUSTED)
-_QUOTE_SPENT = int(Reason.QUOTE_SPENT)
+_NONE = constant(Reason.NONE)
+_SELF_TRADE_PREVENTION = constant(Reason.SELF_TRADE_PREVENTION)
+_INSUFFICIENT_LIQUIDITY = constant(Reason.INSUFFICIENT_LIQUIDITY)
+_BUDGET_EXHAUSTED = constant(Reason.BUDGET_EXHAUSTED)
+_QUOTE_SPENT = constant(Reason.QUOTE_SPENT)
 
 
 @routine
@@ -132,7 +132,7 @@ def _prevent(
         return _decrement(events, told, arena, cause, taker, leaves, slot)
     maker = order_at(arena, slot)
     left = leaves_of(arena, maker)
-    told = tell_pair(events, told, arena, cause, PREVENTED, taker, leaves, maker, left, 0)
+    told = tell_pair(events, told, arena, cause, PREVENTED, taker, leaves, maker, left, ZERO)
     if stp != _EXPIRE_TAKER:
         told = _expire_maker(events, told, arena, cause, slot)
     if stp == _EXPIRE_MAKER:
@@ -146,7 +146,7 @@ def _is_own(arena: Words, taker: Taker, slot: int) -> bool:
     return taker.stp != _STP_NONE and arena[order_at(arena, slot) + L.OWNER] >> 32 == taker.account
 
 
-@routine
+@inlined
 def take(events: Words, told: int, arena: Words, cause: Cause, taker: Taker, limit_key: int) -> tuple[int, int, bool]:
     """N2: trade while it crosses. Events told, the taker's leaves, whether self-trade prevention ended it."""
     opposite, leaves = 1 - taker.side, taker.qty
@@ -164,7 +164,7 @@ def take(events: Words, told: int, arena: Words, cause: Cause, taker: Taker, lim
     return told, leaves, False
 
 
-@routine
+@inlined
 def spend(events: Words, told: int, arena: Words, cause: Cause, taker: Taker, money: int, by_quote: bool) -> int:
     """A MARKET order with `money` quote units: a BUY's budget (N7), or `by_quote` the amount itself (N8)."""
     opposite, leaves = 1 - taker.side, taker.qty

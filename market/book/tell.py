@@ -11,21 +11,21 @@ from typing import NamedTuple
 from market.book import layout as L
 from market.book.conditions import is_market_type
 from market.book.layout import CommandRecord
-from market.book.machine import Words, inlined, routine, signed
+from market.book.machine import ZERO, Words, constant, inlined, routine, signed
 from market.book.queues import leaves_of
 from market.enums import EventKind, OrdType
 
-ACCEPTED = int(EventKind.ACCEPTED)
-REJECTED = int(EventKind.REJECTED)
-TRADE = int(EventKind.TRADE)
-CANCELED = int(EventKind.CANCELED)
-EXPIRED = int(EventKind.EXPIRED)
-AMENDED = int(EventKind.AMENDED)
-PREVENTED = int(EventKind.PREVENTED)
-TRIGGERED = int(EventKind.TRIGGERED)
-TRACKING = int(EventKind.TRACKING)
+ACCEPTED = constant(EventKind.ACCEPTED)
+REJECTED = constant(EventKind.REJECTED)
+TRADE = constant(EventKind.TRADE)
+CANCELED = constant(EventKind.CANCELED)
+EXPIRED = constant(EventKind.EXPIRED)
+AMENDED = constant(EventKind.AMENDED)
+PREVENTED = constant(EventKind.PREVENTED)
+TRIGGERED = constant(EventKind.TRIGGERED)
+TRACKING = constant(EventKind.TRACKING)
 
-_LIMIT_MAKER = int(OrdType.LIMIT_MAKER)
+_LIMIT_MAKER = constant(OrdType.LIMIT_MAKER)
 
 
 class Cause(NamedTuple):
@@ -115,12 +115,21 @@ def tell(
 
 
 @inlined
+def tell_plain(events: Words, told: int, arena: Words, cause: Cause, order: int, kind: int, reason: int) -> int:
+    """An event of the live order whose record starts at `order`, which hides nothing."""
+    word = arena[order + L.META] & L.TOLD | kind | reason << L.REASON_BIT
+    account = arena[order + L.OWNER] >> 32
+    price, qty, leaves = arena[order + L.PRICE], arena[order + L.QTY], arena[order + L.LEAVES]
+    return tell(events, told, arena, cause, word, account, arena[order + L.ID], price, qty, leaves, ZERO)
+
+
+@routine
 def tell_resting(events: Words, told: int, arena: Words, cause: Cause, order: int, kind: int, reason: int) -> int:
     """An event of the live order whose record starts at `order`."""
     word = arena[order + L.META] & L.TOLD | kind | reason << L.REASON_BIT
     account = arena[order + L.OWNER] >> 32
     price, qty, leaves = arena[order + L.PRICE], arena[order + L.QTY], leaves_of(arena, order)
-    return tell(events, told, arena, cause, word, account, arena[order + L.ID], price, qty, leaves, 0)
+    return tell(events, told, arena, cause, word, account, arena[order + L.ID], price, qty, leaves, ZERO)
 
 
 @routine
@@ -128,7 +137,7 @@ def tell_taker_expired(
     events: Words, told: int, arena: Words, cause: Cause, taker: Taker, leaves: int, reason: int
 ) -> int:
     word = taker.meta | EXPIRED | reason << L.REASON_BIT
-    return tell(events, told, arena, cause, word, taker.account, taker.order_id, taker.price, taker.qty, leaves, 0)
+    return tell(events, told, arena, cause, word, taker.account, taker.order_id, taker.price, taker.qty, leaves, ZERO)
 
 
 @inlined
@@ -188,7 +197,7 @@ def tell_not_changed(
 ) -> int:
     """REJECTED of a command about the order `order_id` (C2, P4)."""
     word, account = signed(REJECTED | reason << L.REASON_BIT), signed(command.account)
-    return tell(events, told, arena, cause, word, account, order_id, 0, 0, 0, 0)
+    return tell(events, told, arena, cause, word, account, order_id, ZERO, ZERO, ZERO, ZERO)
 
 
 @routine
@@ -207,4 +216,4 @@ def tell_refused(
     word = signed(REJECTED | reason << L.REASON_BIT) | meta_of(command)
     account, order_id = signed(command.account), signed(command.order_id)
     price, qty = signed(command.price_ticks), signed(command.qty_lots)
-    return tell(events, told, arena, cause, word, account, order_id, price, qty, 0, 0)
+    return tell(events, told, arena, cause, word, account, order_id, price, qty, ZERO, ZERO)

@@ -9,16 +9,17 @@ from market.book import layout as L
 from market.book.conditions import is_reached
 from market.book.ids import order_at
 from market.book.levels import best_level, key_of, store_at
-from market.book.machine import Words, inlined, routine
-from market.book.placing import enter_triggered
+from market.book.machine import ZERO, Words, constant, inlined, routine
 from market.book.queues import leave_store, stand
 from market.book.tell import TRACKING, TRADE, Cause, tell_resting
 from market.enums import Side
 from market.instrument import BIPS
 from market.reasons import Reason
 
-_SELL = int(Side.SELL)
-_NONE = int(Reason.NONE)
+_SELL = constant(Side.SELL)
+_NONE = constant(Reason.NONE)
+_FALLS, _RISES = constant(L.FALLS), constant(L.RISES)
+_TRACKING_STORE, _LINE = constant(L.TRACKING), constant(L.LINE)
 _BYTE = 0xFF
 _TWO_BYTES = 0xFFFF
 
@@ -46,10 +47,10 @@ def _reach(events: Words, told: int, arena: Words, cause: Cause, store: int, pri
         order = order_at(arena, slot)
         leave_store(arena, slot)
         if _delta_of(arena, order) == 0:
-            stand(arena, slot, L.LINE)
+            stand(arena, slot, _LINE)
             continue
         arena[order + L.EXTREME] = price
-        stand(arena, slot, L.TRACKING)
+        stand(arena, slot, _TRACKING_STORE)
         told = tell_resting(events, told, arena, cause, order, TRACKING, _NONE)
         events[(told - 1) * L.EVENT_WORDS + L.E_PRICE] = price
     return told
@@ -58,7 +59,7 @@ def _reach(events: Words, told: int, arena: Words, cause: Cause, store: int, pri
 @routine
 def _track(arena: Words, price: int) -> None:
     """T7; an order that began to track with this very price stays as it is."""
-    slot = arena[best_level(arena, L.TRACKING) + L.HEAD]
+    slot = arena[best_level(arena, _TRACKING_STORE) + L.HEAD]
     while slot != 0:
         order = order_at(arena, slot)
         following = arena[order + L.LINKS] >> 32
@@ -72,32 +73,28 @@ def _track(arena: Words, price: int) -> None:
             arena[order + L.EXTREME] = price
         elif is_reached(not sells, _turn(extreme, _delta_of(arena, order), sells), price):
             leave_store(arena, slot)
-            stand(arena, slot, L.LINE)
+            stand(arena, slot, _LINE)
         slot = following
 
 
-@inlined
-def _look_at(events: Words, told: int, arena: Words, cause: Cause, price: int) -> int:
-    """T3, for the price of one trade."""
-    told = _reach(events, told, arena, cause, L.FALLS, price)
-    told = _reach(events, told, arena, cause, L.RISES, price)
-    if arena[store_at(L.TRACKING) + L.BEST_KEY] != L.NO_KEY:
-        _track(arena, price)
+@routine
+def look_at_trades(events: Words, before: int, told: int, arena: Words, cause: Cause) -> int:
+    """T3, for the trades among the events from `before` to `told`."""
+    for k in range(before, told):
+        at = k * L.EVENT_WORDS
+        if events[at] & _BYTE != TRADE:
+            continue
+        price = events[at + L.E_PRICE]
+        told = _reach(events, told, arena, cause, _FALLS, price)
+        told = _reach(events, told, arena, cause, _RISES, price)
+        if arena[store_at(_TRACKING_STORE) + L.BEST_KEY] != L.NO_KEY:
+            _track(arena, price)
     return told
 
 
-@routine
-def trigger(events: Words, before: int, told: int, arena: Words, cause: Cause) -> int:
-    """T3, T4 after a command that told the events from `before` on."""
-    line = store_at(L.LINE) + L.BEST_KEY
-    while True:
-        stop = told
-        for k in range(before, stop):
-            at = k * L.EVENT_WORDS
-            if events[at] & _BYTE == TRADE:
-                told = _look_at(events, told, arena, cause, events[at + L.E_PRICE])
-        before = stop
-        if arena[line] == L.NO_KEY:
-            return told
-        before = told
-        told = enter_triggered(events, told, arena, cause, arena[best_level(arena, L.LINE) + L.HEAD])
+@inlined
+def first_in_line(arena: Words) -> int:
+    """Slot, or 0: nobody stands there."""
+    if arena[store_at(_LINE) + L.BEST_KEY] == L.NO_KEY:
+        return ZERO
+    return arena[best_level(arena, _LINE) + L.HEAD]

@@ -11,7 +11,7 @@ from market.book.build import source_digest
 from market.book.ids import find_order, order_at, remember_order
 from market.book.layout import WordArray
 from market.book.levels import key_of, level_of_key, next_key, store_at
-from market.book.machine import Words, entry, inlined, routine, words_of
+from market.book.machine import ZERO, Words, constant, entry, inlined, routine, words_of
 from market.book.queues import leaves_of, store_of
 
 _WriteDepth: TypeAlias = Callable[[WordArray, int, int, WordArray], int]
@@ -21,7 +21,7 @@ _Audit: TypeAlias = Callable[[WordArray], bool]
 _BYTE = 0xFF
 _THREE_BYTES = 0xFF_FFFF
 _TWO_BYTES = 0xFFFF
-_LARGEST_KEY = -(L.NO_KEY + 1)
+_LARGEST_KEY = constant(-(L.NO_KEY + 1))
 
 
 @inlined
@@ -66,7 +66,7 @@ def _audit_order(arena: Words, store: int, key: int, level: int, slot: int, prev
 @routine
 def _audit_level(arena: Words, side: int, key: int, level: int, live: int) -> int:
     """Orders in the level, or -1 when it does not hold together; enters them in the ids."""
-    slot, previous = arena[level + L.HEAD], 0
+    slot, previous = arena[level + L.HEAD], ZERO
     count, total = 0, 0
     while slot != 0:
         if not 0 < slot <= arena[L.ORDERS_USED] or count >= live:
@@ -167,7 +167,7 @@ def _compile(sources: str) -> tuple[_WriteDepth, _WriteOrders, _Audit]:
     def write_orders(arena_words: WordArray, rows: WordArray) -> int:
         """Live orders, store by store, in priority order, as RESTING words; how many."""
         _ = sources
-        arena, out, at = words_of(arena_words), words_of(rows), 0
+        arena, out, at = words_of(arena_words), words_of(rows), ZERO
         for store in range(L.STORES):
             key = arena[store_at(store) + L.BEST_KEY]
             while key != L.NO_KEY:
@@ -185,18 +185,17 @@ def _compile(sources: str) -> tuple[_WriteDepth, _WriteOrders, _Audit]:
         """Fill the empty table of ids from the queues; whether the whole structure holds together."""
         _ = sources
         arena = words_of(arena_words)
-        bids, asks, stops = _audit_side(arena, 0), _audit_side(arena, 1), 0
-        if bids < 0 or asks < 0:
-            return False
-        for store in range(L.FALLS, L.STORES):
+        live, stops = 0, 0
+        for store in range(L.STORES):
             count = _audit_side(arena, store)
             if count < 0:
                 return False
-            stops += count
-        if stops != arena[L.STOPS] or bids + asks + stops != arena[L.LIVE]:
+            live += count
+            stops += count if store >= L.FALLS else 0
+        if stops != arena[L.STOPS] or live != arena[L.LIVE]:
             return False
         best_bid, best_ask = arena[L.BIDS + L.BEST_KEY], arena[L.ASKS + L.BEST_KEY]
-        return bids == 0 or asks == 0 or best_bid < key_of(best_ask, 1)
+        return best_bid == L.NO_KEY or best_ask == L.NO_KEY or best_bid < ~best_ask
 
     return write_depth, write_orders, index_and_audit
 
