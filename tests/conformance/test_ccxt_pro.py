@@ -130,17 +130,15 @@ async def test_unwatch(watcher: Any) -> None:
 
 
 async def subscribed(watcher: Any, watch: Callable[[], Awaitable[Any]]) -> "asyncio.Task[Any]":
-    """The running wait for the first event, once the server has confirmed the subscription."""
+    """The wait for the first event, once the server has confirmed the subscription: only then the client waits for it."""
+
+    async def awaited() -> list[str]:
+        assert not waiting.done(), waiting
+        hashes = [str(one) for client in watcher.clients.values() for one in client.futures]
+        return [one for one in hashes if one.startswith(("orders", "myTrades", "spot:balance", "balance"))]
+
     waiting = asyncio.ensure_future(watch())
-    async with asyncio.timeout(30):
-        while not any(
-            one
-            for client in watcher.clients.values()
-            for one in client.subscriptions
-            if "userDataStream" in str(one) or "spot" in str(one)
-        ):
-            await asyncio.sleep(0.01)
-            assert not waiting.done() or not waiting.exception(), waiting.exception()
+    await eventually(awaited, bool, "the client waits for events")
     return waiting
 
 
