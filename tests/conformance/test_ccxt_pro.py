@@ -95,10 +95,13 @@ async def test_aggregated_trades(watcher: Any) -> None:
 async def test_ticker(watcher: Any) -> None:
     ticker = await watcher.watch_ticker(SYMBOL)
     assert ticker["low"] <= ticker["last"] <= ticker["high"]
-    fetched = await watcher.fetch_ticker(SYMBOL)
+
+    async def fetch() -> Any:
+        return await watcher.fetch_ticker(SYMBOL)
+
+    fetched = await eventually(fetch, lambda found: found["baseVolume"] >= ticker["baseVolume"], "as much traded")
     assert fetched["low"] <= ticker["low"]
     assert fetched["high"] >= ticker["high"]
-    assert fetched["baseVolume"] >= ticker["baseVolume"]
     several = await until(lambda: watcher.watch_tickers([SYMBOL, OTHER]), lambda found: OTHER in watcher.tickers)
     assert set(several) <= {SYMBOL, OTHER}
 
@@ -130,17 +133,15 @@ async def test_unwatch(watcher: Any) -> None:
 
 
 async def subscribed(watcher: Any, watch: Callable[[], Awaitable[Any]]) -> "asyncio.Task[Any]":
-    """The running wait for the first event, once the server has confirmed the subscription."""
+    """The wait for the first event, once the server has confirmed the subscription: only then the client waits for it."""
+
+    async def awaited() -> list[str]:
+        assert not waiting.done(), waiting
+        hashes = [str(one) for client in watcher.clients.values() for one in client.futures]
+        return [one for one in hashes if one.startswith(("orders", "myTrades", "spot:balance", "balance"))]
+
     waiting = asyncio.ensure_future(watch())
-    async with asyncio.timeout(30):
-        while not any(
-            one
-            for client in watcher.clients.values()
-            for one in client.subscriptions
-            if "userDataStream" in str(one) or "spot" in str(one)
-        ):
-            await asyncio.sleep(0.01)
-            assert not waiting.done() or not waiting.exception(), waiting.exception()
+    await eventually(awaited, bool, "the client waits for events")
     return waiting
 
 

@@ -9,6 +9,7 @@ SYMBOL: Final = "BTC/USDT"
 VENUE_SYMBOL: Final = "BTCUSDT"
 INITIAL: Final = Decimal(100_000)
 TAKER_FEE: Final = Decimal("0.001")
+UNIT: Final = Decimal("0.00000001")
 
 
 async def told(value: Any) -> Any:
@@ -32,7 +33,8 @@ def assert_money_moved_by(trades: Iterable[Mapping[str, Any]], held: Mapping[str
         base += sign * dec(one["qty"])
         quote -= sign * dec(one["quoteQty"])
         assert one["commissionAsset"] == ("BTC" if one["isBuyer"] else "USDT")
-        assert dec(one["commission"]) == (dec(one["qty"]) if one["isBuyer"] else dec(one["quoteQty"])) * TAKER_FEE
+        exact = (dec(one["qty"]) if one["isBuyer"] else dec(one["quoteQty"])) * TAKER_FEE
+        assert abs(dec(one["commission"]) - exact) < UNIT, "rounded to the asset's smallest unit"
         base -= dec(one["commission"]) if one["isBuyer"] else 0
         quote -= 0 if one["isBuyer"] else dec(one["commission"])
     assert sum(held["BTC"]) == base
