@@ -592,6 +592,19 @@ def test_batches_of_one_tell_the_same(at: Market) -> None:
     assert pieces.digest() == whole.digest()
 
 
+TERMS: list[Row] = [
+    *({"ord_type": ord_type} for ord_type in OrdType if ord_type >= OrdType.STOP_LOSS),
+    {"ord_type": OrdType.STOP_LOSS, "trailing_bips": 1000},
+    {"ord_type": OrdType.TAKE_PROFIT_LIMIT, "trailing_bips": 2000},
+    {"ord_type": OrdType.STOP_LOSS_LIMIT, "peg_type": PegType.MARKET_PEG},
+    {"display_lots": 2, "time_in_force": GTC},
+    {"peg_type": PegType.PRIMARY_PEG, "time_in_force": GTC},
+    {"peg_type": PegType.MARKET_PEG, "peg_offset": 1},
+    {"flags": CommandFlag.ALLOW_FAILURE},
+    {"flags": CommandFlag.STOP_ON_FAILURE, "cancel_restriction": CancelRestriction.ONLY_NEW},
+]
+
+
 class BookAgainstOracle(RuleBasedStateMachine):
     """Rules write commands; `apply` gives what has gathered to both, so that batches split anywhere."""
 
@@ -683,6 +696,20 @@ class BookAgainstOracle(RuleBasedStateMachine):
             target = max(1, self.last_id - 1 - back)
             self.rows[-1] = replace(target, self.rows[-1], expected)
 
+    @rule(terms=st.sampled_from(TERMS), stop=st.integers(0, 12))
+    def make_last_special(self, terms: Row, stop: int) -> None:
+        if self.rows and "price_ticks" in self.rows[-1]:
+            is_stop = terms.get("ord_type", 0) >= OrdType.STOP_LOSS
+            self.rows[-1] = self.rows[-1] | terms | ({"stop_price_ticks": stop} if is_stop else {})
+
+    @rule(account=accounts, side=sides, qty=quantities, far=prices, stop=prices, swapped=st.booleans())
+    def place_pair(self, account: int, side: Side, qty: int, far: int, stop: int, swapped: bool) -> None:
+        legs = (
+            maker_only(self.next_id(), account, side, qty, far),
+            stop_limit(self.next_id(), account, side, qty, stop, stop),
+        )
+        self.rows += pair(*(legs[::-1] if swapped else legs))
+
     @rule(override=overrides)
     def make_last_hostile(self, override: tuple[str, int]) -> None:
         if self.rows:
@@ -751,7 +778,7 @@ def test_the_digest_sees_every_command_that_changes_the_book() -> None:
     """Two books that would tell different events later must not look equal."""
     states: dict[str, str] = {}
     prelude = [limit(1, 1, SELL, 4, 10), limit(2, 2, SELL, 4, 10)]
-    for name, more in {
+    cases: dict[str, Sequence[Row]] = {
         "nothing": [],
         "another order": [limit(3, 1, SELL, 4, 10)],
         "another price": [limit(3, 1, SELL, 4, 11)],
@@ -767,9 +794,24 @@ def test_the_digest_sees_every_command_that_changes_the_book() -> None:
         "another place": [cancel(1, 1), limit(1, 1, SELL, 4, 10)],
         "refused (G2)": [cancel(9, 1)],
         "traded": [limit(3, 3, BUY, 2, 10)],
-    }.items():
+        "an iceberg": [limit(3, 1, SELL, 4, 10, display_lots=2)],
+        "another iceberg": [limit(3, 1, SELL, 4, 10, display_lots=3)],
+        "a stop": [stop_market(3, 1, SELL, 4, 10)],
+        "another stop": [stop_market(3, 1, SELL, 4, 11)],
+        "another taker fee": [stop_market(3, 1, SELL, 4, 10, taker_fee_ppm=1)],
+        "a budget": [stop_market(3, 1, BUY, 4, 10, quote_units=100)],
+        "a trailing stop": [stop_market(3, 1, SELL, 4, 10, trailing_bips=100)],
+        "another delta": [stop_market(3, 1, SELL, 4, 10, trailing_bips=200)],
+        "tracking": [stop_market(3, 1, SELL, 4, 0, trailing_bips=200)],
+        "a pegged stop": [stop_limit(3, 1, SELL, 4, 0, 10, peg_type=PegType.PRIMARY_PEG)],
+        "another peg": [stop_limit(3, 1, SELL, 4, 0, 10, peg_type=PegType.MARKET_PEG)],
+        "a pair": pair(maker_only(3, 1, SELL, 4, 11), stop_limit(4, 1, SELL, 4, 10, 9)),
+        "two orders": [maker_only(3, 1, SELL, 4, 11), stop_limit(4, 1, SELL, 4, 10, 9)],
+        "prevented": [limit(3, 1, BUY, 2, 10, stp_mode=StpMode.DECREMENT)],
+    }
+    for name, more in cases.items():
         book, _ = both(TINY)
-        book.apply(commands(prelude + more))
+        book.apply(commands([*prelude, *more]))
         states[name] = book.digest()
     assert len(set(states.values())) == len(states)
 
