@@ -86,7 +86,8 @@ class FeedService:
         deposits = [(k, AGENT_QUOTE_UNITS_SHARE) for k in range(self._asset_count())]
         for account in self._accounts:
             client = self._client(account)
-            await client.call("open", account, (0, 0), True, deposits)
+            if not await client.call("open", account, (0, 0), True, deposits):
+                await self._endow(account, deposits)
             symbols = await client.call("open_symbols", account)
             if symbols:
                 cancels = np.zeros(len(symbols), COMMAND)
@@ -100,6 +101,14 @@ class FeedService:
         self._market = SimulatedMarket(
             self.instruments, self._accounts, self.settings.rate, self._seed(), last_prices=last
         )
+
+    async def _endow(self, account: int, deposits: list[tuple[int, int]]) -> None:
+        """What symbols added since the account was opened are traded with."""
+        client = self._client(account)
+        held = {asset for asset, _, _ in (await client.call("account", account))["balances"]}
+        for asset, units in deposits:
+            if asset not in held:
+                await client.call("post", account, asset, units)
 
     def _asset_count(self) -> int:
         return len({name for one in self.instruments for name in (one.base.name, one.quote.name)})

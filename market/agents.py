@@ -322,6 +322,8 @@ class SimulatedMarket:
     def _take(self, count: int) -> Records:
         """Orders meant to trade at once, of momentum traders in a trend, else of noise traders."""
         symbol = self._draw_symbols(count)
+        symbol = symbol[self._standing()[symbol]]
+        count = len(symbol)
         trader, buy, most = self._decide(symbol)
         sign = np.where(buy, 1, -1)
         price = self._grid.middle[symbol]
@@ -342,6 +344,13 @@ class SimulatedMarket:
         commands["qty_lots"] = lots * ~by_quote
         commands["quote_units"] = np.rint(lots * price * self._limits.unit[symbol]) * by_quote
         return commands
+
+    def _standing(self) -> Bools:
+        """Symbols with ladders. In others, as after a start, a market order would meet users' far orders or nobody."""
+        live = self._orders.order_id[:, : sc.MAKER_PLACES] != 0
+        sides = [live[:, sign == sc.SIGN].mean(axis=1) for sign in (1, -1)]
+        standing: Bools = np.minimum(*sides) >= sc.STANDING_PART
+        return standing
 
     def _decide(self, symbol: Ints) -> tuple[Ints, Bools, Floats]:
         """Who takes, which side, and the most lots: a trend that ended makes momentum traders close."""

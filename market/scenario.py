@@ -39,6 +39,8 @@ NOISE_ORDERS = 40
 """Places for resting noise orders per symbol, both sides together; about half are taken at any time."""
 
 TAKER_SHARE, NOISE_SHARE = 0.13, 0.25
+STANDING_PART = 0.5
+"""Nobody takes in a symbol until so much of the makers' ladder stands on both sides."""
 """Parts of the commands: orders meant to trade at once, noise traders' limit orders and cancels; the rest
 quote."""
 MOMENTUM_SHARE = 0.25

@@ -242,6 +242,22 @@ class TestRecovery:
         for symbol, price in (*last.items(), (2, instruments(3)[2].start_price_ticks)):
             assert session.depths[symbol].last_price == pytest.approx(price, rel=0.01)
 
+    def test_a_restart_does_not_sweep_an_empty_book(self) -> None:
+        """It did: market orders came before the ladders, and users' far orders were filled at absurd prices."""
+        session = Session(instruments(2), 400.0)
+        far = np.zeros(4, COMMAND)
+        far["symbol"], far["side"] = [0, 0, 1, 1], [Side.BUY, Side.SELL] * 2
+        start = np.array([one.start_price_ticks for one in instruments(2)])[far["symbol"]]
+        far["price_ticks"] = start * np.where(far["side"] == Side.BUY, 9, 11) // 10
+        far["qty_lots"], far["account"] = 10_007, 999
+        assert all(len(told) for told in session.exchange.submit(far))
+        session.run(20)
+        for depth, one in zip(session.depths, instruments(2), strict=True):
+            assert depth.trades > 0
+            assert depth.last_price == pytest.approx(one.start_price_ticks, rel=0.05)
+        resting = [order for depth in session.depths for order in depth.orders.values() if order[2] == 10_007]
+        assert len(resting) == 4, "nobody came near the far orders"
+
     def test_a_long_gap_is_not_caught_up(self) -> None:
         session = Session(instruments(2), 40.0).run(30)
         session.run(3_600, step_ns=3_600 * 10**9)
