@@ -244,19 +244,21 @@ class TestRecovery:
 
     def test_a_restart_does_not_sweep_an_empty_book(self) -> None:
         """It did: market orders came before the ladders, and users' far orders were filled at absurd prices."""
-        session = Session(instruments(2), 400.0)
-        far = np.zeros(4, COMMAND)
-        far["symbol"], far["side"] = [0, 0, 1, 1], [Side.BUY, Side.SELL] * 2
-        start = np.array([one.start_price_ticks for one in instruments(2)])[far["symbol"]]
-        far["price_ticks"] = start * np.where(far["side"] == Side.BUY, 9, 11) // 10
+        listed = instruments(8)
+        session = Session(listed, 100.0, seed=3)
+        far = np.zeros(2 * len(listed), COMMAND)
+        far["symbol"] = np.repeat(np.arange(len(listed)), 2)
+        far["side"] = [Side.BUY, Side.SELL] * len(listed)
+        start = np.array([one.start_price_ticks for one in listed])[far["symbol"]]
+        far["price_ticks"] = start * np.where(far["side"] == Side.BUY, 97, 103) // 100
         far["qty_lots"], far["account"] = 10_007, 999
-        assert all(len(told) for told in session.exchange.submit(far))
+        session.exchange.submit(far)
         session.run(20)
-        for depth, one in zip(session.depths, instruments(2), strict=True):
-            assert depth.trades > 0
-            assert depth.last_price == pytest.approx(one.start_price_ticks, rel=0.05)
-        resting = [order for depth in session.depths for order in depth.orders.values() if order[2] == 10_007]
-        assert len(resting) == 4, "nobody came near the far orders"
+        assert session.taking > 0
+        for symbol, side, price in zip(
+            *(far[name].tolist() for name in ("symbol", "side", "price_ticks")), strict=True
+        ):
+            assert (side, price, 10_007) in session.depths[symbol].orders.values()
 
     def test_a_long_gap_is_not_caught_up(self) -> None:
         session = Session(instruments(2), 40.0).run(30)
