@@ -1,5 +1,6 @@
 """`raypit.json` in the data folder: where a running exchange is. Readable by its owner only."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -45,4 +46,8 @@ def read(data: Path) -> RunningState | None:
 
 
 def remove(data: Path) -> None:
+    """What this process wrote: a start that was refused because another one runs must not hide that one."""
+    with contextlib.suppress(OSError, msgspec.DecodeError):
+        if msgspec.json.decode((data / NAME).read_bytes(), type=RunningState).pid != os.getpid():
+            return
     (data / NAME).unlink(missing_ok=True)

@@ -1,10 +1,8 @@
 """Accounts and clients of the conformance tests, and the writing of the matrix."""
 
 import inspect
-import time
-import urllib.request
-from collections.abc import AsyncIterator
-from typing import Any, Final
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import ccxt
 import ccxt.async_support
@@ -23,10 +21,8 @@ from tests.conformance import matrix
 from tests.conformance.pending import PENDING
 from tests.conformance.pointed import new_account, paste
 from tests.conformance.sdk import misfits
-from tests.system.conftest import Exchange
+from tests.system.conftest import Exchange, running_exchange
 
-ENOUGH_WEIGHT: Final = 4500
-"""Of 6,000 a minute; no test needs the rest."""
 _results: dict[tuple[str, str], str] = {}
 
 
@@ -86,16 +82,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 # -- accounts and clients ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(autouse=True)
-def _within_the_limit(request: pytest.FixtureRequest) -> None:
-    """All these clients share an address and its weight a minute: as they should, wait before it is used up."""
-    if "exchange" not in request.fixturenames:
-        return
-    exchange: Exchange = request.getfixturevalue("exchange")
-    with urllib.request.urlopen(f"{exchange.url}/api/v3/time") as answer:
-        used = int(answer.headers["X-MBX-USED-WEIGHT-1M"])
-    if used > ENOUGH_WEIGHT:
-        time.sleep(60.1 - time.time() % 60)
+@pytest.fixture(scope="session")
+def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
+    """One of their own: all these clients share an address, and under the venue's limits they would wait for minutes."""
+    yield from running_exchange(tmp_path_factory, "--binance-limits", "0")
 
 
 @pytest.fixture

@@ -70,7 +70,7 @@ def _user(found: Any) -> User:
     return User(profile["user_id"], profile["username"], found["access_token"], found["refresh_token"])
 
 
-def running_exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
+def running_exchange(tmp_path_factory: pytest.TempPathFactory, *flags: str) -> Iterator[Exchange]:
     """Asserts at the end that it ends in good order and leaves no process behind.
 
     While writing tests: RAYPIT_TEST_ON=<data folder> takes an exchange that runs already, and leaves it so.
@@ -81,7 +81,7 @@ def running_exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Excha
     folder = tmp_path_factory.mktemp("exchange")
     data, output, mark = folder / "data", folder / "output.txt", secrets.token_hex(8)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RAYPIT_")}
-    command = [sys.executable, "-m", "deploy.cli", "up", "--data", str(data), "--port", "0", "--rate", "50"]
+    command = [sys.executable, "-m", "deploy.cli", "up", "--data", str(data), "--port", "0", "--rate", "50", *flags]
     with output.open("wb") as written:
         process = subprocess.Popen(
             command,

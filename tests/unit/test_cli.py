@@ -1,7 +1,11 @@
 """The command line's own words."""
 
+import os
+from pathlib import Path
+
 import pytest
 
+from deploy import state_file
 from deploy.cli_common import fail
 
 
@@ -9,3 +13,13 @@ def test_an_error_text_with_brackets_is_told_as_it_is(capsys: pytest.CaptureFixt
     """It was taken for markup: `[/usr/.../haproxy.main()]` broke the message about a failed start."""
     assert fail("it ended [/usr/sbin/haproxy.main()] with [1]").exit_code == 1
     assert "[/usr/sbin/haproxy.main()] with [1]" in capsys.readouterr().err.replace("\n", " ")
+
+
+@pytest.mark.parametrize(("ours", "kept"), [(True, False), (False, True)])
+def test_only_ones_own_state_is_removed(tmp_path: Path, ours: bool, kept: bool) -> None:
+    """A second `raypit up` on a folder in use was refused, and took the running exchange's address with it."""
+    pid = os.getpid() if ours else os.getppid()
+    state = state_file.RunningState(pid, "http://127.0.0.1:1", None, "", "", "", 0.0)
+    state_file.write(tmp_path, state)
+    state_file.remove(tmp_path)
+    assert state_file.read(tmp_path) == (state if kept else None)
