@@ -30,6 +30,9 @@ class Kind(IntEnum):
     REPORTS = 5
     CALL = 6
     REPLY = 7
+    LIST = 8
+    """One order list to an account actor: its client order id (40 bytes, zero-padded), then its commands, the working
+    order first. What a pending order is to be filled from the working one's proceeds has `qty_lots` 0."""
 
 
 class Hello(msgspec.Struct):
@@ -140,6 +143,17 @@ class ReportRow(NamedTuple):
     command_kind: int
     partition: int
     orig_order_id: int
+    stop_price_ticks: int
+    display_lots: int
+    prevented_lots: int
+    list_id: int
+    working_ns: int
+    tracking_ns: int
+    trailing_bips: int
+    peg_type: int
+    peg_offset: int
+    list_role: int
+    unused: int
     base_free: int
     base_locked: int
     quote_free: int
@@ -148,7 +162,7 @@ class ReportRow(NamedTuple):
     """Zero-padded."""
 
 
-_REPORT: Final = struct.Struct("<8B2i10q2i5qQH2Bi5q40s")
+_REPORT: Final = struct.Struct("<8B2i10q2i5qQH2Bi7qi4B4q40s")
 assert _REPORT.size == REPORT.itemsize
 assert ReportRow._fields == REPORT.names
 

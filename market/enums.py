@@ -63,6 +63,20 @@ class ListRole(IntEnum):
     """Of a list whose orders depend on each other by the account's doing alone."""
 
 
+class Contingency(IntEnum):
+    """How the orders of a list depend on each other."""
+
+    OCO = 0
+    """One cancels the other: two orders."""
+    OTO = 1
+    """One triggers the others: a working order, and one or a pair that is placed when it is filled."""
+
+
+class ListStatus(IntEnum):
+    EXECUTING = 0
+    ALL_DONE = 1
+
+
 class CancelRestriction(IntEnum):
     """When a CANCEL, or the cancel of a REPLACE, is refused."""
 
@@ -139,3 +153,9 @@ class ExecType(IntEnum):
     """No order: a posting to the account (deposit, withdrawal, reset)."""
     CANCEL_REJECTED = 8
     """A CANCEL, AMEND, REPLACE or CANCEL_ALL was refused; the order it named is unchanged."""
+    TRIGGERED = 9
+    """A stop order met its price and went to the book."""
+    TRACKING = 10
+    """A trailing stop order met its activation price and follows the market from there."""
+    LIST = 11
+    """No order: how a list of orders stands (`market.records` says how it is told)."""

@@ -89,3 +89,6 @@ class Reason(IntEnum):
     MAX_NUM_ORDER_AMENDS = 60
     PEG_BUDGET = 61
     """At the price chosen, a pegged BUY costs more than its `quote_units`."""
+
+    DUPLICATE_LIST_CLIENT_ORDER_ID = 62
+    """Told by the account: a list of that name is open."""

@@ -126,6 +126,17 @@ REPORT = np.dtype(
         ("command_kind", "u1"),
         ("partition", "<i4"),  # account partition
         ("orig_order_id", "<i8"),  # REPLACE: of the order replaced
+        ("stop_price_ticks", "<i8"),  # stop family: as commanded
+        ("display_lots", "<i8"),  # iceberg: as commanded
+        ("prevented_lots", "<i8"),  # what self-trade prevention took off the order so far
+        ("list_id", "<i8"),  # of the order list it belongs to; 0: none
+        ("working_ns", "<i8"),  # when it entered the book to trade; 0: it waits (stop family, pending orders of a list)
+        ("tracking_ns", "<i8"),  # trailing stop: since when it follows the market; 0: not yet
+        ("trailing_bips", "<i4"),
+        ("peg_type", "u1"),  # PegType
+        ("peg_offset", "u1"),
+        ("list_role", "u1"),  # ListRole
+        ("unused", "u1"),
         # Balances after the report: of the symbol's base and quote asset (BALANCE: base_* are the asset's).
         ("base_free", "<i8"),
         ("base_locked", "<i8"),
@@ -135,11 +146,16 @@ REPORT = np.dtype(
     ]
 )
 
+# A list of orders is told by 1 + n reports with exec_type LIST: of the list (order_id 0, client_order_id its own,
+# ord_type its Contingency, ord_status its ListStatus, qty_lots n), then of each of its n orders (order_id,
+# client_order_id, leaves_lots 1 while it is open).
+
 REPORT_MAKER = 128
 """Bit of `REPORT.flags`: this execution was on the maker's side."""
 
 assert COMMAND.itemsize == 160
 assert EVENT.itemsize == 104
+assert REPORT.itemsize == 296
 
 
 # numpy copies records field by field, some microseconds a call; as plain bytes they move at the speed of memory.

@@ -117,8 +117,8 @@ HEADER_WORDS: Final = 16
 CLIENT_ID_WORDS: Final = 5
 COMMAND_WORDS: Final = 20
 COMMAND_CLIENT_ID: Final = 15
-REPORT_WORDS: Final = 30
-REPORT_CLIENT_ID: Final = 25
+REPORT_WORDS: Final = 37
+REPORT_CLIENT_ID: Final = 32
 
 MARKET_BUDGET_PERCENT: Final = 110
 """A market order sized by quantity may spend this much of quantity x last price; the rest stays free."""
