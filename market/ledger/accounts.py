@@ -10,15 +10,16 @@ from typing import Any, Final
 
 import numpy as np
 
-from market.enums import ExecType
+from market.enums import CommandKind, ExecType, ListRole, OrdType, Side
 from market.instrument import INT_LIMIT, Instrument, assets_of
 from market.ledger import arrays as arrays_of
 from market.ledger import audit, snapshot
 from market.ledger import layout as L
 from market.ledger.kernel import kernels
+from market.ledger.lists import OrderList, OrderLists
 from market.ledger.tables import Array, Arrays, Records
 from market.reasons import Reason
-from market.records import CLIENT_ORDER_ID_BYTES, COMMAND, EVENT, REPORT, copied, picked
+from market.records import CLIENT_ORDER_ID_BYTES, COMMAND, EVENT, REPORT, copied, joined, picked
 
 MAX_ROWS: Final = 4_000_000
 """Accounts of one partition: a bound on what an account id can make us allocate."""
@@ -37,14 +38,18 @@ class Ledger:
     """Accounts of one partition. `account = row * partitions + partition`."""
 
     def __init__(self, instruments: Sequence[Instrument], partition: int = 0, partitions: int = 1) -> None:
-        self._take_over(arrays_of.fresh(instruments, partition, partitions), instruments, partition, partitions)
+        arrays = arrays_of.fresh(instruments, partition, partitions)
+        self._take_over(arrays, OrderLists(), instruments, partition, partitions)
 
-    def _take_over(self, arrays: Arrays, instruments: Sequence[Instrument], partition: int, partitions: int) -> None:
+    def _take_over(
+        self, arrays: Arrays, lists: OrderLists, instruments: Sequence[Instrument], partition: int, partitions: int
+    ) -> None:
         self.instruments = list(instruments)
         self.assets = assets_of(instruments)
         self.asset_ids = {asset.name: k for k, asset in enumerate(self.assets)}
         self.partition = partition
         self.partitions = partitions
+        self.lists = lists
         self._arrays = arrays
         self._make_report_room(_FIRST_REPORTS)
 
@@ -92,7 +97,8 @@ class Ledger:
         )
         if told < 0:
             raise ValueError(f"event {-1 - told} of the batch does not follow from what was settled before")
-        return np.frombuffer(bytearray(self._report_bytes[: told * REPORT.itemsize]), REPORT)
+        reports = np.frombuffer(bytearray(self._report_bytes[: told * REPORT.itemsize]), REPORT)
+        return self.lists.follow(reports, ts_ns, self) if len(self.lists) else reports
 
     def drop_pending(self) -> int:
         """Release every order whose command no book journaled (after a recovery); returns how many."""
@@ -109,6 +115,79 @@ class Ledger:
     def last_prices(self) -> dict[int, int]:
         """Newest trade price (ticks) of every symbol that traded."""
         return {k: int(row[L.I_LAST]) for k, row in enumerate(self._arrays.instruments) if row[L.I_LAST]}
+
+    # -- order lists ------------------------------------------------------------------------------------------
+
+    def admit_list(self, name: bytes, commands: Records, ts_ns: int) -> Records:
+        """Reserve for an order list, all of it or nothing: REPORT[0], or REPORT[n] that refuse each of its orders.
+
+        `name`: its client order id. `commands`: COMMAND[n], writable, the working order first; completed in place.
+        What was admitted is on its way only after `place_list`.
+        """
+        self._make_order_room(len(commands))
+        reasons = np.zeros(len(commands), np.int64)
+        first = commands[0]
+        account, symbol = int(first["account"]), int(first["symbol"])
+        if not kernels.admit_list(self._arrays, commands, ts_ns, reasons):
+            return self._refusals(commands, reasons, ts_ns)
+        reason = Reason.NONE
+        if self.lists.is_named(account, name.rstrip(b"\0")):
+            reason = Reason.DUPLICATE_LIST_CLIENT_ORDER_ID
+        elif self.lists.count(account, symbol) >= self.instruments[symbol].max_num_order_lists:
+            reason = Reason.MAX_NUM_ORDER_LISTS
+        if reason == Reason.NONE:
+            return _NO_REPORTS
+        for order_id in commands["order_id"].tolist():
+            self.end(account, order_id)
+        return self._refusals(commands, np.full(len(commands), int(reason), np.int64), ts_ns)
+
+    def place_list(self, name: bytes, commands: Records, ts_ns: int) -> Records:
+        """A journaled list: COMMAND[n] that go to the book now; its pending orders wait."""
+        self._make_order_room(len(commands))
+        pair = commands[0]["list_role"] == ListRole.OCO_FIRST
+        if not pair:
+            kernels.hold_pending(self._arrays, commands, ts_ns)
+        self.lists.place(name, commands, ts_ns)
+        return commands if pair else commands[:1]
+
+    def place_pending(self, one: OrderList) -> tuple[Records, Reason]:
+        """The turn of a list's pending orders: COMMAND[n] for the book, or why they cannot be placed.
+
+        COMMAND[0] when they no longer wait.
+        """
+        commands = one.commands()
+        commands["token"] = commands["gateway"] = 0
+        row = self._row(one.account)
+        slot = kernels.find(self._arrays, row, one.order_ids[1], _NO_CLIENT_ID)
+        if not slot or int(self._arrays.orders[slot, L.O_META]) >> L.STATUS_BIT != L.HELD:
+            return commands[:0], Reason.NONE
+        return commands, Reason(kernels.place_pending(self._arrays, commands))
+
+    def end_list(self, list_id: int, reason: int, ts_ns: int) -> Records:
+        """Journaled: its pending orders cannot be placed, or no book ever saw its first order; REPORT[m]."""
+        told = self.lists.end(list_id, reason, self, ts_ns)
+        return joined(told, REPORT) if told else _NO_REPORTS
+
+    def told(self, account: int, order_id: int) -> Records:
+        """REPORT[1] of an open order, without number and balances."""
+        reports = self.open_order(account, order_id)
+        reports["partition"] = self.partition
+        return reports
+
+    def end(self, account: int, order_id: int) -> None:
+        """Of an order that no book has."""
+        kernels.end_order(self._arrays, kernels.find(self._arrays, self._row(account), order_id, _NO_CLIENT_ID))
+
+    def sign(self, account: int, symbol: int, reports: Records, ts_ns: int) -> None:
+        """Number REPORT[n] on the account's private stream and tell its balances."""
+        row, arrays = self._row(account), self._arrays
+        first = int(arrays.rows[row, L.R_SEQ]) + 1
+        arrays.rows[row, L.R_SEQ] += len(reports)
+        reports["seq"] = np.arange(first, first + len(reports))
+        reports["account"], reports["partition"], reports["ts_ns"] = account, self.partition, ts_ns
+        base, quote = arrays.instruments[symbol, [L.I_BASE, L.I_QUOTE]]
+        reports["base_free"], reports["base_locked"] = arrays.balances[row, base]
+        reports["quote_free"], reports["quote_locked"] = arrays.balances[row, quote]
 
     # -- accounts ---------------------------------------------------------------------------------------------
 
@@ -257,7 +336,8 @@ class Ledger:
     def copy(self) -> "Ledger":
         """An independent ledger in the same state."""
         twin = Ledger.__new__(Ledger)
-        twin._take_over(arrays_of.copied(self._arrays), self.instruments, self.partition, self.partitions)
+        arrays = arrays_of.copied(self._arrays)
+        twin._take_over(arrays, self.lists.copy(), self.instruments, self.partition, self.partitions)
         return twin
 
     def settled(self) -> "Ledger":
@@ -268,7 +348,7 @@ class Ledger:
 
     def snapshot(self) -> bytes:
         """The settled state as bytes, with a checksum."""
-        return snapshot.encode(self.settled()._arrays, self.instruments)
+        return snapshot.encode(self.settled()._arrays, self.lists, self.instruments)
 
     @classmethod
     def restore(cls, instruments: Sequence[Instrument], data: bytes) -> "Ledger":
@@ -276,14 +356,14 @@ class Ledger:
 
         Instruments may have been appended since.
         """
-        arrays = snapshot.decode(data, instruments)
+        arrays, lists = snapshot.decode(data, instruments)
         ledger = cls.__new__(cls)
-        ledger._take_over(arrays, instruments, *arrays_of.partition_of(arrays))
+        ledger._take_over(arrays, lists, instruments, *arrays_of.partition_of(arrays))
         return ledger
 
     def digest(self) -> str:
         """Hex digest of the logical settled state, whatever the slots, capacities and hash seeds."""
-        return snapshot.digest((self.settled() if self._has_pending() else self)._arrays)
+        return snapshot.digest((self.settled() if self._has_pending() else self)._arrays, self.lists)
 
     # -- inside -----------------------------------------------------------------------------------------------
 
@@ -337,7 +417,22 @@ def warm(instruments: Sequence[Instrument]) -> None:
     ledger.post(L.SYSTEM_ROWS, 0, 1, 0)
     ledger.admit(np.zeros(1, COMMAND), 0)
     ledger.settle(np.zeros(1, COMMAND), np.zeros(0, EVENT), 0)
+    _warm_lists(ledger)
     ledger.open_order(L.SYSTEM_ROWS, client_order_id=b"x")
     ledger.open_orders(L.SYSTEM_ROWS)
     ledger.faults()
     Ledger.restore(instruments[:1], ledger.snapshot())
+
+
+def _warm_lists(ledger: Ledger) -> None:
+    commands = np.zeros(2, COMMAND)
+    commands["kind"], commands["account"], commands["ord_type"] = CommandKind.NEW, L.SYSTEM_ROWS, OrdType.LIMIT
+    commands["side"], commands["list_role"] = (Side.BUY, Side.SELL), ListRole.MEMBER
+    refused = ledger.admit_list(b"", commands, 0)
+    assert not len(refused), refused["reason"]
+    ledger.place_list(b"", commands, 0)
+    for one in ledger.lists:
+        ledger.place_pending(one)
+    ledger.drop_pending()
+    for list_id in ledger.lists.never_started():
+        ledger.end_list(list_id, Reason.NEVER_ACCEPTED, 0)

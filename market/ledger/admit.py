@@ -7,21 +7,42 @@ A REPLACE may borrow what its target of the same side locks: it reserves what is
 the book has canceled the target; the book refuses it when the target's leaves are no longer those that the loan
 was computed from.
 
+A BUY whose price is not known when it is placed (MARKET, STOP_LOSS, TAKE_PROFIT, pegged) gets a budget: a tenth more
+than it would cost at its stop price, or at the last one.
+
 Must not know: events.
 """
 
 from typing import NamedTuple
 
 from market.book.machine import Words, inlined, routine, signed
-from market.enums import CommandFlag, CommandKind, OrdType, Side, StpMode, TimeInForce
-from market.instrument import INT_LIMIT
+from market.enums import CommandFlag, CommandKind, ListRole, OrdStatus, OrdType, Side, StpMode, TimeInForce
+from market.instrument import BIPS, INT_LIMIT
 from market.ledger import layout as L
-from market.ledger.orders import enter, given_asset, is_pending
+from market.ledger.orders import (
+    enter,
+    fit_lock,
+    given_asset,
+    has_no_limit,
+    hold,
+    is_held,
+    is_pending,
+    is_stop,
+    lock,
+    ord_type_of,
+    pair_up,
+    remove,
+    set_status,
+    units_locked,
+)
 from market.ledger.records import CommandRecord
 from market.ledger.tables import (
+    Array,
+    Records,
     Tables,
     balance_at,
     count_at,
+    count_order_id,
     find_client_id,
     find_id,
     instrument_at,
@@ -45,10 +66,12 @@ _BY_QUOTE = int(CommandFlag.BY_QUOTE)
 _BY_CLIENT_ORDER_ID = int(CommandFlag.BY_CLIENT_ORDER_ID)
 _KNOWN_FLAGS = int(CommandFlag.BY_QUOTE | CommandFlag.BY_CLIENT_ORDER_ID)
 _LAST_SIDE = int(max(Side))
-_LAST_ORD_TYPE = int(OrdType.LIMIT_MAKER)
-"""Nothing is reserved for later types yet: they are not let through."""
+_LAST_ORD_TYPE = int(max(OrdType))
 _LAST_TIME_IN_FORCE = int(max(TimeInForce))
-_LAST_STP_MODE = int(StpMode.DECREMENT)
+_LAST_STP_MODE = int(max(StpMode))
+_FIRST_STOP = int(OrdType.STOP_LOSS)
+_LIMIT_MAKER = int(OrdType.LIMIT_MAKER)
+_MEMBER, _OCO_FIRST, _OCO_SECOND = int(ListRole.MEMBER), int(ListRole.OCO_FIRST), int(ListRole.OCO_SECOND)
 
 _NONE = int(Reason.NONE)
 _UNKNOWN_ACCOUNT = int(Reason.UNKNOWN_ACCOUNT)
@@ -56,6 +79,10 @@ _ACCOUNT_PAUSED = int(Reason.ACCOUNT_PAUSED)
 _UNKNOWN_SYMBOL = int(Reason.UNKNOWN_SYMBOL)
 _DUPLICATE_CLIENT_ORDER_ID = int(Reason.DUPLICATE_CLIENT_ORDER_ID)
 _MAX_NUM_ORDERS = int(Reason.MAX_NUM_ORDERS)
+_MAX_NUM_ALGO_ORDERS = int(Reason.MAX_NUM_ALGO_ORDERS)
+_MAX_NUM_ICEBERG_ORDERS = int(Reason.MAX_NUM_ICEBERG_ORDERS)
+_MAX_POSITION = int(Reason.MAX_POSITION)
+_OCO_PAIR_REFUSED = int(Reason.OCO_PAIR_REFUSED)
 _INSUFFICIENT_BALANCE = int(Reason.INSUFFICIENT_BALANCE)
 _ORDER_PENDING = int(Reason.ORDER_PENDING)
 _BOOK_UNAVAILABLE = int(Reason.BOOK_UNAVAILABLE)
@@ -66,6 +93,7 @@ _NOTIONAL = int(Reason.NOTIONAL)
 _ORDER_CHANGED = int(Reason.ORDER_CHANGED)
 
 _LARGEST = INT_LIMIT - 1
+_PENDING = int(OrdStatus.PENDING_NEW)
 
 
 # -- money --------------------------------------------------------------------------------------------------
@@ -115,7 +143,7 @@ def _sell_by_quote(command: CommandRecord, last: int, units: int, lot: int, free
 
 @inlined
 def _buy_by_quantity(command: CommandRecord, last: int, units: int, free: int) -> Need:
-    """Completes the budget: a tenth above the last price; all that is free when there is no price or not so much."""
+    """Completes the budget: a tenth above the price `last`; all that is free when there is none or not so much."""
     if _exceeds(last, command.qty_lots, 2 * units):
         return _refused(_NOTIONAL)
     least = last * command.qty_lots * units
@@ -130,18 +158,32 @@ def _buy_by_quantity(command: CommandRecord, last: int, units: int, free: int) -
     return Need(budget, _NONE)
 
 
+@inlined
+def _expected_price(command: CommandRecord, last: int) -> int:
+    """At which a BUY without a limit will trade, as far as one can tell; 0: one cannot."""
+    price = command.stop_price_ticks if command.stop_price_ticks > 0 else last
+    delta = min(signed(command.trailing_bips), signed(BIPS))
+    return min(price + price // BIPS * delta + price % BIPS * delta // BIPS, signed(_LARGEST))
+
+
 @routine
-def _need_of(t: Tables, command: CommandRecord, free: int) -> Need:
+def need_of(t: Tables, command: CommandRecord, free: int) -> Need:
     """What a well-formed NEW or REPLACE may cost at most; completes a market order in place."""
     instrument = instrument_at(command.symbol)
     units, lot = t.instruments[instrument + L.I_QUOTE_PER_TICK_LOT], t.instruments[instrument + L.I_BASE_PER_LOT]
     last, qty, buys = t.instruments[instrument + L.I_LAST], command.qty_lots, command.side == _BUY
     if _exceeds(qty, lot, 1):
         return _refused(_LOT_SIZE)
-    if command.ord_type != _MARKET:
+    ord_type = signed(command.ord_type)
+    if ord_type != _MARKET:
         if _exceeds(command.price_ticks, qty, units):
             return _refused(_NOTIONAL)
-        return _need(command.price_ticks * qty * units if buys else qty * lot, free)
+        if not buys:
+            return _need(qty * lot, free)
+        if has_no_limit(ord_type) or command.peg_type != 0:
+            return _buy_by_quantity(command, _expected_price(command, last), units, free)
+        command.quote_units = 0
+        return _need(command.price_ticks * qty * units, free)
     if command.flags & _BY_QUOTE:
         if buys:
             return _need(command.quote_units, free)
@@ -167,18 +209,52 @@ def _is_malformed(command: CommandRecord) -> bool:
         return True
     if command.flags & _BY_QUOTE and command.ord_type != _MARKET:
         return True
-    if (command.stop_price_ticks | command.display_lots | command.list_id | signed(command.trailing_bips)) != 0:
-        return True
-    if (command.peg_type | command.peg_offset | command.list_role | command.cancel_restriction) != 0:
+    if command.ord_type == _MARKET and command.peg_type != 0:
         return True
     # The sign bit of the union: one of them is negative.
-    return (command.price_ticks | command.qty_lots | command.quote_units) < 0
+    amounts = command.price_ticks | command.qty_lots | command.quote_units | command.stop_price_ticks
+    return (amounts | command.display_lots | signed(command.trailing_bips)) < 0
 
 
 @inlined
 def _rests(command: CommandRecord) -> bool:
     """Whether it may stay in the book: what never does is not limited in number."""
     return command.ord_type != _MARKET and (command.ord_type != _LIMIT or command.time_in_force == _GTC)
+
+
+@routine
+def _why_too_many(t: Tables, command: CommandRecord, row: int) -> int:
+    """The limits that few orders are subject to: they are counted when such an order comes."""
+    instrument, algos, icebergs, lots = instrument_at(command.symbol), signed(0), signed(0), signed(0)
+    slot = t.rows[row_at(row) + L.R_HEAD]
+    while slot != 0:
+        order = order_at(slot)
+        if t.orders[order + L.O_SYMBOL] == command.symbol:
+            algos += is_stop(ord_type_of(t, order)) and t.orders[order + L.O_WORKING] == 0
+            icebergs += t.orders[order + L.O_DISPLAY] != 0
+            if t.orders[order + L.O_META] & L.SIDE_MASK == _BUY:
+                lots = min(lots + t.orders[order + L.O_LEAVES], signed(_LARGEST))
+        slot = t.orders[order + L.O_NEXT]
+    if is_stop(signed(command.ord_type)) and algos >= t.instruments[instrument + L.I_MAX_NUM_ALGO]:
+        return _MAX_NUM_ALGO_ORDERS
+    if command.display_lots != 0 and icebergs >= t.instruments[instrument + L.I_MAX_NUM_ICEBERG]:
+        return _MAX_NUM_ICEBERG_ORDERS
+    most = t.instruments[instrument + L.I_MAX_POSITION]
+    if most != 0 and command.side == _BUY:
+        held = balance_at(t, row, t.instruments[instrument + L.I_BASE])
+        lots += (t.balances[held + L.B_FREE] + t.balances[held + L.B_LOCKED]) // t.instruments[
+            instrument + L.I_BASE_PER_LOT
+        ]
+        if command.qty_lots > most or lots > most - command.qty_lots:
+            return _MAX_POSITION
+    return _NONE
+
+
+@inlined
+def _is_special(t: Tables, command: CommandRecord) -> bool:
+    """Whether a limit of `_why_too_many` may be against it."""
+    limited = t.instruments[instrument_at(command.symbol) + L.I_MAX_POSITION] != 0
+    return command.ord_type >= _FIRST_STOP or command.display_lots != 0 or limited
 
 
 @inlined
@@ -196,7 +272,7 @@ def _target_of(t: Tables, command: CommandRecord, row: int) -> int:
 
 
 @routine
-def _why_refused(t: Tables, command: CommandRecord, words: Words, client_id: int, row: int, target: int) -> int:
+def _why_refused(t: Tables, command: CommandRecord, words: Words, client_id: int, row: int, target: int, listed: bool) -> int:
     """The first reason against a NEW or REPLACE that does not look at money, or NONE."""
     replaces = command.kind == _REPLACE
     if t.rows[row_at(row) + L.R_STATE] & L.R_PAUSED:
@@ -210,11 +286,15 @@ def _why_refused(t: Tables, command: CommandRecord, words: Words, client_id: int
         count = t.counts[count_at(t, row, command.symbol)]
         if (count & L.COUNT_MASK) - (count >> L.NEVER_RESTS_BIT) >= t.instruments[instrument + L.I_MAX_NUM_ORDERS]:
             return _MAX_NUM_ORDERS
-    if target != 0 and is_pending(t, order_at(target)):
+    if not replaces and _is_special(t, command):
+        reason = _why_too_many(t, command, row)
+        if reason != _NONE:
+            return reason
+    if target != 0 and (is_pending(t, order_at(target)) or is_held(t, order_at(target))):
         return _ORDER_PENDING
     if t.instruments[instrument + L.I_AVAILABLE] == 0:
         return _BOOK_UNAVAILABLE
-    if _is_malformed(command):
+    if _is_malformed(command) or (not listed and (command.list_role != 0 or command.list_id != 0)):
         return _INVALID_COMMAND
     if replaces and target == 0:
         return _UNKNOWN_ORDER
@@ -225,16 +305,25 @@ def _why_refused(t: Tables, command: CommandRecord, words: Words, client_id: int
 
 
 @inlined
+def _sign(t: Tables, command: CommandRecord, row: int) -> None:
+    """What only the account knows: the next order id, and its fees."""
+    command.order_id = t.header[L.H_NEXT_ORDER] * t.header[L.H_PARTITIONS] + t.header[L.H_PARTITION]
+    t.header[L.H_NEXT_ORDER] += 1
+    command.maker_fee_ppm = t.rows[row_at(row) + L.R_MAKER_FEE]
+    command.taker_fee_ppm = t.rows[row_at(row) + L.R_TAKER_FEE]
+
+
+@inlined
 def _admit_order(t: Tables, command: CommandRecord, words: Words, client_id: int, row: int, ts_ns: int) -> int:
     """Reserve for a NEW or REPLACE and give it its order id; the reason it is refused for, or NONE."""
     target = _target_of(t, command, row) if command.kind == _REPLACE else 0
-    reason = _why_refused(t, command, words, client_id, row, target)
+    reason = _why_refused(t, command, words, client_id, row, target, False)
     if reason != _NONE:
         return reason
     replaced = order_at(target)
     free = t.balances[balance_at(t, row, given_asset(t, command.symbol, command.side)) + L.B_FREE]
     same_side = target != 0 and t.orders[replaced + L.O_META] & L.SIDE_MASK == command.side
-    need = _need_of(t, command, free + t.orders[replaced + L.O_RESERVED] if same_side else free)
+    need = need_of(t, command, free + units_locked(t, replaced) if same_side else free)
     if need.reason != _NONE:
         return need.reason
     borrowed = max(signed(0), need.units - free)
@@ -242,10 +331,7 @@ def _admit_order(t: Tables, command: CommandRecord, words: Words, client_id: int
         command.expected_leaves = t.orders[replaced + L.O_LEAVES]
     elif target != 0 and command.expected_leaves < 0:
         command.expected_leaves = -1
-    command.order_id = t.header[L.H_NEXT_ORDER] * t.header[L.H_PARTITIONS] + t.header[L.H_PARTITION]
-    t.header[L.H_NEXT_ORDER] += 1
-    command.maker_fee_ppm = t.rows[row_at(row) + L.R_MAKER_FEE]
-    command.taker_fee_ppm = t.rows[row_at(row) + L.R_TAKER_FEE]
+    _sign(t, command, row)
     enter(t, command, words, client_id, row, need.units - borrowed, borrowed, ts_ns)
     return _NONE
 
@@ -255,13 +341,24 @@ def _admit_change(t: Tables, command: CommandRecord, words: Words, client_id: in
     """Resolve the order that a CANCEL or AMEND names; the reason it is refused for, or NONE."""
     if command.kind == _AMEND and t.rows[row_at(row) + L.R_STATE] & L.R_PAUSED:
         return _ACCOUNT_PAUSED
-    if command.flags & _BY_CLIENT_ORDER_ID:
+    by_client_id = command.flags & _BY_CLIENT_ORDER_ID != 0
+    if by_client_id:
         slot = find_client_id(t, row, words, client_id)
     else:
         slot = _own_order(t, row, command.order_id)
     order = order_at(slot)
     if slot == 0 or (command.symbol >= 0 and t.orders[order + L.O_SYMBOL] != command.symbol):
         return _UNKNOWN_ORDER
+    if command.kind == _AMEND and not by_client_id:
+        namesake = find_client_id(t, row, words, client_id)
+        if namesake != 0 and namesake != slot:
+            return _DUPLICATE_CLIENT_ORDER_ID
+    if is_held(t, order):
+        # It is not in the book; canceling its leader ends it too. When the leader is filled it is about to be placed.
+        slot = find_id(t, t.orders[order + L.O_LEADER])
+        if command.kind == _AMEND or slot == 0:
+            return _ORDER_PENDING
+        order = order_at(slot)
     command.order_id = t.orders[order + L.O_ID]
     command.symbol = t.orders[order + L.O_SYMBOL]
     available = t.instruments[instrument_at(command.symbol) + L.I_AVAILABLE] != 0
@@ -290,3 +387,135 @@ def admit_command(t: Tables, command: CommandRecord, words: Words, place: int, t
     if command.kind == _CANCEL_ALL:
         return _admit_cancel_all(t, command)
     return _INVALID_COMMAND
+
+
+# -- order lists --------------------------------------------------------------------------------------------
+
+
+@inlined
+def _are_a_list(commands: Records) -> bool:
+    """OCO: a pair. OTO: a working order and a pending one, or a pending pair."""
+    n = len(commands)
+    first: CommandRecord = commands[0]
+    last: CommandRecord = commands[n - 1]
+    for k in range(n):
+        one: CommandRecord = commands[k]
+        if one.kind != _NEW or one.account != first.account or one.symbol != first.symbol or one.list_id != 0:
+            return False
+        if one.flags != 0 or one.target_id != 0:
+            return False
+    if n == 3 or (n == 2 and first.list_role == _OCO_FIRST):
+        other: CommandRecord = commands[n - 2]
+        if other.list_role != _OCO_FIRST or last.list_role != _OCO_SECOND:
+            return False
+        if other.side != last.side or other.qty_lots != last.qty_lots:
+            return False
+        if other.ord_type == _MARKET or last.ord_type == _MARKET:
+            return False
+        return n == 2 or _leads(first, other)
+    return n == 2 and last.list_role == _MEMBER and _leads(first, last)
+
+
+@inlined
+def _leads(working: CommandRecord, pending: CommandRecord) -> bool:
+    """What is to be filled from the working order's proceeds sells what that one buys."""
+    if working.list_role != _MEMBER or (working.ord_type != _LIMIT and working.ord_type != _LIMIT_MAKER):
+        return False
+    return pending.qty_lots != 0 or (working.side == _BUY and pending.side != _BUY)
+
+
+@routine
+def admit_list(t: Tables, commands: Records, words: Words, ts_ns: int, reasons: Array) -> bool:
+    """All of a list or nothing; `reasons[k]` says why command k is refused. Pending orders wait with nothing locked.
+
+    Completes the commands: order ids, and the first one's as the list's.
+    """
+    n, refused = len(commands), signed(-1)
+    for k in range(n):
+        reasons[k] = _OCO_PAIR_REFUSED
+    head: CommandRecord = commands[0]
+    row = open_row(t, head.account)
+    if row < 0 or n < 2 or not _are_a_list(commands):
+        reasons[0] = _UNKNOWN_ACCOUNT if row < 0 else _INVALID_COMMAND
+        return False
+    pair = head.list_role == _OCO_FIRST
+    list_id, partition = t.header[L.H_NEXT_ORDER] * t.header[L.H_PARTITIONS], t.header[L.H_PARTITION]
+    for k in range(n):
+        command: CommandRecord = commands[k]
+        command.list_id = list_id + partition
+        client_id = k * L.COMMAND_WORDS + L.COMMAND_CLIENT_ID
+        reasons[k] = _why_refused(t, command, words, client_id, row, signed(0), True)
+        units = signed(0)
+        if reasons[k] == _NONE and (pair or k == 0):
+            balance = balance_at(t, row, given_asset(t, command.symbol, command.side))
+            shared = t.orders[order_at(find_id(t, head.order_id)) + L.O_RESERVED] if k == 1 else signed(0)
+            need = need_of(t, command, t.balances[balance + L.B_FREE] + shared)
+            reasons[k], units = need.reason, signed(0) if k == 1 else need.units
+        if reasons[k] != _NONE:
+            refused = signed(k)
+            break
+        _sign(t, command, row)
+        order = enter(t, command, words, client_id, row, units, signed(0), ts_ns)
+        if k == 1 and pair:
+            pair_up(t, order_at(find_id(t, head.order_id)), order)
+            fit_lock(t, order)
+    if refused < 0:
+        return True
+    for k in range(refused):
+        entered: CommandRecord = commands[k]
+        remove(t, order_at(find_id(t, entered.order_id)))
+        reasons[k] = _OCO_PAIR_REFUSED
+    return False
+
+
+@routine
+def hold_pending(t: Tables, commands: Records, words: Words, ts_ns: int) -> None:
+    """Of a list that was journaled: its pending orders wait, entered now unless they were admitted here."""
+    head: CommandRecord = commands[0]
+    row, n = open_row(t, head.account), len(commands)
+    for k in range(1, n):
+        command: CommandRecord = commands[k]
+        count_order_id(t, command.order_id)
+        slot = find_id(t, command.order_id)
+        if slot == 0:
+            client_id = k * L.COMMAND_WORDS + L.COMMAND_CLIENT_ID
+            enter(t, command, words, client_id, row, signed(0), signed(0), ts_ns)
+            slot = find_id(t, command.order_id)
+        t.orders[order_at(slot) + L.O_LEADER] = head.order_id
+        t.orders[order_at(slot) + L.O_CREATED] = ts_ns
+        hold(t, order_at(slot))
+    if n == 3:
+        second: CommandRecord = commands[2]
+        first: CommandRecord = commands[1]
+        pair_up(t, order_at(find_id(t, first.order_id)), order_at(find_id(t, second.order_id)))
+
+
+@routine
+def place_pending(t: Tables, commands: Records) -> int:
+    """It is the turn of a list's pending orders: reserve and put them on their way; why not, or NONE.
+
+    Completes the commands: what sells the working order's proceeds gets its quantity.
+    """
+    n = len(commands)
+    head: CommandRecord = commands[0]
+    first = order_at(find_id(t, head.order_id))
+    row = t.orders[first + L.O_ROW]
+    brought = t.orders[first + L.O_BROUGHT]
+    balance = balance_at(t, row, given_asset(t, head.symbol, head.side))
+    free, needed = t.balances[balance + L.B_FREE] + t.orders[first + L.O_RESERVED], signed(0)
+    for k in range(n):
+        command: CommandRecord = commands[k]
+        if command.qty_lots == 0:
+            command.qty_lots = brought // t.instruments[instrument_at(command.symbol) + L.I_BASE_PER_LOT]
+        need = need_of(t, command, free)
+        if need.reason != _NONE:
+            return need.reason
+        needed = max(needed, need.units)
+    if brought == 0:
+        lock(t, first, needed)
+    for k in range(n):
+        placed: CommandRecord = commands[k]
+        order = order_at(find_id(t, placed.order_id))
+        set_status(t, order, _PENDING)
+        t.orders[order + L.O_BUDGET] = placed.quote_units
+    return _NONE

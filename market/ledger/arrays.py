@@ -57,6 +57,9 @@ def _table_of(instruments: Sequence[Instrument]) -> Array:
         table[k, L.I_BASE_PER_LOT] = one.base_units_per_lot
         table[k, L.I_MAX_NUM_ORDERS] = one.max_num_orders
         table[k, L.I_AVAILABLE] = 1
+        table[k, L.I_MAX_NUM_ALGO] = one.max_num_algo_orders
+        table[k, L.I_MAX_NUM_ICEBERG] = one.max_num_iceberg_orders
+        table[k, L.I_MAX_POSITION] = one.max_position_lots
     return table
 
 

@@ -42,7 +42,8 @@ def _reserved(arrays: Arrays, live: Array) -> Array:
 def _structural_faults(arrays: Arrays, live: Array) -> list[str]:
     counts = np.zeros_like(arrays.counts)
     ord_type, time_in_force = ((live[:, L.O_META] >> bit) & 255 for bit in (L.ORD_TYPE_BIT, L.TIME_IN_FORCE_BIT))
-    never_rests = (ord_type == OrdType.MARKET) | (time_in_force != TimeInForce.GTC)
+    timed = (ord_type == OrdType.LIMIT) & (time_in_force != TimeInForce.GTC)
+    never_rests = (ord_type == OrdType.MARKET) | timed
     weights = 1 + (never_rests.astype(np.int64) << L.NEVER_RESTS_BIT)
     np.add.at(counts, (live[:, L.O_ROW], live[:, L.O_SYMBOL]), weights)
     found = []

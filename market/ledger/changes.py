@@ -7,11 +7,24 @@ Must not know: commands, reports, other partitions.
 
 from typing import NamedTuple
 
-from market.book.machine import inlined, routine, signed
+from market.book.machine import Words, inlined, routine, signed
 from market.enums import EventKind, ExecType, OrdStatus
 from market.instrument import PPM
 from market.ledger import layout as L
-from market.ledger.orders import is_buy, is_by_quote, is_market, lock, release_lots, units_to_lock
+from market.ledger.orders import (
+    fit_lock,
+    is_budgeted,
+    is_buy,
+    is_by_quote,
+    is_stop,
+    lock,
+    ord_type_of,
+    part,
+    pays_for,
+    release_lots,
+    rename,
+    units_to_lock,
+)
 from market.ledger.positions import keep_buy, keep_sell
 from market.ledger.records import EventRecord
 from market.ledger.tables import Tables, balance_at, instrument_at, position_at
@@ -22,6 +35,8 @@ _TRADE = int(EventKind.TRADE)
 _CANCELED = int(EventKind.CANCELED)
 _AMENDED = int(EventKind.AMENDED)
 _PREVENTED = int(EventKind.PREVENTED)
+_TRIGGERED = int(EventKind.TRIGGERED)
+_TRACKING = int(EventKind.TRACKING)
 
 _S_NEW = int(OrdStatus.NEW)
 _S_PARTIALLY_FILLED = int(OrdStatus.PARTIALLY_FILLED)
@@ -36,6 +51,8 @@ _X_CANCELED = int(ExecType.CANCELED)
 _X_EXPIRED = int(ExecType.EXPIRED)
 _X_REPLACED = int(ExecType.REPLACED)
 _X_TRADE_PREVENTION = int(ExecType.TRADE_PREVENTION)
+_X_TRIGGERED = int(ExecType.TRIGGERED)
+_X_TRACKING = int(ExecType.TRACKING)
 
 _SELF_TRADE_PREVENTION = int(Reason.SELF_TRADE_PREVENTION)
 _QUOTE_SPENT = int(Reason.QUOTE_SPENT)
@@ -91,6 +108,16 @@ def _give(t: Tables, order: int, asset: int, units: int) -> None:
 
 
 @routine
+def _bring(t: Tables, order: int, payee: int, units: int, fee: int) -> None:
+    """Lock what the order received for the pending one: all of it where other funds cover the commission."""
+    asset = t.instruments[instrument_at(t.orders[order + L.O_SYMBOL]) + L.I_BASE]
+    free = t.balances[balance_at(t, t.orders[order + L.O_ROW], asset) + L.B_FREE]
+    brought = units if free >= units else units - fee
+    lock(t, payee, brought)
+    t.orders[payee + L.O_BROUGHT] += brought
+
+
+@routine
 def _fill(t: Tables, order: int, lots: int, quote_units: int, ppm: int) -> tuple[int, int]:
     """Post one side of a trade; the commission and its asset."""
     row, symbol = t.orders[order + L.O_ROW], t.orders[order + L.O_SYMBOL]
@@ -100,11 +127,14 @@ def _fill(t: Tables, order: int, lots: int, quote_units: int, ppm: int) -> tuple
     t.orders[order + L.O_CUM] += lots
     t.orders[order + L.O_CUM_QUOTE] += quote_units
     if is_buy(t, order):
-        if not is_market(t, order):
+        if not is_budgeted(t, order):
             lock(t, order, quote_units - units_to_lock(t, order, lots))  # price improvement goes back to free
         _give(t, order, quote, quote_units)
         fee = _receive(t, row, base, base_units, ppm)
         keep_buy(t.positions, position, base_units - fee, quote_units)
+        payee = pays_for(t, order)
+        if payee != 0:
+            _bring(t, order, payee, base_units, fee)
         return fee, base
     _give(t, order, base, base_units)
     fee = _receive(t, row, quote, quote_units, ppm)
@@ -126,11 +156,38 @@ def _working(t: Tables, order: int) -> int:
 
 
 @inlined
-def _accepted(t: Tables, order: int, ts_ns: int) -> Outcome:
-    t.orders[order + L.O_CREATED] = ts_ns
+def _price(t: Tables, order: int, price_ticks: int) -> None:
+    """Of a pegged order, chosen by the book: from now on it locks like any other."""
+    if price_ticks != 0 and t.orders[order + L.O_PRICE] == 0:
+        t.orders[order + L.O_PRICE] = price_ticks
+        fit_lock(t, order)
+
+
+@inlined
+def _accepted(t: Tables, order: int, event: EventRecord, ts_ns: int) -> Outcome:
+    if t.orders[order + L.O_LEADER] == 0:
+        t.orders[order + L.O_CREATED] = ts_ns
     lock(t, order, t.orders[order + L.O_BORROW])
     t.orders[order + L.O_BORROW] = 0
+    if not is_stop(ord_type_of(t, order)):
+        t.orders[order + L.O_WORKING] = ts_ns
+    elif t.orders[order + L.O_STOP] == 0:
+        t.orders[order + L.O_TRACKING] = ts_ns
+    _price(t, order, event.price_ticks)
     return _unpaid(_X_NEW, _S_NEW, False)
+
+
+@inlined
+def _triggered(t: Tables, order: int, event: EventRecord, ts_ns: int) -> Outcome:
+    t.orders[order + L.O_WORKING] = ts_ns
+    _price(t, order, event.price_ticks)
+    return _unpaid(_X_TRIGGERED, _S_NEW, False)
+
+
+@inlined
+def _tracking(t: Tables, order: int, ts_ns: int) -> Outcome:
+    t.orders[order + L.O_TRACKING] = ts_ns
+    return _unpaid(_X_TRACKING, _S_NEW, False)
 
 
 @inlined
@@ -146,14 +203,19 @@ def _traded(t: Tables, order: int, event: EventRecord, leg: Leg) -> Outcome:
 def _decremented(t: Tables, order: int, event: EventRecord, leg: Leg) -> Outcome:
     release_lots(t, order, event.qty_lots)
     t.orders[order + L.O_LEAVES] = leg.leaves
+    t.orders[order + L.O_PREVENTED] += event.qty_lots
     return _unpaid(_X_TRADE_PREVENTION, _working(t, order), False)
 
 
 @inlined
-def _amended(t: Tables, order: int, event: EventRecord) -> Outcome:
-    release_lots(t, order, t.orders[order + L.O_LEAVES] - event.leaves_lots)
+def _amended(t: Tables, order: int, event: EventRecord, words: Words, name: int) -> Outcome:
+    """`words` from `name` on: its new client order id, if any."""
     t.orders[order + L.O_QTY] = event.qty_lots
     t.orders[order + L.O_LEAVES] = event.leaves_lots
+    if t.orders[order + L.O_PARTNER] != 0 or not is_budgeted(t, order):
+        fit_lock(t, order)
+    if name >= 0:
+        rename(t, order, words, name)
     return _unpaid(_X_REPLACED, _working(t, order), False)
 
 
@@ -162,22 +224,37 @@ def _expired(t: Tables, order: int, reason: int) -> Outcome:
     status = _S_EXPIRED
     if reason == _SELF_TRADE_PREVENTION:
         status = _S_EXPIRED_IN_MATCH
+        t.orders[order + L.O_PREVENTED] += t.orders[order + L.O_LEAVES]
     elif reason == _QUOTE_SPENT and t.orders[order + L.O_CUM] > 0:
         status = _S_FILLED
     return _unpaid(_X_EXPIRED, status, True)
 
 
 @inlined
-def change(t: Tables, order: int, event: EventRecord, leg: Leg, ts_ns: int) -> Outcome:
+def _parts(event: EventRecord) -> bool:
+    """Whether an order so told of is no longer one of a pair: the other one expires right after."""
     kind = signed(event.kind)
+    return kind == _TRADE or kind == _TRIGGERED or (kind == _PREVENTED and event.qty_lots != 0)
+
+
+@inlined
+def change(t: Tables, order: int, event: EventRecord, leg: Leg, ts_ns: int, words: Words, name: int) -> Outcome:
+    kind = signed(event.kind)
+    if t.orders[order + L.O_PARTNER] != 0 and _parts(event):
+        part(t, order)
+        fit_lock(t, order)
     if kind == _TRADE:
         return _traded(t, order, event, leg)
     if kind == _ACCEPTED:
-        return _accepted(t, order, ts_ns)
+        return _accepted(t, order, event, ts_ns)
     if kind == _CANCELED:
         return _unpaid(_X_CANCELED, _S_CANCELED, True)
     if kind == _PREVENTED:
         return _decremented(t, order, event, leg)
     if kind == _AMENDED:
-        return _amended(t, order, event)
+        return _amended(t, order, event, words, name)
+    if kind == _TRIGGERED:
+        return _triggered(t, order, event, ts_ns)
+    if kind == _TRACKING:
+        return _tracking(t, order, ts_ns)
     return _expired(t, order, signed(event.reason))

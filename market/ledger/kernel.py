@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 from market.book.machine import entry, words_of
 from market.ledger import layout as L
-from market.ledger.admit import admit_command
+from market.ledger.admit import admit_command, admit_list, hold_pending, place_pending
 from market.ledger.build import source_digest
-from market.ledger.orders import link_orders, release_pending
+from market.ledger.orders import link_orders, release_pending, remove
 from market.ledger.reports import tell_open_order, tell_refusal, write_open_slots
 from market.ledger.settle import mark_answers, settle_event
 from market.ledger.tables import (
@@ -34,6 +34,10 @@ class Kernels(NamedTuple):
     refuse: Callable[[Records, Array, Records], None]
     settle: Callable[[Arrays, Records, Records, int, Records, Array], int]
     drop_pending: Callable[[Arrays], int]
+    admit_list: Callable[[Arrays, Records, int, Array], bool]
+    hold_pending: Callable[[Arrays, Records, int], None]
+    place_pending: Callable[[Arrays, Records], int]
+    end_order: Callable[[Arrays, int], None]
     find: Callable[[Arrays, int, int, Array], int]
     open_slots: Callable[[Arrays, int, int, Array], int]
     tell_orders: Callable[[Arrays, Array, Records], None]
@@ -86,6 +90,29 @@ def _compile(sources: str) -> Kernels:
         return release_pending(tables_of(arrays))
 
     @entry
+    def admit_a_list(arrays: Arrays, commands: Records, ts_ns: int, reasons: Array) -> bool:
+        """Decide one order list, all of it or nothing."""
+        _ = sources
+        return admit_list(tables_of(arrays), commands, record_words(commands), ts_ns, reasons)
+
+    @entry
+    def hold(arrays: Arrays, commands: Records, ts_ns: int) -> None:
+        """A journaled list: its pending orders wait."""
+        _ = sources
+        hold_pending(tables_of(arrays), commands, record_words(commands), ts_ns)
+
+    @entry
+    def place(arrays: Arrays, commands: Records) -> int:
+        """The pending orders of a list are on their way, or why not."""
+        _ = sources
+        return place_pending(tables_of(arrays), commands)
+
+    @entry
+    def end_order(arrays: Arrays, slot: int) -> None:
+        _ = sources
+        remove(tables_of(arrays), order_at(slot))
+
+    @entry
     def find(arrays: Arrays, row: int, order_id: int, client_id: Array) -> int:
         """Slot of the account's open order by order id, or by the words of its client order id; 0: none."""
         _ = sources
@@ -126,7 +153,10 @@ def _compile(sources: str) -> Kernels:
         _ = sources
         return count_lost_orders(tables_of(arrays))
 
-    return Kernels(admit, refuse, settle, drop_pending, find, open_slots, tell_orders, build_index, link, count_lost)
+    return Kernels(
+        admit, refuse, settle, drop_pending, admit_a_list, hold, place, end_order, find, open_slots, tell_orders,
+        build_index, link, count_lost,
+    )  # fmt: skip
 
 
 kernels = _compile(source_digest())

@@ -56,7 +56,27 @@ O_CID: Final = 14
 """Five words: the client order id; none when the first word is 0."""
 O_ORIG: Final = 19
 """The order this one replaced."""
-ORDER_WORDS: Final = 20
+O_TERMS: Final = 20
+"""peg_type | peg_offset << 8 | list_role << 16 | trailing_bips << 32."""
+O_STOP: Final = 21
+O_DISPLAY: Final = 22
+O_LIST: Final = 23
+O_PARTNER: Final = 24
+"""Id of the other order of a pair of which one cancels the other; what they lock, they lock together. 0: none."""
+O_LEADER: Final = 25
+"""Of a pending order of a list: id of the order by whose fill it is placed. 0: it waits, or waited, for none."""
+O_BROUGHT: Final = 26
+"""Of a pending order that sells what its leader buys: base units received for it so far, locked."""
+O_BUDGET: Final = 27
+"""Quote units that a BUY without a price may spend."""
+O_WORKING: Final = 28
+"""When it entered the book to trade; 0: not yet."""
+O_TRACKING: Final = 29
+"""Trailing stop: since when it follows the market; 0: not yet."""
+O_PREVENTED: Final = 30
+"""Lots that self-trade prevention took off."""
+ORDER_WORDS: Final = 32
+"""One to spare: an order is four cache lines."""
 
 SIDE_MASK: Final = 255
 ORD_TYPE_BIT: Final = 8
@@ -64,6 +84,12 @@ TIME_IN_FORCE_BIT: Final = 16
 STP_MODE_BIT: Final = 24
 FLAGS_BIT: Final = 32
 STATUS_BIT: Final = 40
+HELD: Final = 15
+"""Status of a pending order of a list while it waits for its leader; told as PENDING_NEW."""
+
+PEG_OFFSET_BIT: Final = 8
+LIST_ROLE_BIT: Final = 16
+TRAILING_BIT: Final = 32
 
 # A count of open orders (per account and symbol) is two: all, and above them those that will never rest.
 COUNT_MASK: Final = (1 << 32) - 1
@@ -84,7 +110,11 @@ I_LAST: Final = 5
 """Newest trade price (ticks), 0: none. Sizes the budget of a market order."""
 I_AVAILABLE: Final = 6
 """1: the symbol's book can be reached."""
-INSTRUMENT_WORDS: Final = 8
+I_MAX_NUM_ALGO: Final = 7
+I_MAX_NUM_ICEBERG: Final = 8
+I_MAX_POSITION: Final = 9
+"""Lots of the base asset, open BUY orders included; 0: no limit."""
+INSTRUMENT_WORDS: Final = 10
 
 # Columns of a position (per account and symbol). All stop at 2^62: they inform, no balance follows from them.
 P_QTY: Final = 0

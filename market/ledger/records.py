@@ -95,6 +95,16 @@ class ReportRecord(Protocol):
     command_kind: int
     partition: int
     orig_order_id: int
+    stop_price_ticks: int
+    display_lots: int
+    prevented_lots: int
+    list_id: int
+    working_ns: int
+    tracking_ns: int
+    trailing_bips: int
+    peg_type: int
+    peg_offset: int
+    list_role: int
     base_free: int
     base_locked: int
     quote_free: int

@@ -13,7 +13,10 @@ from market.records import REPORT_MAKER
 _NEW = int(CommandKind.NEW)
 _X_REJECTED = int(ExecType.REJECTED)
 _X_CANCEL_REJECTED = int(ExecType.CANCEL_REJECTED)
+_X_EXPIRED = int(ExecType.EXPIRED)
 _S_REJECTED = int(OrdStatus.REJECTED)
+_S_EXPIRED = int(OrdStatus.EXPIRED)
+_S_PENDING = int(OrdStatus.PENDING_NEW)
 _BYTE = 255
 
 
@@ -49,7 +52,8 @@ def tell_order(t: Tables, report: ReportRecord, words: Words, place: int, order:
     report.time_in_force = (meta >> L.TIME_IN_FORCE_BIT) & _BYTE
     report.stp_mode = (meta >> L.STP_MODE_BIT) & _BYTE
     report.flags = (meta >> L.FLAGS_BIT) & _BYTE
-    report.ord_status = meta >> L.STATUS_BIT
+    status = meta >> L.STATUS_BIT
+    report.ord_status = _S_PENDING if status == L.HELD else status
     report.symbol = t.orders[order + L.O_SYMBOL]
     report.order_id = t.orders[order + L.O_ID]
     report.price_ticks = t.orders[order + L.O_PRICE]
@@ -59,6 +63,17 @@ def tell_order(t: Tables, report: ReportRecord, words: Words, place: int, order:
     report.cum_quote_units = t.orders[order + L.O_CUM_QUOTE]
     report.created_ns = t.orders[order + L.O_CREATED]
     report.orig_order_id = t.orders[order + L.O_ORIG]
+    terms = t.orders[order + L.O_TERMS]
+    report.peg_type = terms & _BYTE
+    report.peg_offset = (terms >> L.PEG_OFFSET_BIT) & _BYTE
+    report.list_role = (terms >> L.LIST_ROLE_BIT) & _BYTE
+    report.trailing_bips = terms >> L.TRAILING_BIT
+    report.stop_price_ticks = t.orders[order + L.O_STOP]
+    report.display_lots = t.orders[order + L.O_DISPLAY]
+    report.prevented_lots = t.orders[order + L.O_PREVENTED]
+    report.list_id = t.orders[order + L.O_LIST]
+    report.working_ns = t.orders[order + L.O_WORKING]
+    report.tracking_ns = t.orders[order + L.O_TRACKING]
     copy_client_id(words, place, t.orders, order + L.O_CID)
 
 
@@ -75,6 +90,25 @@ def tell_execution(report: ReportRecord, event: EventRecord, fee: int, fee_asset
 
 
 @inlined
+def tell_not_placed(t: Tables, report: ReportRecord, words: Words, place: int, order: int) -> None:
+    """A pending order of a list that the book refused when it was its turn."""
+    tell_order(t, report, words, place, order)
+    report.exec_type = _X_EXPIRED
+    report.ord_status = _S_EXPIRED
+
+
+@inlined
+def _tell_terms(report: ReportRecord, command: CommandRecord) -> None:
+    report.stop_price_ticks = command.stop_price_ticks
+    report.display_lots = command.display_lots
+    report.list_id = command.list_id
+    report.trailing_bips = command.trailing_bips
+    report.peg_type = command.peg_type
+    report.peg_offset = command.peg_offset
+    report.list_role = command.list_role
+
+
+@inlined
 def tell_refused_event(report: ReportRecord, words: Words, place: int, event: EventRecord, commands: Records) -> None:
     """The fields of REJECTED: the book refused a command."""
     report.exec_type = refusal_type(signed(event.command_kind))
@@ -86,7 +120,9 @@ def tell_refused_event(report: ReportRecord, words: Words, place: int, event: Ev
     report.flags = event.flags
     report.symbol = event.symbol
     report.order_id = event.order_id
-    report.orig_order_id = commands[event.command_index].target_id
+    command: CommandRecord = commands[event.command_index]
+    report.orig_order_id = command.target_id
+    _tell_terms(report, command)
     report.price_ticks = event.price_ticks
     report.qty_lots = event.qty_lots
     copy_client_id(words, place, record_words(commands), event.command_index * L.COMMAND_WORDS + L.COMMAND_CLIENT_ID)
@@ -136,6 +172,7 @@ def tell_refusal(
     report.last = 1
     report.command_kind = command.kind
     report.orig_order_id = command.target_id
+    _tell_terms(report, command)
     copy_client_id(words, place, commands, place * L.COMMAND_WORDS + L.COMMAND_CLIENT_ID)
 
 

@@ -3,17 +3,25 @@
 Must not know: how money moves, what other partitions own.
 """
 
-from market.book.machine import inlined, routine, signed
-from market.enums import CommandKind, EventKind, OrdType, Side
+from market.book.machine import Words, inlined, routine, signed
+from market.enums import CommandFlag, CommandKind, EventKind, ListRole, Side
 from market.ledger import layout as L
 from market.ledger.changes import Leg, change
-from market.ledger.orders import enter, is_pending, remove, set_status
-from market.ledger.records import CommandRecord, EventRecord
-from market.ledger.reports import clear, tell_account, tell_execution, tell_order, tell_refused_event
+from market.ledger.orders import enter, fit_lock, has_no_limit, is_held, is_pending, pair_up, remove, set_status, take_up
+from market.ledger.records import CommandRecord, EventRecord, ReportRecord
+from market.ledger.reports import (
+    clear,
+    tell_account,
+    tell_execution,
+    tell_not_placed,
+    tell_order,
+    tell_refused_event,
+)
 from market.ledger.tables import (
     Array,
     Records,
     Tables,
+    count_order_id,
     find_id,
     instrument_at,
     is_mine,
@@ -27,7 +35,9 @@ _NEW = int(CommandKind.NEW)
 _REPLACE = int(CommandKind.REPLACE)
 _CANCEL_ALL = int(CommandKind.CANCEL_ALL)
 _BUY = int(Side.BUY)
-_MARKET = int(OrdType.MARKET)
+_AMEND = int(CommandKind.AMEND)
+_BY_CLIENT_ORDER_ID = int(CommandFlag.BY_CLIENT_ORDER_ID)
+_OCO_SECOND = int(ListRole.OCO_SECOND)
 
 _ACCEPTED = int(EventKind.ACCEPTED)
 _REJECTED = int(EventKind.REJECTED)
@@ -57,18 +67,12 @@ def _has_maker(event: EventRecord) -> bool:
 
 
 @inlined
-def _count_order_id(t: Tables, order_id: int) -> None:
-    """A replay learns from the journal which order ids were given."""
-    t.header[L.H_NEXT_ORDER] = max(t.header[L.H_NEXT_ORDER], order_id // t.header[L.H_PARTITIONS] + 1)
-
-
-@inlined
 def _units_of(t: Tables, command: CommandRecord) -> int:
-    """What a command that was admitted reserves: a market order's budget or cap is in it."""
+    """What a command that was admitted reserves: a budget or cap is in it."""
     instrument = instrument_at(command.symbol)
     if command.side != _BUY:
         return command.qty_lots * t.instruments[instrument + L.I_BASE_PER_LOT]
-    if command.ord_type == _MARKET:
+    if has_no_limit(signed(command.ord_type)) or command.peg_type != 0:
         return command.quote_units
     return command.price_ticks * command.qty_lots * t.instruments[instrument + L.I_QUOTE_PER_TICK_LOT]
 
@@ -79,30 +83,59 @@ def _order_of(t: Tables, event: EventRecord, leg: Leg, row: int, commands: Recor
     slot = find_id(t, leg.order_id)
     if event.kind != _ACCEPTED:
         return order_at(slot)
-    _count_order_id(t, leg.order_id)
-    if slot != 0:
-        return order_at(slot)
+    count_order_id(t, leg.order_id)
     command: CommandRecord = commands[event.command_index]
+    if slot != 0:
+        if t.orders[order_at(slot) + L.O_LEADER] != 0:
+            take_up(t, order_at(slot), command)
+        return order_at(slot)
     client_id = event.command_index * L.COMMAND_WORDS + L.COMMAND_CLIENT_ID
-    return enter(t, command, record_words(commands), client_id, row, _units_of(t, command), signed(0), ts_ns)
+    second = command.list_role == _OCO_SECOND
+    units = signed(0) if second else _units_of(t, command)
+    order = enter(t, command, record_words(commands), client_id, row, units, signed(0), ts_ns)
+    if second:
+        first: CommandRecord = commands[event.command_index - 1]
+        pair_up(t, order_at(find_id(t, first.order_id)), order)
+        fit_lock(t, order)
+    return order
 
 
 @inlined
-def _forget_refused(t: Tables, event: EventRecord) -> None:
-    """Free what was reserved for the NEW or REPLACE that the book refused."""
+def _refuse(
+    t: Tables, event: EventRecord, report: ReportRecord, reports: Records, place: int, commands: Records
+) -> None:
+    """Tell of a command that the book refused; free what was reserved for a NEW or REPLACE."""
+    slot = signed(0)
     if event.command_kind == _NEW or event.command_kind == _REPLACE:
-        _count_order_id(t, event.order_id)
+        count_order_id(t, event.order_id)
         slot = find_id(t, event.order_id)
-        if slot != 0 and is_pending(t, order_at(slot)):
-            remove(t, order_at(slot))
+        if slot != 0 and not (is_pending(t, order_at(slot)) or is_held(t, order_at(slot))):
+            slot = signed(0)
+    if slot != 0 and t.orders[order_at(slot) + L.O_LEADER] != 0:
+        tell_not_placed(t, report, record_words(reports), place, order_at(slot))
+    else:
+        tell_refused_event(report, record_words(reports), place, event, commands)
+    if slot != 0:
+        remove(t, order_at(slot))
+
+
+@inlined
+def _new_name(event: EventRecord, leg: Leg, command: CommandRecord, words: Words) -> int:
+    """Where in the words of the commands the new client order id stands that an AMEND gives its order; -1: none."""
+    if command.kind != _AMEND or leg.order_id != command.order_id or command.flags & _BY_CLIENT_ORDER_ID:
+        return -1
+    at = event.command_index * L.COMMAND_WORDS + L.COMMAND_CLIENT_ID
+    return at if words[at] != 0 else -1
 
 
 @inlined
 def _settle_order(
-    t: Tables, event: EventRecord, leg: Leg, order: int, ts_ns: int, reports: Records, place: int
+    t: Tables, event: EventRecord, leg: Leg, order: int, commands: Records, ts_ns: int, reports: Records, place: int
 ) -> None:
     report = reports[place]
-    outcome = change(t, order, event, leg, ts_ns)
+    words = record_words(commands)
+    name = _new_name(event, leg, commands[event.command_index], words)
+    outcome = change(t, order, event, leg, ts_ns, words, name)
     set_status(t, order, outcome.status)
     tell_order(t, report, record_words(reports), place, order)
     report.exec_type = outcome.exec_type
@@ -124,13 +157,12 @@ def _settle_leg(
     report = reports[place]
     clear(report, record_words(reports), place)
     if event.kind == _REJECTED:
-        _forget_refused(t, event)
-        tell_refused_event(report, record_words(reports), place, event, commands)
+        _refuse(t, event, report, reports, place, commands)
     else:
         order = _order_of(t, event, leg, row, commands, ts_ns)
         if order == 0 or t.orders[order + L.O_ROW] != row:
             return False
-        _settle_order(t, event, leg, order, ts_ns, reports, place)
+        _settle_order(t, event, leg, order, commands, ts_ns, reports, place)
     tell_account(t, report, event, row, ts_ns)
     return True
 

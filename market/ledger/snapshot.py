@@ -16,9 +16,10 @@ from market.instrument import Instrument
 from market.ledger import layout as L
 from market.ledger.arrays import fresh, indexed
 from market.ledger.kernel import kernels
+from market.ledger.lists import OrderList, OrderLists
 from market.ledger.tables import Array, Arrays
 
-_MAGIC = b"RAYPLGR2"
+_MAGIC = b"RAYPLGR3"
 _CHECKSUM_BYTES = 16
 _LENGTH_BYTES = 4
 
@@ -31,6 +32,7 @@ class _Head(msgspec.Struct):
     rows: int
     assets: int
     orders: int
+    lists: list[OrderList]
 
 
 def _identity(one: Instrument) -> str:
@@ -51,15 +53,16 @@ def _sections(arrays: Arrays) -> list[Array]:
     return [rows, arrays.balances[:count], arrays.positions[:count], last, orders]
 
 
-def digest(arrays: Arrays) -> str:
+def digest(arrays: Arrays, lists: OrderLists) -> str:
     """Hex digest of the settled state."""
     state = blake2b(digest_size=16)
     for section in _sections(arrays):
         state.update(section.tobytes())
+    state.update(lists.encode())
     return state.hexdigest()
 
 
-def encode(arrays: Arrays, instruments: Sequence[Instrument]) -> bytes:
+def encode(arrays: Arrays, lists: OrderLists, instruments: Sequence[Instrument]) -> bytes:
     """`arrays` without orders on their way."""
     sections = _sections(arrays)
     header = arrays.header
@@ -72,6 +75,7 @@ def encode(arrays: Arrays, instruments: Sequence[Instrument]) -> bytes:
             rows=int(header[L.H_ROWS]),
             assets=arrays.balances.shape[1],
             orders=len(sections[-1]),
+            lists=list(lists),
         )
     )
     body = b"".join([len(head).to_bytes(_LENGTH_BYTES, "little"), head, *(one.tobytes() for one in sections)])
@@ -82,7 +86,7 @@ def _checksum(body: bytes) -> bytes:
     return blake2b(body, digest_size=_CHECKSUM_BYTES).digest()
 
 
-def decode(data: bytes, instruments: Sequence[Instrument]) -> Arrays:
+def decode(data: bytes, instruments: Sequence[Instrument]) -> tuple[Arrays, OrderLists]:
     """Raises ValueError unless `data` is a whole snapshot of these instruments; later ones may have been added."""
     body_at = len(_MAGIC) + _CHECKSUM_BYTES
     if not data.startswith(_MAGIC):
@@ -95,7 +99,7 @@ def decode(data: bytes, instruments: Sequence[Instrument]) -> Arrays:
     known = [_identity(one) for one in instruments[: len(head.instruments)]]
     if known != head.instruments:
         raise ValueError("the ledger's snapshot is of other instruments")
-    return _assembled(head, data[sections_at:], instruments)
+    return _assembled(head, data[sections_at:], instruments), OrderLists(head.lists)
 
 
 def _assembled(head: _Head, data: bytes, instruments: Sequence[Instrument]) -> Arrays:

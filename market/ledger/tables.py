@@ -144,6 +144,12 @@ def open_row(t: Tables, account: int) -> int:
     return row if t.rows[row_at(row) + L.R_STATE] & L.R_OPEN else -1
 
 
+@inlined
+def count_order_id(t: Tables, order_id: int) -> None:
+    """A replay learns from the journal which order ids were given."""
+    t.header[L.H_NEXT_ORDER] = max(t.header[L.H_NEXT_ORDER], order_id // t.header[L.H_PARTITIONS] + 1)
+
+
 # -- hash tables --------------------------------------------------------------------------------------------
 
 _GOLDEN = -7046029254386353131

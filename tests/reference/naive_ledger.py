@@ -11,15 +11,23 @@ a well-formed order has a price.
   an open order of the account, BOOK_UNAVAILABLE. The command gets the order's id and symbol.
 - CANCEL_ALL: UNKNOWN_SYMBOL, BOOK_UNAVAILABLE.
 - NEW, REPLACE: ACCOUNT_PAUSED, UNKNOWN_SYMBOL, DUPLICATE_CLIENT_ORDER_ID (of an order that has not ended),
-  MAX_NUM_ORDERS (NEW; orders on their way count), ORDER_PENDING (the target is on its way), BOOK_UNAVAILABLE,
-  INVALID_COMMAND (enums, unknown flags, negative numbers, BY_QUOTE that is not MARKET), UNKNOWN_ORDER (the target),
+  MAX_NUM_ORDERS (NEW; orders on their way count), MAX_NUM_ALGO_ORDERS (NEW; stop orders that have not triggered),
+  MAX_NUM_ICEBERG_ORDERS, MAX_POSITION (NEW, BUY: what is held and what open BUY orders may bring),
+  ORDER_PENDING (the target is on its way), BOOK_UNAVAILABLE,
+  INVALID_COMMAND (enums, unknown flags, negative numbers, BY_QUOTE that is not MARKET, a peg that is MARKET, an order
+  list in a frame of single orders), UNKNOWN_ORDER (the target),
   ORDER_CHANGED (the target's leaves are not those the command expects), then money (`_price`).
-- An order reserves what it can cost at most. A REPLACE may borrow what its target of the same side locks: it
+- An order reserves what it can cost at most. A BUY whose price is not known (MARKET, STOP_LOSS, TAKE_PROFIT, pegged)
+  reserves a budget: a tenth more than it costs at its stop price, or without one at the last price, a trailing
+  delta further; all that is free when that is less or there is no price. A pegged order reserves as any other as soon
+  as the book tells its price. A pair of which one cancels the other reserves what the dearer of the two does.
+- A REPLACE may borrow what its target of the same side locks: it
   reserves what is free and takes the rest over when the book has canceled the target; the book is told to
   refuse when the target's leaves are no longer those that the loan was computed from.
 
 Settlement. Per event and side of it: what a trade costs is taken from locked, price improvement goes back to free,
-the fee is floor(received x ppm / 10^6) of the asset received; an order that ends frees what it still locks.
+the fee is floor(received x ppm / 10^6) of the asset received; an order that ends frees what it still locks. What a
+pair locks belongs to the order that trades, is prevented from it or triggers; the other one ends right after.
 """
 
 from collections import defaultdict
@@ -42,7 +50,7 @@ from market.enums import (
     StpMode,
     TimeInForce,
 )
-from market.instrument import INT_LIMIT, PPM, Instrument, assets_of
+from market.instrument import BIPS, INT_LIMIT, PPM, Instrument, assets_of
 from market.reasons import Reason
 from market.records import REPORT, REPORT_MAKER
 from tests.reference.naive_book import Command, Event
@@ -52,6 +60,8 @@ FEES, OUTSIDE, CLEARING = "fees", "outside", "clearing"
 """The house's accounts."""
 
 KNOWN_FLAGS = CommandFlag.BY_QUOTE | CommandFlag.BY_CLIENT_ORDER_ID
+NO_LIMIT = (OrdType.MARKET, OrdType.STOP_LOSS, OrdType.TAKE_PROFIT)
+TIMED = (OrdType.LIMIT, OrdType.STOP_LOSS_LIMIT, OrdType.TAKE_PROFIT_LIMIT)
 PLACING = (CommandKind.NEW, CommandKind.REPLACE)
 NO_ID = b"\0" * 8
 """A client order id that begins so is none."""
@@ -88,6 +98,16 @@ class Told(NamedTuple):
     last: int
     command_kind: int
     orig_order_id: int
+    stop_price_ticks: int
+    display_lots: int
+    prevented_lots: int
+    list_id: int
+    working_ns: int
+    tracking_ns: int
+    trailing_bips: int
+    peg_type: int
+    peg_offset: int
+    list_role: int
     base_free: int
     base_locked: int
     quote_free: int
@@ -107,6 +127,13 @@ class Account:
 
 
 @dataclass
+class Lock:
+    """Units locked; a pair of which one cancels the other has one together."""
+
+    units: int = 0
+
+
+@dataclass
 class Order:
     order_id: int
     account: int
@@ -121,8 +148,14 @@ class Order:
     leaves: int
     client_order_id: bytes
     orig_order_id: int
-    reserved: int
+    command: Command
+    """As it was placed."""
+    lock: Lock
     borrowed: int = 0
+    partner: "Order | None" = None
+    working_ns: int = 0
+    tracking_ns: int = 0
+    prevented: int = 0
     cum_qty: int = 0
     cum_quote: int = 0
     status: OrdStatus = OrdStatus.PENDING_NEW
@@ -130,6 +163,19 @@ class Order:
     @property
     def pending(self) -> bool:
         return self.status == OrdStatus.PENDING_NEW
+
+    @property
+    def stop(self) -> bool:
+        return self.ord_type >= OrdType.STOP_LOSS
+
+    @property
+    def waits(self) -> bool:
+        return self.stop and not self.working_ns
+
+    @property
+    def budgeted(self) -> bool:
+        unpriced = self.ord_type in NO_LIMIT or (self.command.peg_type != 0 and self.price == 0)
+        return self.side == Side.BUY and unpriced
 
 
 @dataclass
@@ -190,8 +236,7 @@ class NaiveLedger:
     def drop_pending(self, next_order: int) -> None:
         """After a recovery: what no book journaled never was."""
         for order in [order for order in self.orders.values() if order.pending]:
-            self._lock(order, -order.reserved)
-            del self.orders[order.order_id]
+            self._end(order)
         self._next_order = next_order
 
     # -- admission ------------------------------------------------------------------------------------------
@@ -222,6 +267,10 @@ class NaiveLedger:
             order = self._own(command.account, command.order_id)
         if order is None or (command.symbol >= 0 and command.symbol != order.symbol):
             return Reason.UNKNOWN_ORDER, command
+        if command.kind == CommandKind.AMEND and not command.flags & CommandFlag.BY_CLIENT_ORDER_ID:
+            namesake = self._by_client_id(command)
+            if namesake is not None and namesake is not order:
+                return Reason.DUPLICATE_CLIENT_ORDER_ID, command
         named = command._replace(order_id=order.order_id, symbol=order.symbol)
         return self._if_unavailable(order.symbol), named
 
@@ -238,7 +287,45 @@ class NaiveLedger:
                 return order
         return None
 
-    def _admit_order(self, command: Command) -> tuple[Reason, Command]:
+    def admit_pair(self, pair: Sequence[Command]) -> tuple[list[Reason], list[Command]]:
+        """Both or neither."""
+        refused = [Reason.OCO_PAIR_REFUSED, Reason.OCO_PAIR_REFUSED]
+        first, second = pair
+        if first.account not in self.accounts:
+            return [Reason.UNKNOWN_ACCOUNT, refused[1]], []
+        alike = all(getattr(first, name) == getattr(second, name) for name in ("account", "symbol", "side", "qty_lots"))
+        odd = any(one.kind != CommandKind.NEW or one.flags or one.target_id or one.list_id for one in pair)
+        if not alike or odd or OrdType.MARKET in (first.ord_type, second.ord_type):
+            return [Reason.INVALID_COMMAND, refused[1]], []
+        list_id = self._next_order * self.partitions + self.partition
+        reason, one = self._admit_order(first._replace(list_id=list_id), listed=True)
+        if reason:
+            return [reason, refused[1]], []
+        held = self.orders[one.order_id]
+        reason, other = self._admit_order(second._replace(list_id=list_id), listed=True, partner=held)
+        if reason:
+            self._end(held)
+            return [refused[0], reason], []
+        return [Reason.NONE, Reason.NONE], [one, other]
+
+    def _too_many(self, command: Command) -> Reason:
+        one = self.instruments[command.symbol]
+        mine = [o for o in self.orders.values() if (o.account, o.symbol) == (command.account, command.symbol)]
+        if command.ord_type >= OrdType.STOP_LOSS and sum(o.waits for o in mine) >= one.max_num_algo_orders:
+            return Reason.MAX_NUM_ALGO_ORDERS
+        icebergs = sum(o.command.display_lots != 0 for o in mine)
+        if command.display_lots and icebergs >= one.max_num_iceberg_orders:
+            return Reason.MAX_NUM_ICEBERG_ORDERS
+        if one.max_position_lots and command.side == Side.BUY:
+            held = sum(self.held[command.account][self.base[command.symbol]]) // one.base_units_per_lot
+            coming = sum(o.leaves for o in mine if o.side == Side.BUY)
+            if held + coming + command.qty_lots > one.max_position_lots:
+                return Reason.MAX_POSITION
+        return Reason.NONE
+
+    def _admit_order(
+        self, command: Command, listed: bool = False, partner: Order | None = None
+    ) -> tuple[Reason, Command]:
         account = self.accounts[command.account]
         replaces = command.kind == CommandKind.REPLACE
         if account.paused:
@@ -255,6 +342,8 @@ class NaiveLedger:
         counted = not replaces and rests(command.ord_type, command.time_in_force)
         if counted and len(same) >= self.instruments[command.symbol].max_num_orders:
             return Reason.MAX_NUM_ORDERS, command
+        if not replaces and (reason := self._too_many(command)):
+            return reason, command
         target = self._own(command.account, command.target_id) if replaces else None
         if target is not None and target.symbol != command.symbol:
             target = None
@@ -262,7 +351,7 @@ class NaiveLedger:
             return Reason.ORDER_PENDING, command
         if command.symbol in self.unavailable:
             return Reason.BOOK_UNAVAILABLE, command
-        if malformed(command):
+        if malformed(command) or (not listed and (command.list_id or command.list_role)):
             return Reason.INVALID_COMMAND, command
         if replaces and target is None:
             return Reason.UNKNOWN_ORDER, command
@@ -270,13 +359,15 @@ class NaiveLedger:
         if target is not None and expected >= 0 and expected != target.leaves:
             return Reason.ORDER_CHANGED, command
         free = self._free_for(command.account, command.symbol, command.side)[FREE]
-        loan = target.reserved if target is not None and target.side == command.side else 0
+        loan = target.lock.units if target is not None and target.side == command.side else 0
+        if partner is not None:
+            loan = partner.lock.units
         reason, need, command = self._price(command, free + loan)
         if reason:
             return reason, command
         if replaces and expected < 0:
             expected = -1
-        borrowed = max(0, need - free)
+        borrowed = max(0, need - free) if partner is None else 0
         if borrowed:
             assert target is not None
             expected = target.leaves
@@ -287,7 +378,7 @@ class NaiveLedger:
             expected_leaves=expected,
         )
         self._next_order += 1
-        self._enter(accepted, need - borrowed, borrowed)
+        self._enter(accepted, need - borrowed, borrowed, partner)
         return Reason.NONE, accepted
 
     def _price(self, command: Command, free: int) -> tuple[Reason, int, Command]:
@@ -295,12 +386,16 @@ class NaiveLedger:
         one = self.instruments[command.symbol]
         units, lot, qty = one.quote_units_per_tick_lot, one.base_units_per_lot, command.qty_lots
         buy, last = command.side == Side.BUY, self.last_price[command.symbol]
+        budgeted = command.ord_type in NO_LIMIT or command.peg_type
         if qty * lot >= INT_LIMIT:
             return Reason.LOT_SIZE, 0, command
-        if command.ord_type != OrdType.MARKET:
-            if command.price_ticks * qty * units >= INT_LIMIT:
-                return Reason.NOTIONAL, 0, command
-            need = command.price_ticks * qty * units if buy else qty * lot
+        if command.ord_type != OrdType.MARKET and command.price_ticks * qty * units >= INT_LIMIT:
+            return Reason.NOTIONAL, 0, command
+        if command.ord_type != OrdType.MARKET and not buy:
+            need = qty * lot
+        elif not budgeted:
+            command = command._replace(quote_units=0)
+            need = command.price_ticks * qty * units
         elif command.flags & CommandFlag.BY_QUOTE and buy:
             need = command.quote_units
         elif command.flags & CommandFlag.BY_QUOTE:
@@ -318,7 +413,12 @@ class NaiveLedger:
             command = command._replace(quote_units=0)
             need = qty * lot
         else:
-            least = last * qty * units
+            price = last
+            if command.ord_type != OrdType.MARKET:
+                price = command.stop_price_ticks or last
+                delta = min(command.trailing_bips, BIPS)
+                price = min(price + price * delta // BIPS, INT_LIMIT - 1)
+            least = price * qty * units
             if 2 * least >= INT_LIMIT:
                 return Reason.NOTIONAL, 0, command
             if least > free or free <= 0:
@@ -327,33 +427,63 @@ class NaiveLedger:
             command = command._replace(quote_units=need)
         return (Reason.INSUFFICIENT_BALANCE if need > free else Reason.NONE), need, command
 
-    def _enter(self, command: Command, reserved: int, borrowed: int) -> Order:
-        limit = command.ord_type == OrdType.LIMIT
-        market = command.ord_type == OrdType.MARKET
+    def _enter(self, command: Command, reserved: int, borrowed: int, partner: Order | None = None) -> Order:
+        unpriced = command.ord_type in NO_LIMIT or command.peg_type
         order = Order(
             order_id=command.order_id,
             account=command.account,
             symbol=command.symbol,
             side=command.side,
             ord_type=command.ord_type,
-            time_in_force=command.time_in_force if limit else TimeInForce.GTC,
+            time_in_force=command.time_in_force if command.ord_type in TIMED else TimeInForce.GTC,
             stp_mode=command.stp_mode,
             flags=command.flags,
-            price=0 if market else command.price_ticks,
+            price=0 if unpriced else command.price_ticks,
             qty=command.qty_lots,
             leaves=command.qty_lots,
             client_order_id=command.client_order_id,
             orig_order_id=command.target_id if command.kind == CommandKind.REPLACE else 0,
-            reserved=0,
+            command=command,
+            lock=Lock() if partner is None else partner.lock,
             borrowed=borrowed,
+            partner=partner,
         )
-        self._lock(order, reserved)
         self.orders[order.order_id] = order
+        if partner is None:
+            self._lock(order, reserved)
+        else:
+            partner.partner = order
+            self._fit(order)
         return order
+
+    def _needs(self, order: Order) -> int:
+        one = self.instruments[order.symbol]
+        if order.side == Side.SELL:
+            return order.leaves * one.base_units_per_lot
+        if order.budgeted:
+            return order.command.quote_units
+        return order.leaves * order.price * one.quote_units_per_tick_lot
+
+    def _fit(self, order: Order) -> None:
+        """Lock what is needed, of a pair what the dearer one needs."""
+        needed = max([self._needs(order)] + ([self._needs(order.partner)] if order.partner else []))
+        self._lock(order, needed - order.lock.units)
+
+    def _part(self, order: Order) -> None:
+        """The pair's lock is this order's."""
+        assert order.partner is not None
+        order.partner.lock, order.partner.partner, order.partner = Lock(), None, None
+
+    def _end(self, order: Order) -> None:
+        if order.partner is not None:
+            self._part(order.partner)
+        self._lock(order, -order.lock.units)
+        del self.orders[order.order_id]
 
     # -- settlement -----------------------------------------------------------------------------------------
 
-    def settle(self, commands: Sequence[Command], events: Iterable[Event]) -> list[Told]:
+    def settle(self, commands: Sequence[Command], events: Iterable[Event], ts_ns: int) -> list[Told]:
+        self._ts_ns = ts_ns
         told: list[Told] = []
         newest: dict[int, int] = {}
         for event in events:
@@ -379,10 +509,26 @@ class NaiveLedger:
             assert event.kind == EventKind.ACCEPTED
             order = self._enter(command, self._reserves(command), 0)
         fee, fee_asset = 0, -1
+        traded = event.kind in (EventKind.TRADE, EventKind.TRIGGERED)
+        if order.partner is not None and (traded or (event.kind == EventKind.PREVENTED and event.qty_lots)):
+            self._part(order)
+            self._fit(order)
         if event.kind == EventKind.ACCEPTED:
             self._lock(order, order.borrowed)
             order.borrowed = 0
+            if not order.stop:
+                order.working_ns = self._ts_ns
+            elif not command.stop_price_ticks:
+                order.tracking_ns = self._ts_ns
+            self._learn_price(order, event.price_ticks)
             exec_type, order.status = ExecType.NEW, OrdStatus.NEW
+        elif event.kind == EventKind.TRIGGERED:
+            order.working_ns = self._ts_ns
+            self._learn_price(order, event.price_ticks)
+            exec_type, order.status = ExecType.TRIGGERED, OrdStatus.NEW
+        elif event.kind == EventKind.TRACKING:
+            order.tracking_ns = self._ts_ns
+            exec_type, order.status = ExecType.TRACKING, OrdStatus.NEW
         elif event.kind == EventKind.TRADE:
             fee, fee_asset = self._fill(order, event, event.maker_fee_ppm if maker else event.taker_fee_ppm)
             order.leaves = leaves
@@ -392,19 +538,24 @@ class NaiveLedger:
         elif event.kind == EventKind.PREVENTED:
             self._unlock_lots(order, event.qty_lots)
             order.leaves = leaves
+            order.prevented += event.qty_lots
             exec_type, order.status = ExecType.TRADE_PREVENTION, working(order)
         elif event.kind == EventKind.AMENDED:
-            self._unlock_lots(order, order.leaves - leaves)
             order.qty, order.leaves = event.qty_lots, leaves
+            if order.partner is not None or not order.budgeted:
+                self._fit(order)
+            given = command.client_order_id.ljust(8, b"\0")
+            if order_id == command.order_id and not command.flags & CommandFlag.BY_CLIENT_ORDER_ID:
+                order.client_order_id = order.client_order_id if given.startswith(NO_ID) else command.client_order_id
             exec_type, order.status = ExecType.REPLACED, working(order)
         elif event.kind == EventKind.CANCELED:
             exec_type, order.status = ExecType.CANCELED, OrdStatus.CANCELED
         else:
             exec_type, order.status = ExecType.EXPIRED, how_expired(order, event.reason)
+            order.prevented += order.leaves if order.status == OrdStatus.EXPIRED_IN_MATCH else 0
         assert order.leaves == leaves, (order, event)
         if order.status not in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED):
-            self._lock(order, -order.reserved)
-            del self.orders[order_id]
+            self._end(order)
         executed = event.kind in (EventKind.TRADE, EventKind.PREVENTED)
         answers = not maker and (
             command.kind == CommandKind.CANCEL_ALL
@@ -436,11 +587,21 @@ class NaiveLedger:
             token=command.token if answers else 0,
             orig_order_id=order.orig_order_id,
             client_order_id=order.client_order_id,
+            prevented_lots=order.prevented,
+            working_ns=order.working_ns,
+            tracking_ns=order.tracking_ns,
+            **terms_of(order.command),
         )
 
+    def _learn_price(self, order: Order, price_ticks: int) -> None:
+        """Of a pegged order: the book chose it."""
+        if order.price == 0 and price_ticks:
+            order.price = price_ticks
+            self._fit(order)
+
     def _rejected(self, event: Event, command: Command) -> Told:
-        if command.kind in PLACING and (order := self.orders.pop(event.order_id, None)) is not None:
-            self._lock(order, -order.reserved)
+        if command.kind in PLACING and (order := self.orders.get(event.order_id)) is not None:
+            self._end(order)
         new = command.kind == CommandKind.NEW
         return self._told(
             event,
@@ -458,6 +619,7 @@ class NaiveLedger:
             token=command.token,
             orig_order_id=command.target_id,
             client_order_id=command.client_order_id,
+            **terms_of(command),
         )
 
     def _told(self, event: Event, account: int, **fields: int | bytes) -> Told:
@@ -491,23 +653,23 @@ class NaiveLedger:
         balance = self._free_for(order.account, order.symbol, order.side)
         balance[FREE] -= units
         balance[LOCKED] += units
-        order.reserved += units
+        order.lock.units += units
 
     def _reserves(self, command: Command) -> int:
         """Of an admitted command: its budget or cap is in it."""
         one = self.instruments[command.symbol]
         if command.side == Side.SELL:
             return command.qty_lots * one.base_units_per_lot
-        if command.ord_type == OrdType.MARKET:
+        if command.ord_type in NO_LIMIT or command.peg_type:
             return command.quote_units
         return command.price_ticks * command.qty_lots * one.quote_units_per_tick_lot
 
     def _unlock_lots(self, order: Order, lots: int) -> None:
-        """Lots that will not trade. The budget of a market BUY is not per lot: it stays until the end."""
+        """Lots that will not trade. A budget is not per lot: it stays until the end."""
         one = self.instruments[order.symbol]
         if order.side == Side.SELL:
             self._lock(order, -lots * one.base_units_per_lot)
-        elif order.ord_type != OrdType.MARKET:
+        elif not order.budgeted:
             self._lock(order, -lots * order.price * one.quote_units_per_tick_lot)
 
     def _fill(self, order: Order, event: Event, ppm: int) -> tuple[int, int]:
@@ -521,9 +683,9 @@ class NaiveLedger:
         given, paid, got, received = (
             (quote, quote_units, base, base_units) if buy else (base, base_units, quote, quote_units)
         )
-        if buy and order.ord_type != OrdType.MARKET:
+        if buy and not order.budgeted:
             self._lock(order, quote_units - lots * order.price * one.quote_units_per_tick_lot)
-        order.reserved -= paid
+        order.lock.units -= paid
         self.held[order.account][given][LOCKED] -= paid
         fee = floor(Fraction(received * ppm, PPM))
         self.held[order.account][got][FREE] += received - fee
@@ -558,20 +720,24 @@ class NaiveLedger:
         return "" if len(got) == len(expected) else f"{len(got)} reports, the oracle tells {len(expected)}"
 
 
-NOT_YET = ("stop_price_ticks", "display_lots", "list_id", "trailing_bips")
-NOT_YET += ("peg_type", "peg_offset", "list_role", "cancel_restriction")
+TERMS = ("stop_price_ticks", "display_lots", "list_id", "trailing_bips", "peg_type", "peg_offset", "list_role")
+AMOUNTS = ("price_ticks", "qty_lots", "quote_units", "stop_price_ticks", "display_lots", "trailing_bips")
+
+
+def terms_of(command: Command) -> dict[str, int]:
+    return {name: getattr(command, name) for name in TERMS}
 
 
 def malformed(command: Command) -> bool:
     return (
         command.side not in set(Side)
-        or command.ord_type not in (OrdType.LIMIT, OrdType.MARKET, OrdType.LIMIT_MAKER)
+        or command.ord_type not in set(OrdType)
         or command.time_in_force not in set(TimeInForce)
-        or command.stp_mode not in set(StpMode) - {StpMode.TRANSFER}
-        or any(getattr(command, name) for name in NOT_YET)
+        or command.stp_mode not in set(StpMode)
         or command.flags & ~KNOWN_FLAGS != 0
         or (bool(command.flags & CommandFlag.BY_QUOTE) and command.ord_type != OrdType.MARKET)
-        or min(command.price_ticks, command.qty_lots, command.quote_units) < 0
+        or (command.ord_type == OrdType.MARKET and command.peg_type != 0)
+        or min(getattr(command, name) for name in AMOUNTS) < 0
     )
 
 
