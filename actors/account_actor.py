@@ -7,20 +7,22 @@ While such a row is being committed, batches wait.
 
 import asyncio
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Final, TypeVar
 
 import msgspec
 import numpy as np
 import structlog
 
+from actors.account_ops import Op, OwnRow, apply_ops, check_ops
 from actors.balance_writer import BalanceWriter
 from actors.config import Settings, account_name, book_name
 from actors.errors import JournalCorrupt, Refused
 from actors.follower import BookFollower
 from actors.history import ReportHistory
 from actors.journal import Journal, SnapshotStore
+from actors.list_writer import ListWriter
 from actors.metrics import AccountMetrics
 from actors.phases import Phases
 from actors.stream import Link, listen
@@ -35,39 +37,22 @@ from actors.wire import (
     encoder,
     hello_decoder,
 )
-from market.enums import ExecType
+from market.enums import ExecType, ListRole
 from market.ledger import Ledger, UnknownAccount
+from market.ledger.lists import OrderList
 from market.reasons import Reason
-from market.records import COMMAND, Records, opaque, picked
+from market.records import CLIENT_ORDER_ID_BYTES, COMMAND, Records, copied, opaque, picked
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
 IN_FLIGHT_LIMIT: Final = 131_072
 """Commands sent to one book and not yet seen committed; beyond it new ones are refused with OVERLOADED."""
+OPS_LIMIT: Final = 4_096
+"""Order lists and other ops that wait for the journal; beyond it new lists are refused with OVERLOADED."""
 SNAPSHOT_EVERY_S: Final = 60.0
 METRICS_EVERY_S: Final = 2.0
 SUBSCRIPTIONS_PER_LINK: Final = 1_000_000
-
-
-class Op(msgspec.Struct, array_like=True):
-    """One thing that only the account's own journal knows."""
-
-    kind: str
-    """open, post, forget, pause; reset is expanded before it is journaled"""
-    account: int
-    asset: int = -1
-    units: int = 0
-    maker_fee_ppm: int = 0
-    taker_fee_ppm: int = 0
-    quiet: bool = False
-    """Simulated participants: no private history is kept for them."""
-
-
-class OwnRow(msgspec.Struct, array_like=True):
-    positions: list[int]
-    """Per book partition: newest batch settled before the ops apply."""
-    ops: list[Op]
 
 
 class _Snapshot(msgspec.Struct):
@@ -76,6 +61,14 @@ class _Snapshot(msgspec.Struct):
     quiet: list[int]
     ledger: bytes
     history: bytes
+
+
+class ListRefused(Exception):
+    """REPORT[n]: why an order list was not placed."""
+
+    def __init__(self, reports: Records) -> None:
+        super().__init__()
+        self.reports = reports
 
 
 class AccountService:
@@ -109,6 +102,7 @@ class AccountService:
         self._wake = asyncio.Event()
         self._snapshots = SnapshotStore(settings.pg_dsn, self.name)
         self._balances = BalanceWriter(settings, self)
+        self._lists = ListWriter(settings, self)
         self._tasks: list[asyncio.Task[Any]] = []
 
     def _follower(self, book: int) -> BookFollower:
@@ -156,6 +150,9 @@ class AccountService:
         dropped = self.ledger.drop_pending()
         self._recovering = False
         self._balances.mark_all()
+        self._place_filled()
+        for list_id in self.ledger.lists.never_started():
+            self._unlist(list_id, Reason.NEVER_ACCEPTED)
         log.info(
             "accounts recovered",
             name=self.name,
@@ -169,6 +166,7 @@ class AccountService:
     async def run(self) -> None:
         self._tasks += [
             asyncio.create_task(self._balances.run()),
+            asyncio.create_task(self._lists.run()),
             asyncio.create_task(self._housekeeping()),
         ]
         while True:
@@ -188,6 +186,9 @@ class AccountService:
             await self._append(ops, ts_ns)
             reports += self._apply(ops, ts_ns, debits=False)
             self._committing = False
+            for op in ops:
+                if op.kind == "list":
+                    self._send(to_book(copied(op.commands, COMMAND)))
             self.metrics.batches.inc()
         while self._at_rest and not any(self._batches):
             self._at_rest.popleft()()
@@ -206,7 +207,7 @@ class AccountService:
             try:
                 group = self._expanded(group)
                 self._check(group)
-            except (Refused, UnknownAccount) as error:
+            except (Refused, UnknownAccount, ListRefused) as error:
                 future.set_exception(error)
                 continue
             except ValueError as error:
@@ -214,13 +215,21 @@ class AccountService:
                 continue
             ops += group
             waiting.append(future)
-            if any(op.kind == "post" for op in group):
+            if any(op.kind in ("post", "list") for op in group):
                 break  # the next group is checked against what this one leaves
         return ops, waiting
 
     def _expanded(self, group: list[Op]) -> list[Op]:
-        """A reset becomes the postings that it means at this moment."""
-        return [one for op in group for one in (self._reset(op) if op.kind == "reset" else (op,))]
+        """A reset becomes the postings that it means at this moment; an order list is reserved for."""
+        expand = {"reset": self._reset, "list": self._admit_list}
+        return [one for op in group for one in (expand[op.kind](op) if op.kind in expand else (op,))]
+
+    def _admit_list(self, op: Op) -> list[Op]:
+        commands = copied(op.commands, COMMAND)
+        refused = self.ledger.admit_list(op.name, commands, time.time_ns())
+        if len(refused):
+            raise ListRefused(refused)
+        return [msgspec.structs.replace(op, units=int(commands["list_id"][0]), commands=commands.tobytes())]
 
     def _reset(self, op: Op) -> list[Op]:
         """Balances back to `units` of one asset, positions forgotten; refused while orders are open."""
@@ -269,7 +278,25 @@ class AccountService:
         self._balances.mark(reports)
         self.metrics.reports.inc(len(reports))
         self.metrics.settle_s.observe(time.perf_counter() - began)
+        if not self._recovering and len(self.ledger.lists):
+            self._place_filled()
         return reports
+
+    def _place_filled(self) -> None:
+        """Pending orders of lists whose working order was filled go to their book, or their list ends."""
+        for one in self.ledger.lists.take_filled():
+            commands, reason = self.ledger.place_pending(one)
+            if reason:
+                self._unlist(one.list_id, reason)
+            elif len(commands):
+                self._send(commands)
+
+    def _unlist(self, list_id: int, reason: Reason) -> None:
+        one = self.ledger.lists.get(list_id)
+        assert one is not None
+        op = Op("unlist", one.account, int(reason), list_id)
+        self._ops.append(([op], asyncio.get_running_loop().create_future()))
+        self._wake.set()
 
     def _confirm(self, batch: Batch) -> None:
         """Forget sent commands that the batch holds."""
@@ -329,11 +356,11 @@ class AccountService:
             if not self._frames:
                 asyncio.get_running_loop().call_soon(self._admit_arrived)
             self._frames.append((link, body))
+        elif kind == Kind.LIST:
+            self._start(self._place_list(link, body))
         elif kind == Kind.CALL:
             call = call_decoder.decode(body)
-            task = asyncio.create_task(self._answer(link, call))
-            self._tasks.append(task)
-            task.add_done_callback(self._tasks.remove)
+            self._start(self._answer(link, call))
         elif kind == Kind.HELLO:
             hello_decoder.decode(body)
             self._next_link = self._next_link % 65_535 + 1
@@ -347,6 +374,27 @@ class AccountService:
             self.metrics.links.set(len(self._links))
         else:
             raise ValueError(f"unexpected frame {kind}")
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.append(task)
+        task.add_done_callback(self._tasks.remove)
+
+    async def _place_list(self, link: Link, body: bytes) -> None:
+        """Journal an order list, then send it on; its answers are reports, as those of commands are."""
+        name, commands = body[:CLIENT_ORDER_ID_BYTES], copied(body[CLIENT_ORDER_ID_BYTES:], COMMAND)
+        commands["gateway"] = self._link_ids.get(link, 0)
+        try:
+            if max(self._in_flight) + len(commands) > IN_FLIGHT_LIMIT or len(self._ops) > OPS_LIMIT:
+                raise ListRefused(self.ledger.refuse(commands, Reason.OVERLOADED, time.time_ns()))
+            await self.submit([Op("list", int(commands["account"][0]), name=name, commands=commands.tobytes())])
+            self.metrics.admitted.inc(len(commands))
+        except ListRefused as refused:
+            link.send(Kind.REPORTS, refused.reports.tobytes())
+            self.metrics.refused.inc(len(refused.reports))
+        except UnknownAccount:
+            refusals = self.ledger.refuse(commands, Reason.UNKNOWN_ACCOUNT, time.time_ns())
+            link.send(Kind.REPORTS, refusals.tobytes())
 
     def _admit_arrived(self) -> None:
         """Everything that one turn of the event loop read, at once: a frame may hold a single command."""
@@ -514,6 +562,14 @@ class AccountService:
         """REPORT[n]: what was told of one order, oldest first, as far as it is kept."""
         return self.history.reports_of(account, order_id).tobytes()
 
+    async def ask_list(self, _: Link, account: int, list_id: int, name: bytes) -> dict[str, Any] | None:
+        """A list of orders by either id, open or ended not long ago."""
+        found = self.ledger.lists.find(account, list_id, name.rstrip(b"\0"))
+        return None if found is None else _told_list(found)
+
+    async def ask_open_lists(self, _: Link, account: int) -> list[dict[str, Any]]:
+        return [_told_list(one) for one in self.ledger.lists.of(account)]
+
     async def ask_subscribe(self, link: Link, account: int, from_seq: int) -> dict[str, Any]:
         """Reports of an account from now on; those after `from_seq` (-1: none) come with the answer, in order."""
         seq = self.ledger.seq(account)
@@ -603,48 +659,22 @@ class AccountService:
         await self.journal.close()
 
 
-def check_ops(ledger: Ledger, group: list[Op]) -> None:
-    """ValueError or UnknownAccount unless the group applies as a whole, now and in every replay.
-
-    Debits apply before credits and all posts of an asset meet one counterpart: what counts are the sums.
-    """
-    opened = {op.account for op in group if op.kind == "open" and not ledger.is_open(op.account)}
-    debits: Counter[tuple[int, int]] = Counter()
-    moved: Counter[int] = Counter()
-    for op in group:
-        if op.kind == "open":
-            ledger.check_open(op.account)
-        elif op.kind == "post":
-            new = op.account in opened
-            if op.units < 0:
-                debits[op.account, op.asset] += op.units
-                ledger.check_post(op.account, op.asset, debits[op.account, op.asset], new=new)
-            else:
-                moved[op.asset] += op.units
-                ledger.check_post(op.account, op.asset, moved[op.asset], new=new)
-        elif op.account not in opened and not ledger.is_open(op.account):
-            raise UnknownAccount(op.account)
+def to_book(commands: Records) -> Records:
+    """Of COMMAND[n] of an order list: what goes to its book at once."""
+    return commands if commands[0]["list_role"] == ListRole.OCO_FIRST else commands[:1].copy()
 
 
-def apply_ops(ledger: Ledger, ops: list[Op], ts_ns: int, debits: bool = True, others: bool = True) -> list[Records]:
-    """Apply the ops of one row: all debits first (held while the row is committed), then everything else."""
-    made = []
-    if debits:
-        made += [ledger.post(op.account, op.asset, op.units, ts_ns) for op in ops if _is_debit(op)]
-    for op in ops if others else ():
-        if op.kind == "open":
-            ledger.open(op.account, op.maker_fee_ppm, op.taker_fee_ppm)
-        elif op.kind == "post" and not _is_debit(op):
-            made.append(ledger.post(op.account, op.asset, op.units, ts_ns))
-        elif op.kind == "forget":
-            ledger.forget_positions(op.account)
-        elif op.kind == "pause":
-            ledger.pause(op.account, bool(op.units))
-    return made
-
-
-def _is_debit(op: Op) -> bool:
-    return op.kind == "post" and op.units < 0
+def _told_list(one: OrderList) -> dict[str, Any]:
+    return {
+        "list_id": one.list_id,
+        "contingency": one.contingency,
+        "name": one.name,
+        "status": one.status,
+        "symbol": one.symbol,
+        "created_ns": one.created_ns,
+        "updated_ns": one.updated_ns,
+        "orders": list(zip(one.order_ids, one.names, one.is_open, strict=True)),
+    }
 
 
 def _drain(queue: deque[Batch]) -> list[Batch]:

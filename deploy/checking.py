@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
-from actors.account_actor import OwnRow, apply_ops
+from actors.account_ops import OwnRow, apply_ops
 from actors.book_actor import match
 from actors.config import account_name, book_name
 from actors.errors import JournalCorrupt

@@ -141,14 +141,12 @@ class Ledger:
             self.end(account, order_id)
         return self._refusals(commands, np.full(len(commands), int(reason), np.int64), ts_ns)
 
-    def place_list(self, name: bytes, commands: Records, ts_ns: int) -> Records:
-        """A journaled list: COMMAND[n] that go to the book now; its pending orders wait."""
+    def place_list(self, name: bytes, commands: Records, ts_ns: int) -> None:
+        """A journaled list: it is followed from now on, and its pending orders wait."""
         self._make_order_room(len(commands))
-        pair = commands[0]["list_role"] == ListRole.OCO_FIRST
-        if not pair:
+        if commands[0]["list_role"] != ListRole.OCO_FIRST:
             kernels.hold_pending(self._arrays, commands, ts_ns)
         self.lists.place(name, commands, ts_ns)
-        return commands if pair else commands[:1]
 
     def place_pending(self, one: OrderList) -> tuple[Records, Reason]:
         """The turn of a list's pending orders: COMMAND[n] for the book, or why they cannot be placed.

@@ -272,7 +272,9 @@ def _target_of(t: Tables, command: CommandRecord, row: int) -> int:
 
 
 @routine
-def _why_refused(t: Tables, command: CommandRecord, words: Words, client_id: int, row: int, target: int, listed: bool) -> int:
+def _why_refused(
+    t: Tables, command: CommandRecord, words: Words, client_id: int, row: int, target: int, listed: bool
+) -> int:
     """The first reason against a NEW or REPLACE that does not look at money, or NONE."""
     replaces = command.kind == _REPLACE
     if t.rows[row_at(row) + L.R_STATE] & L.R_PAUSED:
@@ -342,10 +344,7 @@ def _admit_change(t: Tables, command: CommandRecord, words: Words, client_id: in
     if command.kind == _AMEND and t.rows[row_at(row) + L.R_STATE] & L.R_PAUSED:
         return _ACCOUNT_PAUSED
     by_client_id = command.flags & _BY_CLIENT_ORDER_ID != 0
-    if by_client_id:
-        slot = find_client_id(t, row, words, client_id)
-    else:
-        slot = _own_order(t, row, command.order_id)
+    slot = find_client_id(t, row, words, client_id) if by_client_id else _own_order(t, row, command.order_id)
     order = order_at(slot)
     if slot == 0 or (command.symbol >= 0 and t.orders[order + L.O_SYMBOL] != command.symbol):
         return _UNKNOWN_ORDER

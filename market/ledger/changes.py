@@ -234,7 +234,7 @@ def _expired(t: Tables, order: int, reason: int) -> Outcome:
 def _parts(event: EventRecord) -> bool:
     """Whether an order so told of is no longer one of a pair: the other one expires right after."""
     kind = signed(event.kind)
-    return kind == _TRADE or kind == _TRIGGERED or (kind == _PREVENTED and event.qty_lots != 0)
+    return kind in (_TRADE, _TRIGGERED) or (kind == _PREVENTED and event.qty_lots != 0)
 
 
 @inlined

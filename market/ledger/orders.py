@@ -27,6 +27,7 @@ _STOP_LOSS_LIMIT = int(OrdType.STOP_LOSS_LIMIT)
 _TAKE_PROFIT = int(OrdType.TAKE_PROFIT)
 _TAKE_PROFIT_LIMIT = int(OrdType.TAKE_PROFIT_LIMIT)
 _MEMBER = int(ListRole.MEMBER)
+_OCO_SECOND = int(ListRole.OCO_SECOND)
 _GTC = int(TimeInForce.GTC)
 _REPLACE = int(CommandKind.REPLACE)
 _BY_QUOTE = int(CommandFlag.BY_QUOTE)
@@ -50,7 +51,7 @@ def ord_type_of(t: Tables, order: int) -> int:
 
 @inlined
 def has_no_limit(ord_type: int) -> bool:
-    return ord_type == _MARKET or ord_type == _STOP_LOSS or ord_type == _TAKE_PROFIT
+    return ord_type in (_MARKET, _STOP_LOSS, _TAKE_PROFIT)
 
 
 @inlined
@@ -97,7 +98,7 @@ def set_status(t: Tables, order: int, status: int) -> None:
 @inlined
 def is_timed(ord_type: int) -> bool:
     """Whether the time in force means something; all other types are taken as GTC."""
-    return ord_type == _LIMIT or ord_type == _STOP_LOSS_LIMIT or ord_type == _TAKE_PROFIT_LIMIT
+    return ord_type in (_LIMIT, _STOP_LOSS_LIMIT, _TAKE_PROFIT_LIMIT)
 
 
 @inlined
@@ -182,11 +183,12 @@ def units_locked(t: Tables, order: int) -> int:
 
 @routine
 def fit_lock(t: Tables, order: int) -> None:
-    """Lock just what the order needs; of a pair, what the dearer one does."""
-    needed, partner = units_needed(t, order), partner_of(t, order)
+    """Lock just what the order needs; of a pair, what the dearer one does, all of it for the first."""
+    needed, partner, locks = units_needed(t, order), partner_of(t, order), order
     if partner != 0:
         needed = max(needed, units_needed(t, partner))
-    lock(t, order, needed - units_locked(t, order))
+        locks = partner if list_role_of(t, order) == _OCO_SECOND else order
+    lock(t, locks, needed - units_locked(t, order))
 
 
 @inlined

@@ -7,7 +7,17 @@ from market.book.machine import Words, inlined, routine, signed
 from market.enums import CommandFlag, CommandKind, EventKind, ListRole, Side
 from market.ledger import layout as L
 from market.ledger.changes import Leg, change
-from market.ledger.orders import enter, fit_lock, has_no_limit, is_held, is_pending, pair_up, remove, set_status, take_up
+from market.ledger.orders import (
+    enter,
+    fit_lock,
+    has_no_limit,
+    is_held,
+    is_pending,
+    pair_up,
+    remove,
+    set_status,
+    take_up,
+)
 from market.ledger.records import CommandRecord, EventRecord, ReportRecord
 from market.ledger.reports import (
     clear,

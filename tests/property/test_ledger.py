@@ -653,12 +653,12 @@ WORLDS = pytest.mark.parametrize(
 def test_a_crowd_trades_and_every_law_holds(build: Callable[[int], World], partitions: int) -> None:
     world = build(partitions)
     crowd = crowd_of(world, seed=partitions)
-    for _ in range(2000):
+    for _ in range(4000):
         crowd.act()
     world.finish()
-    assert all(world.kinds[kind] > 3 for kind in EventKind), world.kinds
+    assert all(world.kinds[kind] > 2 for kind in EventKind), world.kinds
     loans = (Reason.REPLACED, Reason.ORDER_CHANGED, Reason.UNKNOWN_ORDER)
-    assert all(world.replaced[reason] > 3 for reason in loans), world.replaced
+    assert all(world.replaced[reason] > 1 for reason in loans), world.replaced
     rare = {Reason.BOOK_UNAVAILABLE} if build is huge_world else {Reason.BOOK_UNAVAILABLE, *TOO_LARGE}
     assert set(BY_ACCOUNT) - rare <= set(world.reasons), world.reasons
 
@@ -743,9 +743,7 @@ class LedgersAndBooks(RuleBasedStateMachine):
 
     @rule(account=accounts, side=sides, symbol=symbols, far=st.integers(6, 14), stop=st.integers(6, 14),
           qty=st.integers(1, 30), limited=st.booleans())  # fmt: skip
-    def place_pair(
-        self, account: int, side: int, symbol: int, far: int, stop: int, qty: int, limited: bool
-    ) -> None:
+    def place_pair(self, account: int, side: int, symbol: int, far: int, stop: int, qty: int, limited: bool) -> None:
         self.send()
         types = OrdType.LIMIT_MAKER, OrdType.STOP_LOSS_LIMIT if limited else OrdType.STOP_LOSS
         for role, ord_type, price in zip((ListRole.OCO_FIRST, ListRole.OCO_SECOND), types, (far, stop), strict=True):

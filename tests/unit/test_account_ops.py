@@ -2,7 +2,7 @@
 
 import pytest
 
-from actors.account_actor import Op, apply_ops, check_ops
+from actors.account_ops import Op, apply_ops, check_ops
 from market.instrument import INT_LIMIT
 from market.ledger import Ledger, UnknownAccount
 from tests.unit.test_ledger import ALICE, BOB, CAROL, PAIR, A, Q

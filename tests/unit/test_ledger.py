@@ -14,7 +14,19 @@ import numpy as np
 import pytest
 
 from market.book import Book
-from market.enums import CommandFlag, CommandKind, EventKind, ExecType, OrdStatus, OrdType, Side, StpMode, TimeInForce
+from market.enums import (
+    CommandFlag,
+    CommandKind,
+    EventKind,
+    ExecType,
+    ListRole,
+    OrdStatus,
+    OrdType,
+    PegType,
+    Side,
+    StpMode,
+    TimeInForce,
+)
 from market.instrument import INT_LIMIT, PPM, Asset, Instrument
 from market.ledger import Ledger, UnknownAccount, warm
 from market.ledger.build import source_digest
