@@ -128,6 +128,11 @@ class Gateway:
         with self._telling():
             return await self.client(account).ask_for(b"".join(packed))
 
+    async def submit_list(self, account: int, name: bytes, packed: list[bytes]) -> Rows:
+        """Send an order list's commands as one and wait, as `submit`: all of its orders are taken or none."""
+        with self._telling():
+            return await self.client(account).ask_for(b"".join(packed), name)
+
     @staticmethod
     @contextlib.contextmanager
     def _telling() -> Iterator[None]:

@@ -9,9 +9,10 @@ from actors.wire import commands_of
 from market.enums import CommandFlag, OrdType, Side, StpMode, TimeInForce
 from market.instrument import assets_of
 from market.universe import instruments
-from serve.binance import capabilities, new_order
+from serve.binance import new_order
 from serve.binance.errors import BinanceError
-from serve.binance.lists import OcoParams, check_oco, leg
+from serve.binance.list_params import OcoParams, leg
+from serve.binance.lists import check_oco
 from serve.binance.new_order import NewOrder, leg_of, new_command
 from serve.binance.numbers import Scale
 from serve.binance.params import Params, Reading
