@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any, Final
 
+import numpy as np
+
 from actors.config import Settings
 from actors.wire import ReportRow, commands_of
 from market.enums import CommandKind, ExecType, OrdStatus
@@ -86,8 +88,6 @@ class World:
 
 def packed_reports(rows: list[ReportRow]) -> bytes:
     """As an account actor sends them."""
-    import numpy as np
-
     return np.array([tuple(row) for row in rows], REPORT).tobytes()
 
 

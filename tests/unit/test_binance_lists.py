@@ -11,6 +11,7 @@ from market.records import Records
 from serve.binance import queries
 from serve.binance.errors import BinanceError
 from tests.unit.list_world import FIRST_ID, NOW, World, canceled, packed_reports, refused, row_of
+from tests.unit.test_user_events import report
 
 OCO = {
     "symbol": "BTCUSDT", "side": "SELL", "quantity": "0.001", "aboveType": "LIMIT_MAKER", "abovePrice": "120000",
@@ -374,8 +375,6 @@ async def test_all_lists_and_open_ones(world: World, monkeypatch: pytest.MonkeyP
 
 
 def report_of(order_id: int, list_id: int) -> Any:
-    from tests.unit.test_user_events import report
-
     return report(ExecType.NEW, OrdStatus.NEW, order_id=order_id, list_id=list_id)
 
 
