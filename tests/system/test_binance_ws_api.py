@@ -607,6 +607,30 @@ async def test_a_pending_order_is_placed_when_the_working_one_has_filled(ws: WsV
     await ws.ok("order.cancel", symbol=SYMBOL, orderId=pending)
 
 
+async def test_a_list_on_our_own_private_stream(trader: Trader, ws: WsVenue, price: Decimal) -> None:
+    """WS-S09, and WS-O06: canceling one of its orders ends them all."""
+    far = format((price * Decimal("0.5")).quantize(Decimal("0.01")), "f")
+    async with trader.exchange.client(trader.user) as client, client.trading_socket() as socket:
+        await socket.ask("subscribe")
+        made = await ws.ok(
+            "orderList.place.oto", symbol=SYMBOL, workingType="LIMIT", workingSide="BUY", workingPrice=far,
+            workingQuantity="0.001", workingTimeInForce="GTC", pendingType="MARKET", pendingSide="SELL",
+            pendingQuantity="0.0005", listClientOrderId="mine",
+        )  # fmt: skip
+        working, pending = (one["orderId"] for one in made["orders"])
+        gone = await socket.ask("cancel", orders=[{"order_id": working}])
+        assert gone["results"][0]["order"]["order_id"] == working
+        last, _ = await client.standing()
+        events = await socket.until_seq(last)
+    told = [one for one in events if one["exec_type"] == "LIST"]
+    heads = [one for one in told if "status" in one]
+    assert [(one["client_order_id"], one["contingency"], one["orders"]) for one in heads] == [("mine", "OTO", 2)] * 2
+    assert [one["status"] for one in heads] == ["EXECUTING", "ALL_DONE"]
+    members = [(one["order_id"], one["is_open"]) for one in told if "is_open" in one]
+    assert members == [(working, True), (pending, True), (working, False), (pending, False)]
+    assert {one["list_id"] for one in told} == {made["orderListId"]}
+
+
 async def test_deposits_are_told(trader: Trader, ws: WsVenue) -> None:
     await ws.ok("userDataStream.subscribe.signature")
     async with trader.exchange.client(trader.user) as client:
