@@ -29,7 +29,7 @@ from actors.wire import (
     reply_decoder,
     welcome_decoder,
 )
-from market.records import COMMAND, REPORT, Records
+from market.records import CLIENT_ORDER_ID_BYTES, COMMAND, REPORT, Records
 
 log = structlog.get_logger()
 
@@ -144,8 +144,11 @@ class AccountClient:
         if self._link is not None and self.up:
             self._link.send(Kind.COMMANDS, commands.tobytes())
 
-    def submit(self, commands: Records | bytes | bytearray, answered: Answered) -> None:
-        """Send COMMAND[n], or n packed ones; nothing was sent when it raises `LinkDown` or `Refused`."""
+    def submit(self, commands: Records | bytes | bytearray, answered: Answered, list_name: bytes | None = None) -> None:
+        """Send COMMAND[n], or n packed ones; nothing was sent when it raises `LinkDown` or `Refused`.
+
+        `list_name`: they are the orders of one order list that is called so, and nothing else goes with them.
+        """
         if not self.up:
             raise LinkDown("the account actor does not answer now")
         frame = bytearray(commands)
@@ -161,14 +164,22 @@ class AccountClient:
         self._waiting += n
         if self._looks is None:
             self._looks = self._loop.call_later(OVERDUE_EVERY_S, self._give_up)
+        if list_name is not None:
+            self._send_list(list_name, frame)
+            return
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(frame)
 
-    async def ask_for(self, commands: Records | bytes | bytearray) -> list[ReportRow]:
+    def _send_list(self, name: bytes, commands: bytearray) -> None:
+        self._flush()  # what was submitted before it goes before it
+        if self._link is not None:
+            self._link.send(Kind.LIST, name.ljust(CLIENT_ORDER_ID_BYTES, b"\0") + commands)
+
+    async def ask_for(self, commands: Records | bytes | bytearray, list_name: bytes | None = None) -> list[ReportRow]:
         """`submit` and wait for the answer; `OutcomeUnknown` when it is not known."""
         answer: asyncio.Future[list[ReportRow] | None] = self._loop.create_future()
-        self.submit(commands, lambda rows: None if answer.done() else answer.set_result(rows))
+        self.submit(commands, lambda rows: None if answer.done() else answer.set_result(rows), list_name)
         rows = await answer
         if rows is None:
             raise OutcomeUnknown("the account actor did not answer; ask for the order before resending")

@@ -238,7 +238,7 @@ CATALOGUE: Final[dict[Code, ErrorSpec]] = {
         422, "Percent price", "The price is too far from the market's recent price.", "price"
     ),
     Code.TRAILING_DELTA: ErrorSpec(
-        422, "Trailing delta", "The trailing delta is outside the symbol's range.", "trailing_delta"
+        422, "Trailing delta", "The trailing delta is outside the symbol's range.", "trailing_bips"
     ),
     Code.ICEBERG_PARTS: ErrorSpec(
         422,

@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from actors.wire import ReportRow, decode_reports
 from market.enums import Side
 from market.instrument import Asset, assets_of
 from serve.errors import ApiError, Code
-from serve.orders import ENDED, OrderDesk, client_key, refused
+from serve.orders import CLOSING, ENDED, OrderDesk, OrderName, client_key, refused
 from serve.schema import Order, OrderResult, OrderView, SideOrder
 
 log = structlog.get_logger()
@@ -128,6 +128,11 @@ class Gateway:
         with self._telling():
             return await self.client(account).ask_for(b"".join(packed))
 
+    async def submit_list(self, account: int, name: bytes, packed: list[bytes]) -> Rows:
+        """Send an order list's commands as one and wait, as `submit`: all of its orders are taken or none."""
+        with self._telling():
+            return await self.client(account).ask_for(b"".join(packed), name)
+
     @staticmethod
     @contextlib.contextmanager
     def _telling() -> Iterator[None]:
@@ -162,14 +167,17 @@ class Gateway:
                 refusals[k] = refused(error)
         return packed, refusals
 
-    def results(self, rows: Rows, refusals: Refusals) -> list[OrderResult]:
-        """One for each command that was answered, with the refusals put in their places."""
+    def results(self, rows: Rows, refusals: Refusals, named: Sequence[OrderName] | None = None) -> list[OrderResult]:
+        """One for each command that was answered, with the refusals put in their places.
+
+        `named`: of cancels, the orders that they name.
+        """
         result = self.desk.result
-        results = []
+        results: list[OrderResult] = []
         first = 0
         for k, row in enumerate(rows, 1):
             if row.last:
-                results.append(result(rows[first:k]))
+                results.append(result(rows[first:k], None if named is None else named[len(results)]))
                 first = k
         for k, one in refusals.items():  # in ascending order: each finds the places before it filled
             results.insert(k, one)
@@ -181,12 +189,12 @@ class Gateway:
             raise error
         return self.desk.view(rows, order_id)
 
-    async def cancel(self, account: int, order_id: int, client_order_id: str | None = None) -> OrderView:
-        return self._viewed(await self.submit(account, [self.desk.cancel(account, order_id, client_order_id)]))
+    async def cancel(self, account: int, order_id: int) -> OrderView:
+        return self._viewed(await self.submit(account, [self.desk.cancel(account, order_id)]), order_id)
 
     async def amend(self, account: int, order_id: int, quantity: Any) -> OrderView:
         target = await self.open_order(account, order_id)
-        return self._viewed(await self.submit(account, [self.desk.amend(account, target, quantity)]))
+        return self._viewed(await self.submit(account, [self.desk.amend(account, target, quantity)]), order_id)
 
     async def replace(self, account: int, order_id: int, order: Any) -> OrderView:
         target = await self.open_order(account, order_id)
@@ -199,7 +207,7 @@ class Gateway:
         if not symbols:
             return []
         rows = await self.submit(account, [self.desk.cancel_all(account, k) for k in symbols])
-        return [self.desk.view([row]) for row in rows if self.desk.refusal(row) is None]
+        return [self.desk.view([row]) for row in rows if row.exec_type in CLOSING]
 
     async def order(self, account: int, order_id: int = 0, client_order_id: str = "") -> ReportRow | None:
         """The order as it stands: open, or ended not long ago (`ord_status` tells); None: ask the read models.

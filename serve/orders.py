@@ -5,11 +5,24 @@ Pure. Everything that the symbol's static filters forbid is refused here, naming
 
 from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
+from types import SimpleNamespace
 from typing import Any, Final
 
 from actors.config import MAKER_FEE_PPM, TAKER_FEE_PPM
 from actors.wire import ReportRow, pack_command
-from market.enums import CommandFlag, CommandKind, ExecType, OrdStatus, OrdType, Side, StpMode, TimeInForce
+from market.enums import (
+    CommandFlag,
+    CommandKind,
+    Contingency,
+    ExecType,
+    ListStatus,
+    OrdStatus,
+    OrdType,
+    PegType,
+    Side,
+    StpMode,
+    TimeInForce,
+)
 from market.instrument import (
     PPM,
     Asset,
@@ -42,6 +55,7 @@ ORD_TYPES: Final = [one.name for one in OrdType]
 TIFS: Final = [one.name for one in TimeInForce]
 STATUSES: Final = [one.name for one in OrdStatus]
 EXEC_TYPES: Final = [one.name for one in ExecType]
+_PEGS: Final = [one.name for one in PegType]
 _ORD_TYPE: Final = {one: int(OrdType[one]) for one in OrdTypeName}
 _TIF: Final = {TifName(one.name): int(one) for one in TimeInForce}
 _STP: Final = {one: int(StpMode[one]) for one in StpName}
@@ -53,12 +67,22 @@ _PRICE_PLACES: Final = Decimal("1e-8")
 # Plain integers: an enum's member costs more to look up than all else that is done with it, and this runs per order.
 _NEW: Final = int(CommandKind.NEW)
 _MARKET: Final = int(OrdType.MARKET)
-_TRADE: Final = int(ExecType.TRADE)
+_TRADE, _LIST = int(ExecType.TRADE), int(ExecType.LIST)
+_STOPS: Final = frozenset(
+    int(one) for one in (OrdType.STOP_LOSS, OrdType.STOP_LOSS_LIMIT, OrdType.TAKE_PROFIT, OrdType.TAKE_PROFIT_LIMIT)
+)
+_BY_MARKET: Final = frozenset((int(OrdType.MARKET), int(OrdType.STOP_LOSS), int(OrdType.TAKE_PROFIT)))
+_REPLACEABLE: Final = frozenset((int(OrdType.LIMIT), int(OrdType.LIMIT_MAKER)))
 _REFUSALS: Final = frozenset((int(ExecType.REJECTED), int(ExecType.CANCEL_REJECTED)))
 _REASONS: Final[dict[int, str | None]] = {int(one): one.name for one in Reason} | {int(Reason.NONE): None}
+CLOSING: Final = frozenset((int(ExecType.CANCELED), int(ExecType.EXPIRED)))
 ENDED: Final = frozenset(
     int(one) for one in (OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.EXPIRED_IN_MATCH)
 )
+
+
+OrderName = int | bytes
+"""An order by its id, or by its client order id."""
 
 
 class Terms:
@@ -105,6 +129,8 @@ class OrderDesk:
 
     def replace(self, account: int, target: ReportRow, order: Replace, client_order_id: bytes) -> bytes:
         """A REPLACE of an open LIMIT or LIMIT_MAKER order with one of the same kind and side."""
+        if target.ord_type not in _REPLACEABLE or target.display_lots or target.peg_type or target.list_id:
+            raise ApiError(Code.VALIDATION, "Only a plain LIMIT or LIMIT_MAKER order can be replaced.", "order_id")
         one = self.terms[target.symbol].instrument
         wanted = SideOrder(
             symbol=one.symbol,
@@ -118,19 +144,45 @@ class OrderDesk:
 
     def _new(self, kind: int, account: int, order: SideOrder, side: int, client_order_id: bytes, target: int) -> bytes:
         terms = self.by_name.get(order.symbol) or self.terms_of(order.symbol)
-        price = qty = quote = flags = tif = 0
+        price = qty = quote = flags = tif = stop = display = bips = 0
         ord_type = _ORD_TYPE[order.type]
-        if ord_type == _MARKET:
+        if ord_type in _BY_MARKET:
             qty, quote, flags = self._market(terms, order)
         else:
             price, qty = self._limit(terms, order)
             tif = _TIF[order.time_in_force]
             if tif and ord_type == OrdType.LIMIT_MAKER:
                 raise ApiError(Code.VALIDATION, "A LIMIT_MAKER order is always GTC.", "time_in_force")
+        if order.stop_price is not None or order.trailing_bips is not None or ord_type in _STOPS:
+            stop, bips = self._stop(terms, order, ord_type)
+        if order.display_quantity is not None:
+            display = self._display(terms, order, ord_type, tif, qty)
         return pack_command(
             kind, side, ord_type, tif, _STP[order.stp_mode], flags, 0, terms.symbol_id, account, 0, target,
-            price, qty, quote, -1, 0, 0, 0, 0, *_PLAIN, client_order_id,
+            price, qty, quote, -1, 0, 0, 0, 0, stop, display, 0, bips, 0, 0, 0, 0, client_order_id,
         )  # fmt: skip
+
+    def _stop(self, terms: Terms, order: SideOrder, ord_type: int) -> tuple[int, int]:
+        """Stop price and trailing delta."""
+        if ord_type not in _STOPS:
+            field = "trailing_bips" if order.stop_price is None else "stop_price"
+            raise ApiError(Code.VALIDATION, f"A {order.type} order has no {field}.", field)
+        if order.stop_price is None and order.trailing_bips is None:
+            raise ApiError(Code.VALIDATION, "Give stop_price, trailing_bips, or both.", "stop_price")
+        if order.quote_quantity is not None:
+            raise ApiError(Code.VALIDATION, "Only a MARKET order has a quote_quantity.", "quote_quantity")
+        if order.stop_price is None:
+            return 0, order.trailing_bips or 0
+        stop = steps_of(order.stop_price, terms.ticks, "stop_price", Code.PRICE_FILTER, "tick size")
+        return stop, order.trailing_bips or 0
+
+    def _display(self, terms: Terms, order: SideOrder, ord_type: int, tif: int, qty: int) -> int:
+        if ord_type in _BY_MARKET or tif:
+            raise ApiError(Code.VALIDATION, "Only a GTC order with a price may hide a part.", "display_quantity")
+        shown = steps_of(order.display_quantity, terms.lots, "display_quantity", Code.LOT_SIZE, "lot size")
+        if shown > qty:
+            raise ApiError(Code.ICEBERG_PARTS, "An order cannot show more than it has.", "display_quantity")
+        return shown
 
     def _limit(self, terms: Terms, order: SideOrder) -> tuple[int, int]:
         one = terms.instrument
@@ -150,9 +202,9 @@ class OrderDesk:
     def _market(self, terms: Terms, order: SideOrder) -> tuple[int, int, int]:
         one = terms.instrument
         if order.price is not None:
-            raise ApiError(Code.VALIDATION, "A MARKET order has no price.", "price")
+            raise ApiError(Code.VALIDATION, f"A {order.type} order has no price.", "price")
         if order.time_in_force is not TifName.GTC:
-            raise ApiError(Code.VALIDATION, "A MARKET order has no time_in_force.", "time_in_force")
+            raise ApiError(Code.VALIDATION, f"A {order.type} order has no time_in_force.", "time_in_force")
         if (order.quantity is None) == (order.quote_quantity is None):
             raise ApiError(Code.VALIDATION, "Give either quantity or quote_quantity.", "quantity")
         if order.quote_quantity is not None:
@@ -167,7 +219,7 @@ class OrderDesk:
             )
             raise ApiError(
                 Code.MARKET_LOT_SIZE,
-                f"The quantity of a MARKET order must be between {low} and {high}.",
+                f"The quantity of a {order.type} order must be between {low} and {high}.",
                 "quantity",
             )
         return qty, 0, 0
@@ -196,7 +248,7 @@ class OrderDesk:
         qty = steps_of(quantity, self.terms[target.symbol].lots, "quantity", Code.LOT_SIZE, "lot size")
         return pack_command(
             CommandKind.AMEND, 0, 0, 0, 0, 0, 0, target.symbol, account, target.order_id, 0, 0, qty, 0, -1, 0, 0, 0,
-            0, *_PLAIN, b"",
+            0, *_PLAIN, target.client_order_id,
         )  # fmt: skip
 
     # -- answers --------------------------------------------------------------------------------------------------
@@ -207,10 +259,10 @@ class OrderDesk:
             return reason_error(Reason(row.reason), field=_field_of(row))
         return None
 
-    def result(self, rows: Sequence[ReportRow]) -> OrderResult:
-        """What became of one command."""
+    def result(self, rows: Sequence[ReportRow], named: OrderName | None = None) -> OrderResult:
+        """What became of one command; `named`: of a cancel, whose answer tells of every order that it ended."""
         if rows[-1].exec_type not in _REFUSALS:
-            return OrderResult(self.view(rows))
+            return OrderResult(self.view(rows if named is None else [_row_of(rows, named)]))
         error = self.refusal(rows[-1])
         assert error is not None
         return refused(error)
@@ -218,11 +270,11 @@ class OrderDesk:
     def view(self, rows: Sequence[ReportRow], order_id: int = 0) -> OrderView:
         """The order after the reports of one command; `order_id` where they tell of several orders."""
         if order_id:
-            rows = [row for row in rows if row.order_id == order_id]
+            rows = [row for row in rows if row.order_id == order_id and row.exec_type != _LIST]
         last = rows[-1]
         terms = self.terms[last.symbol]
         lots, cum, status = terms.lots, last.cum_qty_lots, last.ord_status
-        return OrderView(
+        told = OrderView(
             last.order_id,
             last.client_order_id.rstrip(b"\0").decode("ascii"),
             terms.symbol,
@@ -241,6 +293,9 @@ class OrderDesk:
             last.ts_ns or last.created_ns,
             [self._fill(row) for row in rows if row.exec_type == _TRADE] if cum else [],
         )
+        if last.ord_type in _STOPS or last.display_lots or last.peg_type or last.list_id:
+            _tell_conditions(told, terms, last)
+        return told
 
     def _fill(self, row: ReportRow) -> Fill:
         terms = self.terms[row.symbol]
@@ -269,6 +324,8 @@ class OrderDesk:
             "exec_type": EXEC_TYPES[row.exec_type],
             "ts_ns": row.ts_ns,
         }
+        if row.exec_type == _LIST:
+            return told | _listed(terms, row)
         if row.exec_type == ExecType.CANCEL_REJECTED:
             # The order it names is as it was, and the report does not say how that is.
             told["symbol"] = terms.instrument.symbol
@@ -283,6 +340,44 @@ class OrderDesk:
         if row.exec_type == ExecType.TRADE:
             told["is_maker"] = bool(row.flags & REPORT_MAKER)
         return told
+
+
+def _row_of(rows: Sequence[ReportRow], named: OrderName) -> ReportRow:
+    """The newest report of the order named by its id or its client order id."""
+    for row in reversed(rows):
+        own = row.order_id if isinstance(named, int) else row.client_order_id.rstrip(b"\0")
+        if own == named and row.exec_type != _LIST:
+            return row
+    return rows[-1]
+
+
+def _tell_conditions(told: OrderView, terms: Terms, row: Any) -> None:
+    """The fields that only some orders have; `row` has a report's."""
+    if row.ord_type in _STOPS:
+        if row.stop_price_ticks:
+            told.stop_price = terms.ticks[row.stop_price_ticks]
+        if row.trailing_bips:
+            told.trailing_bips = row.trailing_bips
+        told.is_working = bool(row.working_ns)
+    if row.display_lots:
+        told.display_quantity = terms.lots[row.display_lots]
+    if row.peg_type:
+        told.peg_type, told.peg_offset = _PEGS[row.peg_type], row.peg_offset
+    if row.list_id:
+        told.list_id = row.list_id
+
+
+def _listed(terms: Terms, row: ReportRow) -> dict[str, Any]:
+    """Of an order list's reports: the list, or one of its orders."""
+    told: dict[str, Any] = {
+        "list_id": row.list_id,
+        "symbol": terms.symbol,
+        "client_order_id": row.client_order_id.rstrip(b"\0").decode("ascii"),
+    }
+    if row.order_id:
+        return told | {"order_id": row.order_id, "is_open": bool(row.leaves_lots)}
+    contingency, status = Contingency(row.ord_type).name, ListStatus(row.ord_status).name
+    return told | {"contingency": contingency, "status": status, "orders": row.qty_lots}
 
 
 def refused(error: ApiError) -> OrderResult:
@@ -312,30 +407,24 @@ def client_key(client_order_id: str) -> bytes:
     return key
 
 
-def order_view(
-    terms: Terms, order_id: int, client_order_id: str, side: int, ord_type: int, tif: int, status: int, price: int,
-    qty: int, leaves: int, cum: int, cum_quote: int, reason: int, created_ns: int, updated_ns: int, fills: list[Fill],
-) -> OrderView:  # fmt: skip
-    lots = terms.lots
-    return OrderView(
-        order_id,
-        client_order_id,
-        terms.symbol,
-        SIDES[side],
-        ORD_TYPES[ord_type],
-        TIFS[tif],
-        STATUSES[status],
-        terms.ticks[price],
-        lots[qty],
-        lots[cum],
-        lots[leaves if status not in ENDED else 0],
-        terms.quotes[cum_quote],
-        average_price(terms, cum, cum_quote) if cum else None,
-        _REASONS[reason],
-        created_ns,
-        updated_ns,
-        fills,
-    )
+_CONDITIONS: Final = (
+    "stop_price_ticks", "display_lots", "trailing_bips", "peg_type", "peg_offset", "list_id", "working_ns",
+)  # fmt: skip
+
+
+def order_view(terms: Terms, row: Any) -> OrderView:
+    """From a row of the `orders` table."""
+    lots, status, cum, cum_quote = terms.lots, row["ord_status"], row["cum_qty_lots"], int(row["cum_quote_units"])
+    told = OrderView(
+        row["order_id"], row["client_order_id"], terms.symbol, SIDES[row["side"]], ORD_TYPES[row["ord_type"]],
+        TIFS[row["time_in_force"]], STATUSES[status], terms.ticks[row["price_ticks"]], lots[row["qty_lots"]],
+        lots[cum], lots[row["leaves_lots"] if status not in ENDED else 0], terms.quotes[cum_quote],
+        average_price(terms, cum, cum_quote) if cum else None, _REASONS[row["reason"]], row["created_ns"],
+        row["updated_ns"],
+    )  # fmt: skip
+    conditions = {name: row.get(name) or 0 for name in _CONDITIONS}
+    _tell_conditions(told, terms, SimpleNamespace(ord_type=row["ord_type"], **conditions))
+    return told
 
 
 def average_price(terms: Terms, lots: int, quote_units: int) -> str | None:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Annotated, Final
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from serve.amounts import Amount
 
@@ -29,6 +29,10 @@ class OrdTypeName(StrEnum):
     LIMIT = "LIMIT"
     MARKET = "MARKET"
     LIMIT_MAKER = "LIMIT_MAKER"
+    STOP_LOSS = "STOP_LOSS"
+    STOP_LOSS_LIMIT = "STOP_LOSS_LIMIT"
+    TAKE_PROFIT = "TAKE_PROFIT"
+    TAKE_PROFIT_LIMIT = "TAKE_PROFIT_LIMIT"
 
 
 class TifName(StrEnum):
@@ -43,6 +47,7 @@ class StpName(StrEnum):
     EXPIRE_MAKER = "EXPIRE_MAKER"
     EXPIRE_BOTH = "EXPIRE_BOTH"
     DECREMENT = "DECREMENT"
+    TRANSFER = "TRANSFER"
 
 
 # Orders come by the thousand, and a pattern costs 0.4 us each time: theirs are only told in the schema. A look-up finds
@@ -81,10 +86,16 @@ class SideOrder(Request, kw_only=True):
     quote_quantity: Amount | None = None
     """MARKET: the amount of the quote asset to spend or receive, instead of `quantity`."""
     price: Amount | None = None
-    """LIMIT and LIMIT_MAKER: a multiple of the symbol's tick."""
+    """LIMIT, LIMIT_MAKER, STOP_LOSS_LIMIT and TAKE_PROFIT_LIMIT: a multiple of the symbol's tick."""
     time_in_force: TifName = TifName.GTC
     client_order_id: OrderKey | None = None
     stp_mode: StpName = StpName.NONE
+    stop_price: Amount | None = None
+    """Stop orders: what the last price must reach before the order goes to the book."""
+    trailing_bips: Annotated[int, Meta(ge=1, lt=10_000)] | None = None
+    """Stop orders: so many 1/10000 the last price must turn back; with `stop_price`, after it was reached."""
+    display_quantity: Amount | None = None
+    """GTC orders with a price: so much of the order the book shows at a time."""
 
 
 class Order(SideOrder, kw_only=True):
@@ -128,7 +139,7 @@ class OrderView(msgspec.Struct, gc=False):
     type: str
     time_in_force: str
     status: str
-    """NEW, PARTIALLY_FILLED, FILLED, CANCELED, EXPIRED, EXPIRED_IN_MATCH"""
+    """PENDING_NEW, NEW, PARTIALLY_FILLED, FILLED, CANCELED, EXPIRED, EXPIRED_IN_MATCH"""
     price: str
     quantity: str
     executed_quantity: str
@@ -141,6 +152,19 @@ class OrderView(msgspec.Struct, gc=False):
     updated_ns: int
     fills: list[Fill] = []
     """Executions that the answered request caused at once."""
+    stop_price: str | UnsetType = UNSET
+    """Of stop orders that have one."""
+    trailing_bips: int | UnsetType = UNSET
+    """Of trailing stop orders."""
+    is_working: bool | UnsetType = UNSET
+    """Of stop orders: whether it went to the book."""
+    display_quantity: str | UnsetType = UNSET
+    """Of iceberg orders."""
+    peg_type: str | UnsetType = UNSET
+    """Of pegged orders; `price` is the one taken from the book, 0 while a stop order waits."""
+    peg_offset: int | UnsetType = UNSET
+    list_id: int | UnsetType = UNSET
+    """Of orders that belong to an order list."""
 
 
 class Refusal(msgspec.Struct, gc=False):

@@ -1,7 +1,7 @@
 """`/api/trading`: place, change and cancel orders; what became of them."""
 
 import asyncio
-from typing import Final
+from typing import Any, Final
 
 from serve.auth.principal import SIGNED_IN, TRADERS
 from serve.errors import ApiError, Code
@@ -34,7 +34,8 @@ HISTORY_RETRY_S: Final = 0.05
 _PLACE = (
     Code.UNKNOWN_SYMBOL, Code.ACCOUNT_PAUSED, Code.DUPLICATE_CLIENT_ORDER_ID, Code.MAX_NUM_ORDERS,
     Code.INSUFFICIENT_BALANCE, Code.PRICE_FILTER, Code.LOT_SIZE, Code.MARKET_LOT_SIZE, Code.NOTIONAL,
-    Code.PERCENT_PRICE_BY_SIDE, Code.WOULD_TAKE, Code.BOOK_UNAVAILABLE, Code.BOOK_FULL, Code.OVERLOADED,
+    Code.PERCENT_PRICE_BY_SIDE, Code.PERCENT_PRICE, Code.WOULD_TAKE, Code.STOP_WOULD_TRIGGER, Code.TRAILING_DELTA,
+    Code.ICEBERG_PARTS, Code.MAX_NUM_ALGO_ORDERS, Code.MAX_NUM_ICEBERG_ORDERS, Code.MAX_POSITION, Code.BOOK_UNAVAILABLE, Code.BOOK_FULL, Code.OVERLOADED,
     Code.STATUS_UNKNOWN, Code.UNKNOWN_ACCOUNT,
 )  # fmt: skip
 _CHANGE = (Code.UNKNOWN_ORDER, Code.ORDER_PENDING, Code.BOOK_UNAVAILABLE, Code.OVERLOADED, Code.STATUS_UNKNOWN,
@@ -140,7 +141,7 @@ class TradingApi:
         found = await self.gateway.order(account, order_id)
         return self._stored(await self._ended(account, order_id)) if found is None else self.gateway.desk.view([found])
 
-    async def _ended(self, account: int, order_id: int) -> object:
+    async def _ended(self, account: int, order_id: int) -> Any:
         """From the read models, a moment behind the account: an order newer than all they know is waited for."""
         waited = 0.0
         while True:
@@ -156,14 +157,8 @@ class TradingApi:
             await asyncio.sleep(HISTORY_RETRY_S)
             waited += HISTORY_RETRY_S
 
-    def _stored(self, row: object) -> OrderView:
-        r: dict[str, int] = dict(row)  # type: ignore[call-overload]
-        terms = self.gateway.desk.terms_of(str(r["symbol"]))
-        return order_view(
-            terms, r["order_id"], str(r["client_order_id"]), r["side"], r["ord_type"], r["time_in_force"],
-            r["ord_status"], r["price_ticks"], r["qty_lots"], r["leaves_lots"], r["cum_qty_lots"],
-            int(r["cum_quote_units"]), r["reason"], r["created_ns"], r["updated_ns"], [],
-        )  # fmt: skip
+    def _stored(self, row: Any) -> OrderView:
+        return order_view(self.gateway.desk.terms_of(row["symbol"]), row)
 
     async def cancel(self, ctx: Context) -> OrderView:
         return await self.gateway.cancel(self._account(ctx), ctx.params.order_id)

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import msgspec
 
-from market.enums import OrdType
 from market.reasons import Reason
 from serve.errors import ApiError, Code
 
@@ -184,6 +183,7 @@ _TEXTS: Final = {
     Reason.ACCOUNT_PAUSED: "This account may not place or cancel orders.",
     Reason.UNKNOWN_ACCOUNT: "This account may not place or cancel orders.",
     Reason.DUPLICATE_CLIENT_ORDER_ID: "Duplicate order sent.",
+    Reason.DUPLICATE_LIST_CLIENT_ORDER_ID: "Duplicate order sent.",
     Reason.INSUFFICIENT_BALANCE: "Account has insufficient balance for requested action.",
     Reason.SYMBOL_HALTED: "Market is closed.",
     Reason.UNKNOWN_ORDER: "Unknown order sent.",
@@ -201,13 +201,6 @@ _TEXTS: Final = {
     Reason.INVALID_COMMAND: "Unsupported order combination",
 }
 
-_UNSUPPORTED: Final = {
-    OrdType.STOP_LOSS: "Stop loss orders are not supported for this symbol.",
-    OrdType.STOP_LOSS_LIMIT: "Stop loss limit orders are not supported for this symbol.",
-    OrdType.TAKE_PROFIT: "Take profit orders are not supported for this symbol.",
-    OrdType.TAKE_PROFIT_LIMIT: "Take profit limit orders are not supported for this symbol.",
-}
-
 NEW_ORDER: Final = -2010
 CANCEL: Final = -2011
 AMEND: Final = -2038
@@ -223,10 +216,6 @@ def cancel_rejected(text: str) -> BinanceError:
 
 def filter_failure(name: str) -> BinanceError:
     return BinanceError(-1013, f"Filter failure: {name}")
-
-
-def unsupported_type(ord_type: int) -> BinanceError:
-    return rejected(_UNSUPPORTED[OrdType(ord_type)])
 
 
 def refusal(code: int, reason: int) -> BinanceError:

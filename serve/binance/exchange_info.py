@@ -7,8 +7,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from market.decimals import fixed
+from market.enums import OrdType
 from market.instrument import PPM, Instrument
-from serve.binance import capabilities
 from serve.binance.context import Context
 from serve.binance.errors import (
     INVALID_SYMBOL_STATUS,
@@ -23,7 +23,8 @@ from serve.orders import Terms
 PERMISSIONS: Final = ("SPOT", "MARGIN", "LEVERAGED")
 STATUSES: Final = ("TRADING", "HALT", "BREAK")
 SymbolStatus = Annotated[str, words(*STATUSES, error=INVALID_SYMBOL_STATUS)]
-STP_MODES: Final = ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT"]
+ORDER_TYPES: Final = sorted(one.name for one in OrdType)
+STP_MODES: Final = ["EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"]
 RATIO_PLACES: Final = 4
 
 
@@ -207,19 +208,13 @@ class ExecutionRules(msgspec.Struct):
     symbolRules: list[SymbolRules]
 
 
-def order_types() -> list[str]:
-    stops = ["STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"] if capabilities.STOPS else []
-    return ["LIMIT", "LIMIT_MAKER", "MARKET", *stops]
-
-
 @lru_cache(maxsize=4096)
 def symbol_info(terms: Terms, show_permissions: bool) -> SymbolInfo:
     one: Instrument = terms.instrument
     return SymbolInfo(
-        one.symbol, "TRADING", one.base.name, 8, one.quote.name, 8, 8, 8, 8, order_types(), capabilities.ICEBERG,
-        capabilities.OCO, capabilities.OTO, capabilities.OPO, True, capabilities.TRAILING, True, True,
-        capabilities.PEGGED, True, False, symbol_filters(terms), [], [["SPOT"]] if show_permissions else [], "NONE",
-        ["NONE", *STP_MODES],
+        one.symbol, "TRADING", one.base.name, 8, one.quote.name, 8, 8, 8, 8, ORDER_TYPES, True, True, True, True,
+        True, True, True, True, True, True, False, symbol_filters(terms), [],
+        [["SPOT"]] if show_permissions else [], "NONE", ["NONE", *STP_MODES],
     )  # fmt: skip
 
 

@@ -1,40 +1,41 @@
-"""Order lists: OCO, OTO, OTOCO, OPO, OPOCO. Parameters are read and checked as a whole before anything is placed."""
+"""Placing and canceling order lists: OCO, OTO, OTOCO, OPO, OPOCO. All orders of a list are taken, or none."""
 
-from typing import Any, Final
+import time
+from itertools import groupby
+from operator import attrgetter
+from typing import Final
 
-import msgspec
-
-from market.enums import OrdType, Side, TimeInForce
+from actors.wire import ReportRow
+from market.enums import Contingency, ListRole, ListStatus, OrdType, Side, TimeInForce
+from market.reasons import Reason
 from serve.binance.context import Context
 from serve.binance.errors import (
+    NEW_ORDER,
     BinanceError,
     cancel_rejected,
+    missing,
     missing_both,
     not_required,
+    refusal,
     rejected,
-    too_long_a_time,
 )
-from serve.binance.new_order import LIMITED, STOPS, Leg
-from serve.binance.params import (
-    Decimal8,
-    Limit1000,
-    Long,
-    NewClientId,
-    OrigClientId,
-    Params,
-    PegOf,
-    PegOffsetTypeOf,
-    RespTypeOf,
-    SideOf,
-    StpOf,
-    StrategyType,
-    Symbol,
-    TifOf,
-    TimeNs,
-    TypeOf,
+from serve.binance.list_params import (
+    CancelList,
+    ListParams,
+    OcoParams,
+    OldOcoParams,
+    OpocoParams,
+    OpoParams,
+    OtocoParams,
+    OtoParams,
+    WorkingParams,
+    leg,
 )
-from serve.binance.queries import DAY_NS, DEFAULT_LIMIT
-from serve.binance.route import NoParams
+from serve.binance.list_views import FoundList, canceled_list, live_list, order_list
+from serve.binance.new_order import LIMITED, STOPS, Leg, new_command
+from serve.binance.order_structs import OrderList
+from serve.binance.order_views import DONE, answer, canceled, client_order_id, is_refusal, of_orders
+from serve.binance.orders import send_cancel
 
 _BUY: Final = int(Side.BUY)
 _LIMIT, _MAKER = int(OrdType.LIMIT), int(OrdType.LIMIT_MAKER)
@@ -42,187 +43,21 @@ _STOP_LOSSES: Final = frozenset({int(OrdType.STOP_LOSS), int(OrdType.STOP_LOSS_L
 _TAKE_PROFITS: Final = frozenset({int(OrdType.TAKE_PROFIT), int(OrdType.TAKE_PROFIT_LIMIT)})
 _OCO_TYPES: Final = STOPS | {_MAKER}
 _GTC: Final = int(TimeInForce.GTC)
+_FIRST, _SECOND, _MEMBER = int(ListRole.OCO_FIRST), int(ListRole.OCO_SECOND), int(ListRole.MEMBER)
+_DONE, _EXECUTING = int(ListStatus.ALL_DONE), int(ListStatus.EXECUTING)
+_FOR_ANOTHER: Final = frozenset((int(Reason.OCO_PAIR_REFUSED), int(Reason.PENDING_NEVER_PLACED)))
+"""Reasons that say nothing but that another order of the list was refused."""
+_token = attrgetter("token")
 
 OPO_WORKING_MUST_BE_BUY: Final = (-1222, "Working order in an OPO list must be a bid.")
 OPO_PENDING_MUST_BE_SELL: Final = (-1223, "Pending orders in an OPO list must be asks.")
 BAD_OCO_TYPE: Final = (-1158, "Order type not supported in OCO.")
-NO_SUCH_LIST: Final = (-2013, "Order list does not exist.")
+
+Cast = list[tuple[Leg, int]]
+"""The orders of a list and their roles."""
 
 
-class ListOrder(msgspec.Struct):
-    symbol: str
-    orderId: int
-    clientOrderId: str
-
-
-class OrderList(msgspec.Struct):
-    orderListId: int
-    contingencyType: str
-    listStatusType: str
-    listOrderStatus: str
-    listClientOrderId: str
-    transactionTime: int
-    symbol: str
-    orders: list[ListOrder]
-
-
-class ListParams(Params, kw_only=True):
-    symbol: Symbol
-    listClientOrderId: NewClientId | None = None
-    newOrderRespType: RespTypeOf | None = None
-    selfTradePreventionMode: StpOf | None = None
-
-
-class OcoParams(ListParams, kw_only=True):
-    side: SideOf
-    quantity: Decimal8
-    aboveType: TypeOf
-    aboveClientOrderId: NewClientId | None = None
-    aboveIcebergQty: Decimal8 | None = None
-    abovePrice: Decimal8 | None = None
-    aboveStopPrice: Decimal8 | None = None
-    aboveTrailingDelta: Long | None = None
-    aboveTimeInForce: TifOf | None = None
-    aboveStrategyId: Long | None = None
-    aboveStrategyType: StrategyType | None = None
-    abovePegPriceType: PegOf | None = None
-    abovePegOffsetType: PegOffsetTypeOf | None = None
-    abovePegOffsetValue: Long | None = None
-    belowType: TypeOf
-    belowClientOrderId: NewClientId | None = None
-    belowIcebergQty: Decimal8 | None = None
-    belowPrice: Decimal8 | None = None
-    belowStopPrice: Decimal8 | None = None
-    belowTrailingDelta: Long | None = None
-    belowTimeInForce: TifOf | None = None
-    belowStrategyId: Long | None = None
-    belowStrategyType: StrategyType | None = None
-    belowPegPriceType: PegOf | None = None
-    belowPegOffsetType: PegOffsetTypeOf | None = None
-    belowPegOffsetValue: Long | None = None
-
-
-class OldOcoParams(ListParams, kw_only=True):
-    """`order/oco`: a limit order and a stop loss, named by what they are."""
-
-    side: SideOf
-    quantity: Decimal8
-    limitClientOrderId: NewClientId | None = None
-    limitStrategyId: Long | None = None
-    limitStrategyType: StrategyType | None = None
-    price: Decimal8
-    limitIcebergQty: Decimal8 | None = None
-    trailingDelta: Long | None = None
-    stopClientOrderId: NewClientId | None = None
-    stopPrice: Decimal8 | None = None
-    stopStrategyId: Long | None = None
-    stopStrategyType: StrategyType | None = None
-    stopLimitPrice: Decimal8 | None = None
-    stopIcebergQty: Decimal8 | None = None
-    stopLimitTimeInForce: TifOf | None = None
-
-
-class WorkingParams(ListParams, kw_only=True):
-    workingType: TypeOf
-    workingSide: SideOf
-    workingClientOrderId: NewClientId | None = None
-    workingPrice: Decimal8 | None = None
-    workingQuantity: Decimal8
-    workingIcebergQty: Decimal8 | None = None
-    workingTimeInForce: TifOf | None = None
-    workingStrategyId: Long | None = None
-    workingStrategyType: StrategyType | None = None
-    workingPegPriceType: PegOf | None = None
-    workingPegOffsetType: PegOffsetTypeOf | None = None
-    workingPegOffsetValue: Long | None = None
-    pendingSide: SideOf
-
-
-class OpoParams(WorkingParams, kw_only=True):
-    pendingType: TypeOf
-    pendingClientOrderId: NewClientId | None = None
-    pendingPrice: Decimal8 | None = None
-    pendingStopPrice: Decimal8 | None = None
-    pendingTrailingDelta: Long | None = None
-    pendingIcebergQty: Decimal8 | None = None
-    pendingTimeInForce: TifOf | None = None
-    pendingStrategyId: Long | None = None
-    pendingStrategyType: StrategyType | None = None
-    pendingPegPriceType: PegOf | None = None
-    pendingPegOffsetType: PegOffsetTypeOf | None = None
-    pendingPegOffsetValue: Long | None = None
-
-
-class OtoParams(OpoParams, kw_only=True):
-    pendingQuantity: Decimal8
-
-
-class OpocoParams(WorkingParams, kw_only=True):
-    pendingAboveType: TypeOf
-    pendingAboveClientOrderId: NewClientId | None = None
-    pendingAbovePrice: Decimal8 | None = None
-    pendingAboveStopPrice: Decimal8 | None = None
-    pendingAboveTrailingDelta: Long | None = None
-    pendingAboveIcebergQty: Decimal8 | None = None
-    pendingAboveTimeInForce: TifOf | None = None
-    pendingAboveStrategyId: Long | None = None
-    pendingAboveStrategyType: StrategyType | None = None
-    pendingAbovePegPriceType: PegOf | None = None
-    pendingAbovePegOffsetType: PegOffsetTypeOf | None = None
-    pendingAbovePegOffsetValue: Long | None = None
-    pendingBelowType: TypeOf
-    pendingBelowClientOrderId: NewClientId | None = None
-    pendingBelowPrice: Decimal8 | None = None
-    pendingBelowStopPrice: Decimal8 | None = None
-    pendingBelowTrailingDelta: Long | None = None
-    pendingBelowIcebergQty: Decimal8 | None = None
-    pendingBelowTimeInForce: TifOf | None = None
-    pendingBelowStrategyId: Long | None = None
-    pendingBelowStrategyType: StrategyType | None = None
-    pendingBelowPegPriceType: PegOf | None = None
-    pendingBelowPegOffsetType: PegOffsetTypeOf | None = None
-    pendingBelowPegOffsetValue: Long | None = None
-
-
-class OtocoParams(OpocoParams, kw_only=True):
-    pendingQuantity: Decimal8
-
-
-class CancelList(Params, kw_only=True):
-    symbol: Symbol
-    orderListId: Long | None = None
-    listClientOrderId: NewClientId | None = None
-    newClientOrderId: NewClientId | None = None
-
-
-class QueryList(Params, kw_only=True):
-    orderListId: Long | None = None
-    origClientOrderId: OrigClientId | None = None
-
-
-class AllLists(Params, kw_only=True):
-    fromId: Long | None = None
-    startTime: TimeNs | None = None
-    endTime: TimeNs | None = None
-    limit: Limit1000 = DEFAULT_LIMIT
-
-
-# -- legs -------------------------------------------------------------------------------------------------------------
-
-
-def leg(p: Any, prefix: str, side: int, quantity: int | None) -> Leg:
-    """The parameters that begin with `prefix` as an order."""
-
-    def get(name: str) -> Any:
-        return getattr(p, prefix + name, None)
-
-    return Leg(
-        side=side, type=get("Type"), quantity=quantity, price=get("Price"), tif=get("TimeInForce"),
-        client_id=get("ClientOrderId"), strategy_id=get("StrategyId"), strategy_type=get("StrategyType"),
-        stop_price=get("StopPrice"), trailing=get("TrailingDelta"), iceberg=get("IcebergQty"),
-        peg_type=get("PegPriceType"), peg_offset_type=get("PegOffsetType"), peg_offset=get("PegOffsetValue"),
-        stp=p.selfTradePreventionMode or 0, prefix=prefix,
-    )  # fmt: skip
+# -- which orders go together -----------------------------------------------------------------------------------------
 
 
 def check_oco(above: Leg, below: Leg) -> None:
@@ -263,88 +98,139 @@ def check_opo(p: WorkingParams) -> None:
         raise BinanceError(*OPO_PENDING_MUST_BE_SELL)
 
 
+def pair(above: Leg, below: Leg) -> Cast:
+    """Checked; the stop loss first, as the venue tells them."""
+    check_oco(above, below)
+    stop, far = (above, below) if above.type in _STOP_LOSSES else (below, above)
+    return [(stop, _FIRST), (far, _SECOND)]
+
+
+def _working(p: WorkingParams) -> Leg:
+    working = leg(p, "working", p.workingSide, p.workingQuantity)
+    check_working(working)
+    return working
+
+
+def _pending_pair(p: OpocoParams, quantity: int | None) -> Cast:
+    above, below = (leg(p, f"pending{one}", p.pendingSide, quantity) for one in ("Above", "Below"))
+    return pair(above, below)
+
+
+# -- placing ----------------------------------------------------------------------------------------------------------
+
+
 async def oco(ctx: Context, p: OcoParams) -> OrderList:
-    above, below = leg(p, "above", p.side, p.quantity), leg(p, "below", p.side, p.quantity)
-    return await place_oco(ctx, p, above, below)
+    above, below = (leg(p, prefix, p.side, p.quantity) for prefix in ("above", "below"))
+    return await _place(ctx, p, Contingency.OCO, pair(above, below))
 
 
 async def old_oco(ctx: Context, p: OldOcoParams) -> OrderList:
     """As `orderList/oco`: for a SELL the limit order is above, for a BUY below."""
+    limit, stop = _old_legs(p)
+    return await _place(ctx, p, Contingency.OCO, pair(*((stop, limit) if p.side == _BUY else (limit, stop))))
+
+
+def _old_legs(p: OldOcoParams) -> tuple[Leg, Leg]:
     stop_type = OrdType.STOP_LOSS if p.stopLimitPrice is None else OrdType.STOP_LOSS_LIMIT
     if p.stopPrice is None and p.trailingDelta is None:
         raise missing_both("stopPrice", "trailingDelta")
     if p.stopLimitPrice is None and p.stopLimitTimeInForce is not None:
         raise not_required("stopLimitTimeInForce")
+    if p.stopLimitPrice is not None and p.stopLimitTimeInForce is None:
+        raise missing("stopLimitTimeInForce")
+    stp = p.selfTradePreventionMode or 0
     limit = Leg(
         side=p.side, type=_MAKER, quantity=p.quantity, price=p.price, client_id=p.limitClientOrderId,
-        strategy_id=p.limitStrategyId, strategy_type=p.limitStrategyType, iceberg=p.limitIcebergQty,
-        stp=p.selfTradePreventionMode or 0,
+        strategy_id=p.limitStrategyId, strategy_type=p.limitStrategyType, iceberg=p.limitIcebergQty, stp=stp,
+        prefix="limit",
     )  # fmt: skip
     stop = Leg(
         side=p.side, type=int(stop_type), quantity=p.quantity, price=p.stopLimitPrice, tif=p.stopLimitTimeInForce,
         client_id=p.stopClientOrderId, strategy_id=p.stopStrategyId, strategy_type=p.stopStrategyType,
-        stop_price=p.stopPrice, trailing=p.trailingDelta, iceberg=p.stopIcebergQty, stp=p.selfTradePreventionMode or 0,
+        stop_price=p.stopPrice, trailing=p.trailingDelta, iceberg=p.stopIcebergQty, stp=stp, prefix="stop",
     )  # fmt: skip
-    return await place_oco(ctx, p, *((stop, limit) if p.side == _BUY else (limit, stop)))
-
-
-async def place_oco(ctx: Context, p: ListParams, above: Leg, below: Leg) -> OrderList:
-    check_oco(above, below)
-    raise rejected("OCO orders are not supported for this symbol")
+    return limit, stop
 
 
 async def oto(ctx: Context, p: OtoParams) -> OrderList:
-    check_working(leg(p, "working", p.workingSide, p.workingQuantity))
-    raise rejected("OTO orders are not supported for this symbol.")
+    pending = leg(p, "pending", p.pendingSide, p.pendingQuantity)
+    return await _place(ctx, p, Contingency.OTO, [(_working(p), _MEMBER), (pending, _MEMBER)])
 
 
 async def otoco(ctx: Context, p: OtocoParams) -> OrderList:
-    check_working(leg(p, "working", p.workingSide, p.workingQuantity))
-    _check_pending_pair(p, p.pendingQuantity)
-    raise rejected("OTO orders are not supported for this symbol.")
+    return await _place(ctx, p, Contingency.OTO, [(_working(p), _MEMBER), *_pending_pair(p, p.pendingQuantity)])
 
 
 async def opo(ctx: Context, p: OpoParams) -> OrderList:
-    check_working(leg(p, "working", p.workingSide, p.workingQuantity))
     check_opo(p)
-    raise rejected("OPO orders are not supported for this symbol.")
+    pending = leg(p, "pending", p.pendingSide, None)
+    return await _place(ctx, p, Contingency.OTO, [(_working(p), _MEMBER), (pending, _MEMBER)])
 
 
 async def opoco(ctx: Context, p: OpocoParams) -> OrderList:
-    check_working(leg(p, "working", p.workingSide, p.workingQuantity))
     check_opo(p)
-    _check_pending_pair(p, None)
-    raise rejected("OPO orders are not supported for this symbol.")
+    return await _place(ctx, p, Contingency.OTO, [(_working(p), _MEMBER), *_pending_pair(p, None)])
 
 
-def _check_pending_pair(p: OpocoParams, quantity: int | None) -> None:
-    check_oco(leg(p, "pendingAbove", p.pendingSide, quantity), leg(p, "pendingBelow", p.pendingSide, quantity))
+async def _place(ctx: Context, p: ListParams, contingency: Contingency, cast: Cast) -> OrderList:
+    venue, now = ctx.venue, time.time()
+    gateway, scale = venue.gateway, venue.scale_of(p.symbol)
+    packed = [
+        new_command(scale, ctx.account, one, gateway.new_client_order_id(one.client_id), (0, role))
+        for one, role in cast
+    ]
+    venue.limits.check_orders(ctx.account, len(cast), now)
+    name = gateway.new_client_order_id(p.listClientOrderId)
+    answers = by_command(await gateway.submit_list(ctx.account, name, packed))
+    ends = [rows[-1] for rows in answers]
+    _raise_refusal(ends)
+    ctx.order_counts = venue.count_orders(ctx.account, sum(not end.cum_qty_lots for end in ends), now)
+    resp_type = p.newOrderRespType or "RESULT"
+    reports = [
+        answer(ctx, scale, rows, one, resp_type, gateway.assets) for rows, (one, _) in zip(answers, cast, strict=True)
+    ]
+    return order_list(ctx, _placed(scale.symbol, contingency, name, ends), reports)
 
 
-# -- canceling, asking ------------------------------------------------------------------------------------------------
+def by_command(rows: list[ReportRow]) -> list[list[ReportRow]]:
+    """The reports of each order's command, in the order of the commands."""
+    return [list(told) for _, told in groupby(of_orders(rows), key=_token)]
+
+
+def _raise_refusal(ends: list[ReportRow]) -> None:
+    """With the reason that tells most, when the list was refused."""
+    refused = [row.reason for row in ends if is_refusal(row)]
+    if refused:
+        raise refusal(NEW_ORDER, next((one for one in refused if one not in _FOR_ANOTHER), refused[0]))
+
+
+def _placed(symbol: str, contingency: Contingency, name: bytes, ends: list[ReportRow]) -> FoundList:
+    done = all(row.ord_status in DONE for row in ends)
+    return FoundList(
+        ends[0].list_id, symbol, int(contingency), name.decode("ascii"), _DONE if done else _EXECUTING, ends[0].ts_ns,
+        [(row.order_id, client_order_id(row)) for row in ends], [],
+    )  # fmt: skip
+
+
+# -- canceling --------------------------------------------------------------------------------------------------------
 
 
 async def cancel_list(ctx: Context, p: CancelList) -> OrderList:
+    """When both ids are given, they have to be of one list."""
     if p.orderListId is None and p.listClientOrderId is None:
         raise missing_both("orderListId", "listClientOrderId")
-    raise cancel_rejected("Unknown order sent.")
-
-
-async def query_list(ctx: Context, p: QueryList) -> OrderList:
-    if p.orderListId is None and p.origClientOrderId is None:
-        raise missing_both("orderListId", "origClientOrderId")
-    raise BinanceError(*NO_SUCH_LIST)
-
-
-async def all_lists(ctx: Context, p: AllLists) -> list[OrderList]:
-    if p.fromId is not None and p.startTime is not None:
-        raise not_required("startTime")
-    if p.fromId is not None and p.endTime is not None:
-        raise not_required("endTime")
-    if p.startTime is not None and p.endTime is not None and p.endTime - p.startTime > DAY_NS:
-        raise too_long_a_time(24)
-    return []
-
-
-async def open_lists(ctx: Context, p: NoParams) -> list[OrderList]:
-    return []
+    venue, scale = ctx.venue, ctx.venue.scale_of(p.symbol)
+    found = await live_list(ctx, p.orderListId, p.listClientOrderId)
+    if found is None or found.symbol != scale.symbol or not found.open_ids:
+        raise cancel_rejected("Unknown order sent.")
+    if p.listClientOrderId not in (None, found.name):
+        raise cancel_rejected("Unknown order sent.")
+    cancel_id = p.newClientOrderId or venue.gateway.new_client_order_id(None).decode("ascii")
+    for order_id in found.open_ids:
+        venue.cancel_names.give(ctx.account, order_id, cancel_id)
+    # The last one lives longest: a working order may be filled while the cancel is on its way.
+    rows = await send_cancel(ctx, scale, found.open_ids[-1], b"")
+    ended = {row.order_id: row for row in rows}
+    found.updated_ns = rows[-1].ts_ns
+    reports = [canceled(ctx, scale, ended[one], cancel_id) for one, _ in found.orders if one in ended]
+    return canceled_list(ctx, found, reports)

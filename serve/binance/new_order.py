@@ -10,7 +10,6 @@ import msgspec
 from actors.wire import pack_command
 from market.enums import MAX_PEG_OFFSET, CommandFlag, CommandKind, OrdType, PegType, Side, StpMode, TimeInForce
 from market.instrument import INT_LIMIT
-from serve.binance import capabilities
 from serve.binance.errors import (
     UNSUPPORTED_COMBINATION,
     BinanceError,
@@ -22,7 +21,6 @@ from serve.binance.errors import (
     rejected,
     together,
     too_large,
-    unsupported_type,
 )
 from serve.binance.numbers import Scale
 from serve.binance.params import (
@@ -99,6 +97,8 @@ class Leg(msgspec.Struct, kw_only=True, gc=False):
     peg_offset: int | None = None
     stp: int = int(StpMode.NONE)
     prefix: str = ""
+    sized_later: bool = False
+    """It is to sell what another order of its list buys: it has no quantity yet."""
 
     def name(self, parameter: str) -> str:
         """`stopPrice` of the leg `above` is `aboveStopPrice`."""
@@ -134,11 +134,12 @@ def check_combination(leg: Leg) -> None:
     if leg.type == _LIMIT:  # the most frequent first, and short
         if leg.tif is None:
             raise missing(leg.name("timeInForce"))
-        if leg.quantity is None:
+        if leg.quantity is None and not leg.sized_later:
             raise missing(leg.name("quantity"))
         if leg.price is None and leg.peg_type is None:
             raise missing(leg.name("price"))
-        _forbid(leg, quoteOrderQty=leg.quote, stopPrice=leg.stop_price, trailingDelta=leg.trailing)
+        if leg.quote is not None or leg.stop_price is not None or leg.trailing is not None:
+            _forbid(leg, quoteOrderQty=leg.quote, stopPrice=leg.stop_price, trailingDelta=leg.trailing)
     elif leg.type == _MARKET:
         _check_market(leg)
     else:
@@ -148,7 +149,6 @@ def check_combination(leg: Leg) -> None:
             raise not_required(leg.name("icebergQty"))
         if (leg.tif or _GTC) != _GTC:
             raise BinanceError(*UNSUPPORTED_COMBINATION)
-        _need(capabilities.ICEBERG, "Iceberg orders are not supported for this symbol.")
     if leg.peg_type is not None or leg.peg_offset is not None or leg.peg_offset_type is not None:
         _check_peg(leg)
 
@@ -158,7 +158,7 @@ def _check_market(leg: Leg) -> None:
         leg, price=leg.price, timeInForce=leg.tif, stopPrice=leg.stop_price, trailingDelta=leg.trailing,
         icebergQty=leg.iceberg,
     )  # fmt: skip
-    if leg.quantity is None and leg.quote is None:
+    if leg.quantity is None and leg.quote is None and not leg.sized_later:
         raise missing_both(leg.name("quantity"), leg.name("quoteOrderQty"))
     if leg.quantity is not None:
         _forbid(leg, quoteOrderQty=leg.quote)
@@ -171,7 +171,7 @@ def _check_others(leg: Leg) -> None:
             raise missing(leg.name("timeInForce"))
     else:
         _forbid(leg, timeInForce=leg.tif)
-    if leg.quantity is None:
+    if leg.quantity is None and not leg.sized_later:
         raise missing(leg.name("quantity"))
     if leg.type not in LIMITED:
         _forbid(leg, price=leg.price)
@@ -182,10 +182,6 @@ def _check_others(leg: Leg) -> None:
         return
     if leg.stop_price is None and leg.trailing is None:
         raise missing_both(leg.name("stopPrice"), leg.name("trailingDelta"))
-    if not capabilities.STOPS:
-        raise unsupported_type(leg.type)
-    if leg.trailing is not None:
-        _need(capabilities.TRAILING, "Trailing stop orders are not supported for this symbol.")
 
 
 def _check_peg(leg: Leg) -> None:
@@ -202,18 +198,12 @@ def _check_peg(leg: Leg) -> None:
         raise BinanceError(*UNSUPPORTED_COMBINATION)
     if leg.peg_offset is not None and leg.peg_offset > MAX_PEG_OFFSET:
         raise too_large(leg.name("pegOffsetValue"), MAX_PEG_OFFSET)
-    _need(capabilities.PEGGED, "Pegged orders are not supported for this symbol.")
 
 
 def _forbid(leg: Leg, **given: int | None) -> None:
     for name, value in given.items():
         if value is not None:
             raise not_required(leg.name(name))
-
-
-def _need(capable: bool, text: str) -> None:
-    if not capable:
-        raise rejected(text)
 
 
 # -- filters ----------------------------------------------------------------------------------------------------------
@@ -227,14 +217,16 @@ def _amounts(scale: Scale, leg: Leg) -> tuple[int, int, int, int, int]:
         if not one.min_notional_units <= quote <= one.max_notional_units:
             raise filter_failure("NOTIONAL")
         return 0, 0, quote, 0, 0
-    assert leg.quantity is not None
     price = 0 if leg.price is None else _ticks(scale, leg.price, "price")
     stop = 0 if leg.stop_price is None else _ticks(scale, leg.stop_price, "stopPrice")
-    qty = lots_of(scale, leg.quantity)
-    if leg.type not in LIMITED and not one.market_min_qty_lots <= qty <= one.market_max_qty_lots:
-        raise filter_failure("MARKET_LOT_SIZE")
-    display = _display(scale, leg.iceberg, qty) if leg.iceberg else 0
-    if price:
+    if leg.quantity is None:
+        qty, display = 0, lots_of(scale, leg.iceberg, "icebergQty") if leg.iceberg else 0
+    else:
+        qty = lots_of(scale, leg.quantity)
+        if leg.type not in LIMITED and not one.market_min_qty_lots <= qty <= one.market_max_qty_lots:
+            raise filter_failure("MARKET_LOT_SIZE")
+        display = _display(scale, leg.iceberg, qty) if leg.iceberg else 0
+    if price and qty:
         notional = price * qty * scale.terms.per_tick_lot
         if not one.min_notional_units <= notional <= one.max_notional_units:
             raise filter_failure("NOTIONAL")

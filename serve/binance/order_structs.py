@@ -82,6 +82,13 @@ class OrderStatus(msgspec.Struct):
     origQuoteOrderQty: str
     selfTradePreventionMode: str
     expiryReason: Opt = UNSET
+    trailingDelta: OptInt = UNSET
+    trailingTime: OptInt = UNSET
+    pegPriceType: Opt = UNSET
+    pegOffsetType: Opt = UNSET
+    pegOffsetValue: OptInt = UNSET
+    peggedPrice: Opt = UNSET
+    preventedQuantity: Opt = UNSET
 
 
 class Canceled(msgspec.Struct):
@@ -101,6 +108,16 @@ class Canceled(msgspec.Struct):
     type: str
     side: str
     selfTradePreventionMode: str
+    stopPrice: Opt = UNSET
+    trailingDelta: OptInt = UNSET
+    trailingTime: OptInt = UNSET
+    icebergQty: Opt = UNSET
+    pegPriceType: Opt = UNSET
+    pegOffsetType: Opt = UNSET
+    pegOffsetValue: OptInt = UNSET
+    peggedPrice: Opt = UNSET
+    preventedQuantity: Opt = UNSET
+    expiryReason: Opt = UNSET
 
 
 class CancelReplaced(msgspec.Struct):
@@ -126,14 +143,58 @@ class AmendedOrder(msgspec.Struct):
     timeInForce: str
     type: str
     side: str
-    workingTime: int
+    workingTime: OptInt
     selfTradePreventionMode: str
+    stopPrice: Opt = UNSET
+    trailingDelta: OptInt = UNSET
+    trailingTime: OptInt = UNSET
+    icebergQty: Opt = UNSET
+    pegPriceType: Opt = UNSET
+    pegOffsetType: Opt = UNSET
+    pegOffsetValue: OptInt = UNSET
+    peggedPrice: Opt = UNSET
+    preventedQuantity: Opt = UNSET
+
+
+ConditionalFields = OrderResult | OrderStatus | Canceled | AmendedOrder
+"""The answers with fields that only some orders have."""
+
+
+class ListOrder(msgspec.Struct):
+    symbol: str
+    orderId: int
+    clientOrderId: str
+
+
+class ListStanding(msgspec.Struct):
+    """How the list of an amended order stands."""
+
+    orderListId: int
+    contingencyType: str
+    listOrderStatus: str
+    listClientOrderId: str
+    symbol: str
+    orders: list[ListOrder]
+
+
+class OrderList(msgspec.Struct):
+    orderListId: int
+    contingencyType: str
+    listStatusType: str
+    listOrderStatus: str
+    listClientOrderId: str
+    transactionTime: int
+    symbol: str
+    orders: list[ListOrder]
+    orderReports: list[Any] | UnsetType = UNSET
+    """Of a list that was just placed or canceled: of each of its orders."""
 
 
 class Amended(msgspec.Struct):
     transactTime: int
     executionId: int
     amendedOrder: AmendedOrder
+    listStatus: ListStanding | UnsetType = UNSET
 
 
 class Amendment(msgspec.Struct):

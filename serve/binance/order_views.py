@@ -5,77 +5,101 @@ from typing import Any, Final
 from msgspec import UNSET, UnsetType
 
 from actors.wire import ReportRow
-from market.enums import ExecType, OrdStatus, OrdType, PegType
+from market.enums import ExecType, OrdStatus, PegType
 from market.instrument import Asset
 from market.reasons import Reason
 from serve.binance.context import Context
 from serve.binance.new_order import STOPS, Leg
 from serve.binance.numbers import ZERO, Scale, amount
-from serve.binance.order_structs import Ack, Canceled, OptInt, OrderFill, OrderResult, OrderStatus
-from serve.orders import ORD_TYPES, SIDES, STATUSES, TIFS
+from serve.binance.order_structs import (
+    Ack,
+    AmendedOrder,
+    Canceled,
+    ConditionalFields,
+    OptInt,
+    OrderFill,
+    OrderResult,
+    OrderStatus,
+)
+from serve.orders import ENDED, ORD_TYPES, SIDES, STATUSES, TIFS
 
 STPS: Final = ["NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER"]
-_TRADE: Final = int(ExecType.TRADE)
-_MARKET: Final = int(OrdType.MARKET)
-_PENDING: Final = int(OrdStatus.PENDING_NEW)
+PEGS: Final = [one.name for one in PegType]
+PRICE_LEVEL: Final = "PRICE_LEVEL"
+_TRADE, _LIST = int(ExecType.TRADE), int(ExecType.LIST)
+_EXPIRED, _IN_MATCH = int(OrdStatus.EXPIRED), int(OrdStatus.EXPIRED_IN_MATCH)
 _REFUSALS: Final = frozenset((int(ExecType.REJECTED), int(ExecType.CANCEL_REJECTED)))
-_EXPIRY: Final = {
+DONE: Final = ENDED | {int(OrdStatus.FILLED)}
+_REFUSING: Final = [one for one in Reason if 0 < one < Reason.USER_CANCELED or one >= Reason.MAX_NUM_ORDER_AMENDS]
+_EXPIRY: Final = dict.fromkeys(map(int, _REFUSING), "REJECTED") | {
     int(Reason.IOC_UNFILLED): "UNFILLED_IOC_QUANTITY_EXPIRED",
     int(Reason.FOK_UNFILLED): "UNFILLED_FOK_ORDER_EXPIRED",
     int(Reason.INSUFFICIENT_LIQUIDITY): "INSUFFICIENT_LIQUIDITY",
     int(Reason.BUDGET_EXHAUSTED): "INSUFFICIENT_LIQUIDITY",
+    int(Reason.NEVER_ACCEPTED): "EXCHANGE_CANCELED",
     int(Reason.OCO_TRIGGER): "OCO_TRIGGER",
     int(Reason.PENDING_NEVER_PLACED): "OTO_PHASE_ONE_EXPIRED",
 }
-_EXPIRED: Final = int(OrdStatus.EXPIRED)
+"""An order that had been accepted and ends with a refusal's reason could not be placed when its time came."""
 
 
 def is_refusal(row: ReportRow) -> bool:
     return row.exec_type in _REFUSALS
 
 
+def of_orders(rows: list[ReportRow]) -> list[ReportRow]:
+    """Without those that tell how an order list stands."""
+    return [row for row in rows if row.exec_type != _LIST]
+
+
 def client_order_id(row: Any) -> str:
     return str(row.client_order_id.rstrip(b"\0").decode("latin-1"))
-
-
-def list_id(value: int) -> int:
-    """-1 unless it is part of an order list."""
-    return value or -1
 
 
 def expiry_reason(status: int, reason: int) -> str | UnsetType:
     return _EXPIRY.get(reason, UNSET) if status == _EXPIRED else UNSET
 
 
-def working_ns(ord_type: int, status: int, created_ns: int) -> int:
+def working_time(ctx: Context, row: Any) -> int:
     """When it entered the book; -1: it waits."""
-    return -1 if status == _PENDING or (ord_type in STOPS and status == OrdStatus.NEW) else created_ns
+    return ctx.told(row.working_ns) if row.working_ns else -1
+
+
+def prevented_lots(row: Any) -> int:
+    """Of an order that ended in it, all that was not filled; of others what was taken off them so far."""
+    return max(0, row.qty_lots - row.cum_qty_lots) if row.ord_status == _IN_MATCH else int(row.prevented_lots)
 
 
 def ack(ctx: Context, scale: Scale, row: ReportRow) -> Ack:
-    return Ack(scale.symbol, row.order_id, -1, client_order_id(row), ctx.told(row.ts_ns))
+    return Ack(scale.symbol, row.order_id, row.list_id or -1, client_order_id(row), ctx.told(row.ts_ns))
+
+
+def answer(
+    ctx: Context, scale: Scale, rows: list[ReportRow], leg: Leg, resp_type: str, assets: list[Asset]
+) -> Ack | OrderResult:
+    """After the reports of its placement: ACK, RESULT, or FULL with the fills."""
+    if resp_type == "ACK":
+        return ack(ctx, scale, rows[-1])
+    return placed(ctx, scale, rows, leg, resp_type == "FULL", assets)
 
 
 def placed(ctx: Context, scale: Scale, rows: list[ReportRow], leg: Leg, full: bool, assets: list[Asset]) -> OrderResult:
-    """After the reports of its placement; RESULT, or FULL with the fills."""
     last = rows[-1]
-    quantity, price = scale.quantity, scale.price
+    quantity = scale.quantity
     fills: list[OrderFill] | UnsetType = UNSET
     if full:
         fills = [_fill(scale, row, assets) for row in rows if row.exec_type == _TRADE]
-    pegged = leg.peg_type is not None
-    since = working_ns(last.ord_type, last.ord_status, last.created_ns or last.ts_ns)
-    return OrderResult(
+    told = OrderResult(
         scale.symbol,
         last.order_id,
-        -1,
+        last.list_id or -1,
         client_order_id(last),
         ctx.told(last.ts_ns),
-        ZERO if leg.price is None else price[leg.price // scale.tick],
-        PegType(leg.peg_type).name if leg.peg_type is not None else UNSET,
-        leg.peg_offset_type or UNSET,
-        _given(leg.peg_offset),
-        price[last.price_ticks] if pegged else UNSET,
+        ZERO if leg.price is None else scale.price[leg.price // scale.tick],
+        UNSET,
+        UNSET,
+        UNSET,
+        UNSET,
         quantity[last.qty_lots if leg.quote is None else last.cum_qty_lots],
         quantity[last.cum_qty_lots],
         ZERO if leg.quote is None else scale.quote[leg.quote // scale.quote_unit],
@@ -84,17 +108,23 @@ def placed(ctx: Context, scale: Scale, rows: list[ReportRow], leg: Leg, full: bo
         TIFS[last.time_in_force],
         ORD_TYPES[last.ord_type],
         SIDES[last.side],
-        UNSET if leg.type not in STOPS else price[(leg.stop_price or 0) // scale.tick],
-        _given(leg.trailing),
-        UNSET if leg.trailing is None else -1,
+        UNSET,
+        UNSET,
+        UNSET,
         _given(leg.strategy_id),
         _given(leg.strategy_type),
-        since if since < 0 else ctx.told(since),
-        UNSET if not leg.iceberg else quantity[leg.iceberg // scale.lot],
+        working_time(ctx, last),
+        UNSET,
         fills,
         STPS[last.stp_mode],
         expiryReason=expiry_reason(last.ord_status, last.reason),
     )
+    tell_conditions(told, ctx, scale, last)
+    if last.ord_status == _IN_MATCH:
+        told.preventedMatchId = last.trade_id
+    if leg.peg_offset is not None:
+        told.pegOffsetType, told.pegOffsetValue = PRICE_LEVEL, leg.peg_offset
+    return told
 
 
 def _given(value: int | None) -> OptInt:
@@ -109,42 +139,84 @@ def _fill(scale: Scale, row: ReportRow, assets: list[Asset]) -> OrderFill:
     )  # fmt: skip
 
 
+def tell_conditions(told: ConditionalFields, ctx: Context, scale: Scale, row: Any) -> None:
+    """The fields that only some orders have."""
+    if row.ord_type in STOPS:
+        told.stopPrice = scale.price[row.stop_price_ticks]
+        if row.trailing_bips:
+            told.trailingDelta = row.trailing_bips
+            told.trailingTime = ctx.told(row.tracking_ns) if row.tracking_ns else -1
+    if row.display_lots:
+        told.icebergQty = scale.quantity[row.display_lots]
+    if row.peg_type:
+        _tell_peg(told, scale, row)
+    if row.prevented_lots or row.ord_status == _IN_MATCH:
+        told.preventedQuantity = scale.quantity[prevented_lots(row)]
+
+
+def _tell_peg(told: ConditionalFields, scale: Scale, row: Any) -> None:
+    told.pegPriceType = PEGS[row.peg_type]
+    if row.peg_offset:
+        told.pegOffsetType, told.pegOffsetValue = PRICE_LEVEL, row.peg_offset
+    if row.price_ticks:
+        told.peggedPrice = scale.price[row.price_ticks]
+
+
+def own_price(scale: Scale, row: Any) -> str:
+    """The price that the user gave; what a pegged order's user gave is not kept."""
+    return ZERO if row.peg_type else scale.price[row.price_ticks]
+
+
 def canceled(ctx: Context, scale: Scale, row: ReportRow, cancel_id: str) -> Canceled:
-    return Canceled(
-        scale.symbol, client_order_id(row), row.order_id, -1, cancel_id, ctx.told(row.ts_ns),
-        scale.price[row.price_ticks], scale.quantity[row.qty_lots], scale.quantity[row.cum_qty_lots], ZERO,
+    told = Canceled(
+        scale.symbol, client_order_id(row), row.order_id, row.list_id or -1, cancel_id, ctx.told(row.ts_ns),
+        own_price(scale, row), scale.quantity[row.qty_lots], scale.quantity[row.cum_qty_lots], ZERO,
         scale.quote[row.cum_quote_units], STATUSES[row.ord_status], TIFS[row.time_in_force], ORD_TYPES[row.ord_type],
-        SIDES[row.side], STPS[row.stp_mode],
+        SIDES[row.side], STPS[row.stp_mode], expiryReason=expiry_reason(row.ord_status, row.reason),
     )  # fmt: skip
+    tell_conditions(told, ctx, scale, row)
+    return told
+
+
+def amended(ctx: Context, scale: Scale, row: ReportRow, named_before: str) -> AmendedOrder:
+    told = AmendedOrder(
+        scale.symbol, row.order_id, row.list_id or -1, named_before, client_order_id(row), own_price(scale, row),
+        scale.quantity[row.qty_lots], scale.quantity[row.cum_qty_lots], scale.quantity[row.prevented_lots], ZERO,
+        scale.quote[row.cum_quote_units], STATUSES[row.ord_status], TIFS[row.time_in_force], ORD_TYPES[row.ord_type],
+        SIDES[row.side], ctx.told(row.working_ns) if row.working_ns else UNSET, STPS[row.stp_mode],
+    )  # fmt: skip
+    tell_conditions(told, ctx, scale, row)
+    return told
 
 
 def standing(ctx: Context, scale: Scale, row: Any, named: str) -> OrderStatus:
     """How an order stands, from a report (`ReportRow`) or a row of the `orders` table."""
-    created, status, ord_type = row.created_ns, row.ord_status, row.ord_type
+    created, status = row.created_ns, row.ord_status
     updated = getattr(row, "updated_ns", 0) or getattr(row, "ts_ns", 0) or created
     cum = row.cum_qty_lots
     qty = row.qty_lots or cum  # a MARKET order by quote amount: what it got
-    since = working_ns(ord_type, status, created)
-    return OrderStatus(
+    told = OrderStatus(
         scale.symbol,
         row.order_id,
-        -1,
+        row.list_id or -1,
         named,
-        ZERO if ord_type == _MARKET else scale.price[row.price_ticks],
+        own_price(scale, row),
         scale.quantity[qty],
         scale.quantity[cum],
         scale.quote[int(row.cum_quote_units)],
         STATUSES[status],
         TIFS[row.time_in_force],
-        ORD_TYPES[ord_type],
+        ORD_TYPES[row.ord_type],
         SIDES[row.side],
         ZERO,
         ZERO,
         ctx.told(created),
         ctx.told(updated),
-        since >= 0,
-        since if since < 0 else ctx.told(since),
+        bool(row.working_ns),
+        working_time(ctx, row),
         ZERO,
         STPS[row.stp_mode],
         expiry_reason(status, row.reason),
     )
+    tell_conditions(told, ctx, scale, row)
+    return told

@@ -6,8 +6,7 @@ from typing import Annotated, Final
 from actors.config import MAKER_FEE_PPM, TAKER_FEE_PPM
 from actors.wire import ReportRow, decode_reports, pack_command
 from market.decimals import fixed
-from market.enums import CancelRestriction, CommandFlag, CommandKind, OrdStatus
-from serve.binance import capabilities
+from market.enums import CommandFlag, CommandKind, OrdStatus
 from serve.binance.context import Context
 from serve.binance.errors import (
     AMEND,
@@ -21,21 +20,22 @@ from serve.binance.errors import (
     refusal,
     translated,
 )
+from serve.binance.list_views import canceled_list, list_standing, live_list
 from serve.binance.new_order import FULL_BY_DEFAULT, Leg, NewOrder, leg_of, lots_of, new_command
 from serve.binance.numbers import ZERO, Scale
 from serve.binance.order_structs import (
     Ack,
     Amended,
-    AmendedOrder,
     Canceled,
     CancelReplaced,
     Discount,
     Nothing,
     OrderCommission,
+    OrderList,
     OrderResult,
     Rates,
 )
-from serve.binance.order_views import STPS, ack, canceled, client_order_id, is_refusal, placed
+from serve.binance.order_views import amended, answer, canceled, client_order_id, is_refusal, of_orders
 from serve.binance.params import (
     Bool,
     Decimal8,
@@ -48,7 +48,7 @@ from serve.binance.params import (
     words,
 )
 from serve.errors import ApiError, Code
-from serve.orders import ENDED, ORD_TYPES, SIDES, STATUSES, TIFS
+from serve.orders import ENDED
 
 PPM_IN_UNITS: Final = 100
 """10^-8 in a millionth."""
@@ -56,7 +56,7 @@ _CANCEL: Final = int(CommandKind.CANCEL)
 _CANCEL_ALL: Final = int(CommandKind.CANCEL_ALL)
 _AMEND: Final = int(CommandKind.AMEND)
 _BY_CLIENT_ORDER_ID: Final = int(CommandFlag.BY_CLIENT_ORDER_ID)
-_FILLED: Final = int(OrdStatus.FILLED)
+_FILLED, _PENDING = int(OrdStatus.FILLED), int(OrdStatus.PENDING_NEW)
 
 Placed = Ack | OrderResult
 ReplaceMode = Annotated[str, words("STOP_ON_FAILURE", "ALLOW_FAILURE")]
@@ -119,9 +119,7 @@ async def place_leg(ctx: Context, scale: Scale, leg: Leg, resp_type: str | None,
     ctx.order_counts = venue.count_orders(ctx.account, 0 if last.cum_qty_lots else 1, now)
     if resp_type is None:
         resp_type = "FULL" if leg.type in FULL_BY_DEFAULT else "ACK"
-    if resp_type == "ACK":
-        return ack(ctx, scale, last)
-    return placed(ctx, scale, rows, leg, resp_type == "FULL", gateway.assets)
+    return answer(ctx, scale, rows, leg, resp_type, gateway.assets)
 
 
 async def test(ctx: Context, p: TestOrder) -> Nothing | OrderCommission:
@@ -156,26 +154,36 @@ async def cancel_one(
     ctx: Context, scale: Scale, order_id: int | None, client_id: str | None, cancel_id: str | None,
     restriction: int | None,
 ) -> Canceled:  # fmt: skip
-    gateway = ctx.venue.gateway
-    if (order_id is not None and client_id is not None) or (restriction and not capabilities.RESTRICTED_CANCELS):
+    if order_id is not None and client_id is not None:
         target = await open_order(ctx, scale, order_id, client_id)
         if target is None:
             raise cancel_rejected("Unknown order sent.")
-        if restriction and (restriction == CancelRestriction.ONLY_NEW) != (not target.cum_qty_lots):
-            raise cancel_rejected("Order was not canceled due to cancel restrictions.")
-        order_id = target.order_id
-    named = b"" if order_id is not None else (client_id or "").encode("ascii")
-    packed = pack_command(
-        _CANCEL, 0, 0, 0, 0, 0 if order_id is not None else _BY_CLIENT_ORDER_ID, 0, scale.symbol_id, ctx.account,
-        order_id or 0, 0, 0, 0, 0, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, restriction or 0, named,
-    )  # fmt: skip
+    key = b"" if order_id is not None else (client_id or "").encode("ascii")
     names = ctx.venue.cancel_names
     names.give(ctx.account, order_id or client_id or "", cancel_id)
-    rows = await gateway.submit(ctx.account, [packed])
-    last = rows[-1]
-    if is_refusal(last):
-        raise refusal(CANCEL, last.reason)
-    return canceled(ctx, scale, last, names.of(last) or "")
+    rows = await send_cancel(ctx, scale, order_id or 0, key, restriction or 0)
+    own = _row_of(rows, order_id or 0, key)
+    return canceled(ctx, scale, own, names.of(own) or "")
+
+
+async def send_cancel(ctx: Context, scale: Scale, order_id: int, key: bytes, restriction: int = 0) -> list[ReportRow]:
+    """By `order_id`, else by the client order id `key`. Reports of all orders that it ended: of a whole list."""
+    packed = pack_command(
+        _CANCEL, 0, 0, 0, 0, _BY_CLIENT_ORDER_ID if key else 0, 0, scale.symbol_id, ctx.account, order_id, 0, 0,
+        0, 0, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, restriction, key,
+    )  # fmt: skip
+    rows = of_orders(await ctx.venue.gateway.submit(ctx.account, [packed]))
+    if is_refusal(rows[-1]):
+        raise refusal(CANCEL, rows[-1].reason)
+    return rows
+
+
+def _row_of(rows: list[ReportRow], order_id: int, key: bytes = b"") -> ReportRow:
+    """The newest report of the order that was named."""
+    for row in reversed(rows):
+        if row.order_id == order_id if order_id else row.client_order_id.rstrip(b"\0") == key:
+            return row
+    return rows[-1]
 
 
 async def open_order(ctx: Context, scale: Scale, order_id: int | None, client_id: str | None) -> ReportRow | None:
@@ -189,19 +197,31 @@ async def open_order(ctx: Context, scale: Scale, order_id: int | None, client_id
     return found[0]
 
 
-async def cancel_all(ctx: Context, p: CancelOpenOrders) -> list[Canceled]:
+async def cancel_all(ctx: Context, p: CancelOpenOrders) -> list[Canceled | OrderList]:
+    """Single orders, then order lists."""
     gateway, scale = ctx.venue.gateway, ctx.venue.scale_of(p.symbol)
     packed = pack_command(
         _CANCEL_ALL, 0, 0, 0, 0, 0, 0, scale.symbol_id, ctx.account, 0, 0, 0, 0, 0, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         0, b"",
     )  # fmt: skip
-    rows = await gateway.submit(ctx.account, [packed])
+    rows = of_orders(await gateway.submit(ctx.account, [packed]))
+    if not rows:
+        raise cancel_rejected("Unknown order sent.")
     if is_refusal(rows[-1]):
         raise refusal(CANCEL, rows[-1].reason)
     gone = [row for row in rows if row.order_id]
     if not gone:
         raise cancel_rejected("Unknown order sent.")
-    return [canceled(ctx, scale, row, ctx.venue.cancel_names.of(row) or "") for row in gone]
+    name_of = ctx.venue.cancel_names.of
+    told: list[Canceled | OrderList] = []
+    listed: dict[int, list[Canceled]] = {}
+    for row in gone:
+        one = canceled(ctx, scale, row, name_of(row) or "")
+        (listed.setdefault(row.list_id, []) if row.list_id else told).append(one)
+    for list_id, reports in listed.items():
+        found = await live_list(ctx, list_id, None)
+        told += reports if found is None else [canceled_list(ctx, found, reports)]
+    return told
 
 
 # -- cancel-replace ---------------------------------------------------------------------------------------------------
@@ -276,23 +296,28 @@ async def amend(ctx: Context, p: AmendOrder) -> Amended:
     target = await open_order(ctx, scale, p.orderId, p.origClientOrderId)
     if target is None:
         raise BinanceError(*NO_SUCH_ORDER)
-    if lots == target.qty_lots:
-        raise BinanceError(AMEND, "The requested action would change no state; rejecting.")
-    if lots > target.qty_lots:
-        raise BinanceError(AMEND, "Order amend (quantity increase) is not supported.")
+    _check_amendment(target, lots)
     named = gateway.new_client_order_id(p.newClientOrderId)
     packed = pack_command(
         _AMEND, 0, 0, 0, 0, 0, 0, scale.symbol_id, ctx.account, target.order_id, 0, 0, lots, 0, -1, 0, 0, 0, 0, 0, 0, 0,
         0, 0, 0, 0, 0, named,
     )  # fmt: skip
-    rows = await gateway.submit(ctx.account, [packed])
-    last = rows[-1]
-    if is_refusal(last):
-        raise refusal(AMEND, last.reason)
-    order = AmendedOrder(
-        scale.symbol, last.order_id, -1, client_order_id(target), client_order_id(last), scale.price[last.price_ticks],
-        scale.quantity[last.qty_lots], scale.quantity[last.cum_qty_lots], ZERO, ZERO,
-        scale.quote[last.cum_quote_units], STATUSES[last.ord_status], TIFS[last.time_in_force],
-        ORD_TYPES[last.ord_type], SIDES[last.side], ctx.told(target.created_ns), STPS[last.stp_mode],
-    )  # fmt: skip
-    return Amended(ctx.told(last.ts_ns), last.exec_id, order)
+    rows = of_orders(await gateway.submit(ctx.account, [packed]))
+    if is_refusal(rows[-1]):
+        raise refusal(AMEND, rows[-1].reason)
+    own = _row_of(rows, target.order_id)
+    told = Amended(ctx.told(own.ts_ns), own.exec_id, amended(ctx, scale, own, client_order_id(target)))
+    if own.list_id:
+        found = await live_list(ctx, own.list_id, None)
+        if found is not None:
+            told.listStatus = list_standing(ctx, found)
+    return told
+
+
+def _check_amendment(target: ReportRow, lots: int) -> None:
+    if target.ord_status == _PENDING and not target.qty_lots:
+        raise BinanceError(AMEND, "Order amend (pending OPO order) is not supported.")
+    if lots == target.qty_lots:
+        raise BinanceError(AMEND, "The requested action would change no state; rejecting.")
+    if lots > target.qty_lots:
+        raise BinanceError(AMEND, "Order amend (quantity increase) is not supported.")

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute
 from starlette.routing import Route as PageRoute
 
 from serve.auth.api_keys import ApiKeys
-from serve.binance import account, lists, orders, queries
+from serve.binance import account, list_params, list_queries, lists, orders, queries
 from serve.binance.context import Context
 from serve.binance.endpoint import Engine, NoSuchMethod, RestOperation
 from serve.binance.errors import rejected
@@ -83,13 +83,13 @@ def _trading() -> list[Route]:
         trade("DELETE", "openOrders", "openOrders.cancelAll", orders.cancel_all, orders.CancelOpenOrders),
         trade("POST", "order/cancelReplace", "order.cancelReplace", orders.cancel_replace, orders.CancelReplace),
         trade("PUT", "order/amend/keepPriority", "order.amend.keepPriority", orders.amend, orders.AmendOrder, 4),
-        trade("POST", "order/oco", "orderList.place", lists.old_oco, lists.OldOcoParams, 2),
-        trade("POST", "orderList/oco", "orderList.place.oco", lists.oco, lists.OcoParams, 2),
-        trade("POST", "orderList/oto", "orderList.place.oto", lists.oto, lists.OtoParams, 2),
-        trade("POST", "orderList/otoco", "orderList.place.otoco", lists.otoco, lists.OtocoParams, 3),
-        trade("POST", "orderList/opo", "orderList.place.opo", lists.opo, lists.OpoParams, 2),
-        trade("POST", "orderList/opoco", "orderList.place.opoco", lists.opoco, lists.OpocoParams, 3),
-        trade("DELETE", "orderList", "orderList.cancel", lists.cancel_list, lists.CancelList),
+        trade("POST", "order/oco", "orderList.place", lists.old_oco, list_params.OldOcoParams, 2),
+        trade("POST", "orderList/oco", "orderList.place.oco", lists.oco, list_params.OcoParams, 2),
+        trade("POST", "orderList/oto", "orderList.place.oto", lists.oto, list_params.OtoParams, 2),
+        trade("POST", "orderList/otoco", "orderList.place.otoco", lists.otoco, list_params.OtocoParams, 3),
+        trade("POST", "orderList/opo", "orderList.place.opo", lists.opo, list_params.OpoParams, 2),
+        trade("POST", "orderList/opoco", "orderList.place.opoco", lists.opoco, list_params.OpocoParams, 3),
+        trade("DELETE", "orderList", "orderList.cancel", lists.cancel_list, list_params.CancelList),
         trade("POST", "sor/order", "sor.order.place", sor, SorOrder),
         Route("POST", "sor/order/test", "sor.order.test", sor, SorTestOrder, weight=_test_weight, security=_TRADE),
     ]
@@ -104,9 +104,9 @@ def _account() -> list[Route]:
         data("order", "order.status", queries.order, queries.QueryOrder, 4),
         data("openOrders", "openOrders.status", queries.open_orders, queries.OpenOrders, queries.open_orders_weight),
         data("allOrders", "allOrders", queries.all_orders, queries.AllOrders, 20),
-        data("orderList", "orderList.status", lists.query_list, lists.QueryList, 4),
-        data("allOrderList", "allOrderLists", lists.all_lists, lists.AllLists, 20),
-        data("openOrderList", "openOrderLists.status", lists.open_lists, NoParams, 6),
+        data("orderList", "orderList.status", list_queries.query_list, list_params.QueryList, 4),
+        data("allOrderList", "allOrderLists", list_queries.all_lists, list_params.AllLists, 20),
+        data("openOrderList", "openOrderLists.status", list_queries.all_open_lists, NoParams, 6),
         data("myTrades", "myTrades", queries.my_trades, queries.MyTrades, queries.my_trades_weight),
         data("rateLimit/order", "account.rateLimits.orders", account.order_counts, NoParams, 40),
         data("myPreventedMatches", "myPreventedMatches", queries.prevented_matches, queries.PreventedMatches,

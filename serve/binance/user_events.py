@@ -11,13 +11,22 @@ import msgspec
 from msgspec import UNSET
 
 from actors.wire import ReportRow
-from market.enums import CommandFlag, CommandKind, ExecType, OrdStatus, OrdType
+from market.enums import CommandFlag, CommandKind, ExecType, OrdStatus
 from market.instrument import Asset
 from market.reasons import Reason
 from market.records import REPORT_MAKER
+from serve.binance.list_views import CONTINGENCIES, LIST_STATUSES, STATUS_TYPES
 from serve.binance.numbers import ZERO, Scale, amount
 from serve.binance.order_structs import Opt, OptInt
-from serve.binance.order_views import STPS, client_order_id, expiry_reason, working_ns
+from serve.binance.order_views import (
+    PEGS,
+    PRICE_LEVEL,
+    STPS,
+    client_order_id,
+    expiry_reason,
+    own_price,
+    prevented_lots,
+)
 from serve.orders import EXEC_TYPES, ORD_TYPES, SIDES, STATUSES, TIFS
 
 MATCHES_KEPT: Final = 256
@@ -28,8 +37,11 @@ _REJECTED, _TRADE = int(ExecType.REJECTED), int(ExecType.TRADE)
 _CANCELED, _EXPIRED = int(ExecType.CANCELED), int(ExecType.EXPIRED)
 _PREVENTION, _REPLACED = int(ExecType.TRADE_PREVENTION), int(ExecType.REPLACED)
 _BALANCE, _CANCEL_REJECTED = int(ExecType.BALANCE), int(ExecType.CANCEL_REJECTED)
-_REPLACE: Final = int(CommandKind.REPLACE)
-_MARKET: Final = int(OrdType.MARKET)
+_LIST: Final = int(ExecType.LIST)
+_TOLD_AS: Final = EXEC_TYPES.copy()
+_TOLD_AS[ExecType.TRIGGERED] = _TOLD_AS[ExecType.TRACKING] = ExecType.NEW.name
+"""That a stop order went to the book, or began to follow the market, is told as if it were new."""
+_REPLACE, _AMEND = int(CommandKind.REPLACE), int(CommandKind.AMEND)
 _BY_QUOTE: Final = int(CommandFlag.BY_QUOTE)
 _IN_MATCH: Final = int(OrdStatus.EXPIRED_IN_MATCH)
 _FILLED: Final = int(OrdStatus.FILLED)
@@ -107,7 +119,35 @@ class ExecutionReport(msgspec.Struct):
     pl: Opt = UNSET
     pL: Opt = UNSET
     pY: Opt = UNSET
+    d: OptInt = UNSET
+    D: OptInt = UNSET
+    gP: Opt = UNSET
+    gOT: Opt = UNSET
+    gOV: OptInt = UNSET
+    gp: Opt = UNSET
     eR: Opt = UNSET
+
+
+class ListedOrder(msgspec.Struct, gc=False):
+    s: str
+    i: int
+    c: str
+
+
+class ListEvent(msgspec.Struct):
+    """listStatus."""
+
+    e: str
+    E: int
+    s: str
+    g: int
+    c: str
+    l: str  # noqa: E741
+    L: str
+    r: str
+    C: str
+    T: int
+    O: list[ListedOrder]  # noqa: E741
 
 
 class StreamEnded(msgspec.Struct):
@@ -123,7 +163,7 @@ class ListenKeyExpired(msgspec.Struct):
     listenKey: str
 
 
-Event = ExecutionReport | OutboundAccountPosition | BalanceUpdate
+Event = ExecutionReport | OutboundAccountPosition | BalanceUpdate | ListEvent
 
 
 class AccountEvents:
@@ -141,7 +181,15 @@ class AccountEvents:
         """What is told of reports that came together. `cancel_name`: of the cancel that a report tells of, if of one."""
         told: list[Told] = []
         ends = {row.order_id: row for row in rows if row.exec_type == _EXPIRED and row.ord_status == _FILLED}
+        listed: list[ReportRow] = []
         for k, row in enumerate(rows):
+            if row.exec_type == _LIST:
+                if row.order_id:
+                    listed.append(row)
+                else:
+                    listed = []
+                    told.append(Told(row, listed=listed))
+                continue
             if end := ends.get(row.order_id):
                 # An order by quote amount is filled by its last trade; that the rest of its budget went back is not told.
                 if row is end and row.cum_qty_lots:
@@ -216,7 +264,19 @@ class AccountEvents:
                 for asset, free, locked in told.balances
             ]  # fmt: skip
             return OutboundAccountPosition("outboundAccountPosition", now_ns // unit_ns, row.ts_ns // unit_ns, held)
+        if told.listed is not None:
+            return self._list_status(row, told.listed, unit_ns, now_ns)
         return self._execution(told, unit_ns, now_ns)
+
+    def _list_status(self, row: ReportRow, listed: list[ReportRow], unit_ns: int, now_ns: int) -> ListEvent:
+        symbol = self._scales[row.symbol].symbol
+        renamed = row.command_kind == _AMEND
+        return ListEvent(
+            "listStatus", now_ns // unit_ns, symbol, row.list_id, CONTINGENCIES[row.ord_type],
+            "UPDATED" if renamed else STATUS_TYPES[row.ord_status], LIST_STATUSES[row.ord_status], "NONE",
+            client_order_id(row), row.ts_ns // unit_ns,
+            [ListedOrder(symbol, one.order_id, client_order_id(one)) for one in listed],
+        )  # fmt: skip
 
     def _execution(self, told: "Told", unit_ns: int, now_ns: int) -> ExecutionReport:
         row, scale = told.row, self._scales[told.row.symbol]
@@ -225,35 +285,50 @@ class AccountEvents:
         trade, own = kind == _TRADE, client_order_id(row)
         in_match = kind == _EXPIRED and status == _IN_MATCH
         by_quote = bool(row.flags & _BY_QUOTE)
-        since = working_ns(row.ord_type, status, row.created_ns or row.ts_ns)
+        since = row.working_ns
         asset = self._assets[row.commission_asset] if trade else None
         event = ExecutionReport(
             "executionReport", now_ns // unit_ns, scale.symbol,
             told.canceled_as or own, SIDES[row.side], ORD_TYPES[row.ord_type], TIFS[row.time_in_force],
             quantity[row.cum_qty_lots if by_quote else row.qty_lots],
-            ZERO if row.ord_type == _MARKET else price[row.price_ticks], ZERO, ZERO, -1,
-            own if told.canceled_as else "", EXEC_TYPES[_PREVENTION if in_match else kind], STATUSES[status],
+            own_price(scale, row), price[row.stop_price_ticks], quantity[row.display_lots], row.list_id or -1,
+            own if told.canceled_as else "", _TOLD_AS[_PREVENTION if in_match else kind], STATUSES[status],
             _REJECT_REASONS.get(row.reason, "NONE") if kind == _REJECTED else "NONE",
             row.order_id, quantity[row.last_qty_lots] if trade else ZERO, quantity[row.cum_qty_lots],
             price[row.last_price_ticks] if trade else ZERO,
             "0" if asset is None else amount(row.commission_units, asset.scale),
             None if asset is None else asset.name, row.ts_ns // unit_ns, row.trade_id if trade else NO_TRADE,
-            row.exec_id, since >= 0 and status in _WORKING, trade and bool(row.flags & REPORT_MAKER), False,
+            row.exec_id, since > 0 and status in _WORKING, trade and bool(row.flags & REPORT_MAKER), False,
             (row.created_ns or row.ts_ns) // unit_ns, quote[row.cum_quote_units],
             quote[row.last_quote_units] if trade else ZERO, ZERO,
-            UNSET if since < 0 or kind == _REJECTED else since // unit_ns, STPS[row.stp_mode],
+            UNSET if not since or kind == _REJECTED else since // unit_ns, STPS[row.stp_mode],
             eR=expiry_reason(status, row.reason) if kind == _EXPIRED else UNSET,
         )  # fmt: skip
         if told.match is not None:
             self._tell_match(event, row, *told.match, scale)
+        if row.trailing_bips:
+            event.d = row.trailing_bips
+            if row.tracking_ns:
+                event.D = row.tracking_ns // unit_ns
+        if row.peg_type:
+            self._tell_peg(event, row, scale)
         return event
+
+    @staticmethod
+    def _tell_peg(event: ExecutionReport, row: ReportRow, scale: Scale) -> None:
+        event.gP = PEGS[row.peg_type]
+        if row.peg_offset:
+            event.gOT, event.gOV = PRICE_LEVEL, row.peg_offset
+        if row.price_ticks:
+            event.gp = scale.price[row.price_ticks]
 
     @staticmethod
     def _tell_match(event: ExecutionReport, row: ReportRow, match: ReportRow, other: int, scale: Scale) -> None:
         lots = match.last_qty_lots or match.leaves_lots
         prevented = scale.quantity[lots]
         event.v = row.trade_id
-        event.A = event.B = prevented
+        event.A = scale.quantity[max(lots, prevented_lots(row))]
+        event.B = prevented
         event.u = row.account
         event.U = other
         event.Cs = scale.symbol
@@ -270,6 +345,8 @@ class Told(msgspec.Struct, gc=False):
     balances: list[tuple[int, int, int]] | None = None
     match: tuple[ReportRow, int] | None = None
     canceled_as: str | None = None
+    listed: list[ReportRow] | None = None
+    """Of a list's report: those of its orders."""
 
 
 def _signed(units: int, scale: int) -> str:

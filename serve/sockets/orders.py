@@ -16,7 +16,7 @@ from serve.amounts import Amount, float_hook
 from serve.auth.principal import TRADERS
 from serve.errors import ApiError, Code
 from serve.gateway import Gateway, Refusals, Rows
-from serve.orders import refused
+from serve.orders import OrderName, client_key, refused
 from serve.schema import (
     MAX_BATCH,
     Order,
@@ -148,7 +148,8 @@ class OrdersSession(Session):
             self._send_commands(request.id, *self._gateway.pack(self._account, request.orders))
             return
         if kind is Cancel:
-            self._send_commands(request.id, self._cancels(request), {})
+            packed, named = self._cancels(request)
+            self._send_commands(request.id, packed, {}, named)
             return
         task = asyncio.create_task(self._answer(request))
         self._tasks.add(task)
@@ -169,32 +170,39 @@ class OrdersSession(Session):
             log.exception("frame failed", op=type(request).__name__)
             self.send(problem(request.id, ApiError(Code.INTERNAL)))
 
-    def _send_commands(self, request_id: RequestId, packed: list[bytes], refusals: Refusals) -> None:
+    def _send_commands(
+        self, request_id: RequestId, packed: list[bytes], refusals: Refusals, named: list[OrderName] | None = None
+    ) -> None:
         """Placing and canceling need no task of their own: sent at once, answered when the last one is durable."""
         if not packed:
-            self._tell(request_id, [], refusals)
+            self._tell(request_id, [], refusals, None)
             return
-        self._gateway.send(self._account, packed, partial(self._answered, request_id, refusals))
+        self._gateway.send(self._account, packed, partial(self._answered, request_id, refusals, named))
         self._unanswered += 1
 
-    def _answered(self, request_id: RequestId, refusals: Refusals, rows: Rows | None) -> None:
+    def _answered(
+        self, request_id: RequestId, refusals: Refusals, named: list[OrderName] | None, rows: Rows | None
+    ) -> None:
         self._unanswered -= 1
         if rows is None:
             self.send(problem(request_id, ApiError(Code.STATUS_UNKNOWN)))
         else:
-            self._tell(request_id, rows, refusals)
+            self._tell(request_id, rows, refusals, named)
 
-    def _tell(self, request_id: RequestId, rows: Rows, refusals: Refusals) -> None:
-        self.send({"id": request_id, "ok": True, "results": self._gateway.results(rows, refusals)})
+    def _tell(self, request_id: RequestId, rows: Rows, refusals: Refusals, named: list[OrderName] | None) -> None:
+        self.send({"id": request_id, "ok": True, "results": self._gateway.results(rows, refusals, named)})
 
-    def _cancels(self, request: Cancel) -> list[bytes]:
+    def _cancels(self, request: Cancel) -> tuple[list[bytes], list[OrderName]]:
+        """The commands, and what each of them names."""
         desk, account = self._gateway.desk, self._account
-        packed = []
+        packed: list[bytes] = []
+        named: list[OrderName] = []
         for k, one in enumerate(request.orders):
             if (one.order_id == 0) == (one.client_order_id is None):
                 raise ApiError(Code.VALIDATION, "Give either order_id or client_order_id.", f"orders[{k}].order_id")
             packed.append(desk.cancel(account, one.order_id, one.client_order_id))
-        return packed
+            named.append(one.order_id if one.client_order_id is None else client_key(one.client_order_id))
+        return packed, named
 
     async def _amend(self, request: AmendFrame) -> dict[str, Any]:
         results = []

@@ -350,6 +350,17 @@ REFUSED_ORDERS: list[tuple[dict[str, Any], int, str]] = [
     ({"pegPriceType": "PRIMARY_PEG", "pegOffsetValue": "1"}, -1128,
      "Fields [pegOffsetType, pegOffsetValue] must be sent together or omitted entirely."),
     ({"icebergQty": "0.0001", "timeInForce": "IOC"}, -1014, "Unsupported order combination."),
+    ({"type": "STOP_LOSS", "price": None, "timeInForce": None}, -1102, BOTH.format("stopPrice", "trailingDelta")),
+    ({"type": "STOP_LOSS_LIMIT", "stopPrice": "1000000", "trailingDelta": "5"}, -1013, "Filter failure: TRAILING_DELTA"),
+    ({"type": "MARKET", "price": None, "timeInForce": None, "pegPriceType": "MARKET_PEG"}, -2010,
+     "This order type may not use pegged price."),
+    ({"type": "LIMIT_MAKER", "timeInForce": None, "pegPriceType": "MARKET_PEG"}, -2010,
+     "This price peg cannot be used with this order type."),
+    ({"pegPriceType": "PRIMARY_PEG", "pegOffsetType": "PRICE_LEVEL", "pegOffsetValue": "101"}, -1102,
+     "'pegOffsetValue' contains unexpected value. Cannot be greater than 100."),
+    ({"price": None, "pegPriceType": "PRIMARY_PEG", "timeInForce": "IOC"}, -1014, "Unsupported order combination."),
+    ({"icebergQty": "0.002"}, -2010, "IcebergQty exceeds QTY."),
+    ({"quantity": "1", "icebergQty": "0.00001"}, -1013, "Filter failure: ICEBERG_PARTS"),
     ({"quantity": "0"}, -1013, "Invalid quantity."),
     ({"price": "0"}, -1013, "Invalid price."),
     ({"price": "50000.001"}, -1013, "Filter failure: PRICE_FILTER"),
@@ -381,6 +392,136 @@ async def test_refusals_by_the_book_and_the_account(exchange: Exchange, venue: V
     assert refusal(reply) == (400, -2010, "Account has insufficient balance for requested action.")
     reply = await venue.signed("POST", "order", symbol=SYMBOL, side="SELL", type="MARKET", quantity="90.1")
     assert refusal(reply) == (400, -1013, "Filter failure: MARKET_LOT_SIZE")
+
+
+def priced(price: Decimal, share: str) -> str:
+    return format((price * Decimal(share)).quantize(Decimal("0.01")), "f")
+
+
+async def test_stop_orders(venue: Venue, price: Decimal) -> None:
+    """They wait, are told so everywhere, and are refused where the venue refuses them."""
+    await venue.signed("POST", "order", symbol=SYMBOL, side="BUY", type="MARKET", quantity="0.01")
+    stop = {"symbol": SYMBOL, "side": "SELL", "type": "STOP_LOSS", "quantity": "0.001"}
+    made = (await venue.signed("POST", "order", **stop, stopPrice=priced(price, "0.7"), newOrderRespType="RESULT")).ok()
+    assert (made["status"], made["workingTime"], Decimal(made["stopPrice"])) == (
+        "NEW", -1, Decimal(priced(price, "0.7")),
+    )  # fmt: skip
+    asked = (await venue.signed("GET", "order", symbol=SYMBOL, orderId=made["orderId"])).ok()
+    assert (asked["isWorking"], asked["workingTime"], asked["stopPrice"]) == (False, -1, made["stopPrice"])
+    reply = await venue.signed("POST", "order", **stop, stopPrice=priced(price, "1.3"))
+    assert refusal(reply) == (400, -2010, "Order would trigger immediately.")
+    trailing = (await venue.signed("POST", "order", **stop, trailingDelta="500", newOrderRespType="RESULT")).ok()
+    assert trailing["trailingDelta"] == 500
+    for _ in range(3):
+        (await venue.signed("POST", "order", **stop, stopPrice=priced(price, "0.7"))).ok()
+    reply = await venue.signed("POST", "order", **stop, stopPrice=priced(price, "0.7"))
+    assert refusal(reply) == (400, -1013, "Filter failure: MAX_NUM_ALGO_ORDERS")
+    gone = (await venue.signed("DELETE", "order", symbol=SYMBOL, orderId=made["orderId"])).ok()
+    assert (gone["status"], gone["stopPrice"]) == ("CANCELED", made["stopPrice"])
+    assert len((await venue.signed("DELETE", "openOrders", symbol=SYMBOL)).ok()) == 4
+    account = (await venue.signed("GET", "account", omitZeroBalances="true")).ok()
+    assert {one["locked"] for one in account["balances"]} == {"0.00000000"}
+
+
+async def test_icebergs_and_pegged_orders(venue: Venue, price: Decimal) -> None:
+    made = (await venue.signed("POST", "order", **limit(price, icebergQty="0.0001"))).ok()
+    assert made["icebergQty"] == "0.00010000"
+    pegged = (await venue.signed("POST", "order", **limit(price, price=None, pegPriceType="PRIMARY_PEG"))).ok()
+    assert pegged["price"] == "0.00000000"
+    assert Decimal(pegged["peggedPrice"]) > 0
+    asked = (await venue.signed("GET", "order", symbol=SYMBOL, orderId=pegged["orderId"])).ok()
+    assert (asked["pegPriceType"], asked["peggedPrice"]) == ("PRIMARY_PEG", pegged["peggedPrice"])
+    await venue.signed("DELETE", "openOrders", symbol=SYMBOL)
+
+
+async def test_order_lists(venue: Venue, price: Decimal) -> None:
+    await venue.signed("POST", "order", symbol=SYMBOL, side="BUY", type="MARKET", quantity="0.01")
+    oco = {
+        "symbol": SYMBOL, "side": "SELL", "quantity": "0.001", "aboveType": "LIMIT_MAKER",
+        "abovePrice": priced(price, "1.5"), "belowType": "STOP_LOSS", "belowStopPrice": priced(price, "0.7"),
+        "listClientOrderId": "pair",
+    }  # fmt: skip
+    made = (await venue.signed("POST", "orderList/oco", **oco)).ok()
+    assert (made["listStatusType"], made["listOrderStatus"], made["listClientOrderId"]) == (
+        "EXEC_STARTED", "EXECUTING", "pair",
+    )  # fmt: skip
+    assert [one["type"] for one in made["orderReports"]] == ["STOP_LOSS", "LIMIT_MAKER"]
+    reply = await venue.signed("POST", "orderList/oco", **oco)
+    assert refusal(reply) == (400, -2010, "Duplicate order sent.")
+    asked = (await venue.signed("GET", "orderList", orderListId=made["orderListId"])).ok()
+    assert asked["orders"] == made["orders"]
+    assert [one["orderListId"] for one in (await venue.signed("GET", "openOrderList")).ok()] == [made["orderListId"]]
+    wrong = await venue.signed("DELETE", "orderList", symbol="ETHUSDT", orderListId=made["orderListId"])
+    assert refusal(wrong) == (400, -2011, "Unknown order sent.")
+    gone = (
+        await venue.signed("DELETE", "orderList", symbol=SYMBOL, listClientOrderId="pair", newClientOrderId="bye")
+    ).ok()
+    assert (gone["listStatusType"], gone["listOrderStatus"]) == ("ALL_DONE", "ALL_DONE")
+    assert {(one["status"], one["clientOrderId"]) for one in gone["orderReports"]} == {("CANCELED", "bye")}
+    again = await venue.signed("DELETE", "orderList", symbol=SYMBOL, listClientOrderId="pair")
+    assert refusal(again) == (400, -2011, "Unknown order sent.")
+    one_leg = (await venue.signed("POST", "orderList/oco", **oco)).ok()
+    leg = one_leg["orders"][0]["orderId"]
+    assert (await venue.signed("DELETE", "order", symbol=SYMBOL, orderId=leg)).ok()["orderId"] == leg
+    assert (await venue.signed("GET", "openOrders", symbol=SYMBOL)).ok() == [], "the other one went with it"
+    both = [made["orderListId"], one_leg["orderListId"]]
+    await eventually(
+        lambda: venue.signed("GET", "allOrderList"),
+        lambda reply: [(one["orderListId"], one["listOrderStatus"]) for one in reply.ok()]
+        == [(one, "ALL_DONE") for one in both],
+        "both lists are in history",
+    )  # fmt: skip
+
+
+async def test_lists_whose_orders_trigger_others(venue: Venue, price: Decimal) -> None:
+    otoco = {
+        "symbol": SYMBOL, "workingType": "LIMIT", "workingSide": "BUY", "workingPrice": priced(price, "0.5"),
+        "workingTimeInForce": "GTC", "workingQuantity": "0.001", "pendingSide": "SELL", "pendingQuantity": "0.0005",
+        "pendingAboveType": "LIMIT_MAKER", "pendingAbovePrice": priced(price, "1.5"), "pendingBelowType": "STOP_LOSS",
+        "pendingBelowStopPrice": priced(price, "0.4"),
+    }  # fmt: skip
+    made = (await venue.signed("POST", "orderList/otoco", **otoco)).ok()
+    assert [one["status"] for one in made["orderReports"]] == ["NEW", "PENDING_NEW", "PENDING_NEW"]
+    assert {one["orderListId"] for one in (await venue.signed("GET", "openOrders", symbol=SYMBOL)).ok()} == {
+        made["orderListId"]
+    }
+    (gone,) = (await venue.signed("DELETE", "openOrders", symbol=SYMBOL)).ok()
+    assert (gone["orderListId"], gone["listOrderStatus"]) == (made["orderListId"], "ALL_DONE")
+    opo = {name: text for name, text in otoco.items() if not name.startswith("pending")} | {
+        "pendingType": "LIMIT_MAKER", "pendingSide": "SELL", "pendingPrice": priced(price, "1.5"),
+    }  # fmt: skip
+    made = (await venue.signed("POST", "orderList/opo", **opo)).ok()
+    pending = made["orders"][1]["orderId"]
+    reply = await venue.signed("PUT", "order/amend/keepPriority", symbol=SYMBOL, orderId=pending, newQty="0.0001")
+    assert refusal(reply) == (400, -2038, "Order amend (pending OPO order) is not supported.")
+    (await venue.signed("DELETE", "orderList", symbol=SYMBOL, orderListId=made["orderListId"])).ok()
+    killed = opo | {"workingTimeInForce": "FOK"}
+    made = (await venue.signed("POST", "orderList/opo", **killed)).ok()
+    assert [one["expiryReason"] for one in made["orderReports"]] == [
+        "UNFILLED_FOK_ORDER_EXPIRED", "OTO_PHASE_ONE_EXPIRED",
+    ]  # fmt: skip
+    assert made["listOrderStatus"] == "ALL_DONE"
+
+
+async def test_pairs_refused_by_their_prices(venue: Venue, price: Decimal) -> None:
+    await venue.signed("POST", "order", symbol=SYMBOL, side="BUY", type="MARKET", quantity="0.01")
+    oco = {
+        "symbol": SYMBOL, "side": "SELL", "quantity": "0.001", "aboveType": "TAKE_PROFIT_LIMIT",
+        "aboveStopPrice": priced(price, "1.3"), "abovePrice": priced(price, "0.9"), "aboveTimeInForce": "GTC",
+        "belowType": "STOP_LOSS", "belowStopPrice": priced(price, "0.7"),
+    }  # fmt: skip
+    reply = await venue.signed("POST", "orderList/oco", **oco)
+    assert refusal(reply) == (400, -2010, "The relationship of the prices for the orders is not correct.")
+    taking = {name: text for name, text in oco.items() if name not in ("aboveStopPrice", "aboveTimeInForce")}
+    reply = await venue.signed("POST", "orderList/oco", **taking | {"aboveType": "LIMIT_MAKER"})
+    assert refusal(reply) == (400, -2010, "Order would immediately match and take.")
+    triggering = oco | {"abovePrice": priced(price, "1.4"), "belowStopPrice": priced(price, "1.1")}
+    reply = await venue.signed("POST", "orderList/oco", **triggering)
+    assert refusal(reply) == (400, -2010, "Order would trigger immediately.")
+    poor = oco | {"abovePrice": priced(price, "1.4"), "quantity": "1"}
+    reply = await venue.signed("POST", "orderList/oco", **poor)
+    assert refusal(reply) == (400, -2010, "Account has insufficient balance for requested action.")
+    assert (await venue.signed("GET", "openOrderList")).ok() == []
 
 
 async def test_a_paused_account(exchange: Exchange, new_user: User) -> None:
@@ -494,6 +635,13 @@ OTO = {
         ("opo", OTO | {"pendingType": "MARKET", "pendingSide": "BUY"}, -1223,
          "Pending orders in an OPO list must be asks."),
         ("oto", OTO | {"pendingType": "MARKET"}, -1102, MISSING.format("pendingQuantity")),
+        ("oco", OCO | {"belowType": "STOP_LOSS_LIMIT", "belowPrice": "79000", "belowTimeInForce": "IOC",
+                       "belowIcebergQty": "0.0001"}, -1160,
+         "Parameter 'belowIcebergQty' is not supported if `belowTimeInForce` is not GTC."),
+        ("oto", OTO | {"pendingType": "STOP_LOSS", "pendingQuantity": "0.001"}, -1102,
+         BOTH.format("pendingStopPrice", "pendingTrailingDelta")),
+        ("oto", OTO | {"pendingType": "LIMIT", "pendingQuantity": "0.001", "pendingPrice": "1"}, -1102,
+         MISSING.format("pendingTimeInForce")),
     ],
 )  # fmt: skip
 async def test_refused_lists(venue: Venue, path: str, parameters: dict[str, Any], code: int, text: str) -> None:

@@ -549,6 +549,88 @@ async def test_prevented_self_trades_are_told(
         assert one["V"] == (mode if one["c"] == "taker" else "NONE")
 
 
+async def test_a_pair_is_told_from_its_placing_to_its_end(ws: WsVenue, price: Decimal) -> None:
+    await ws.ok("order.place", symbol=SYMBOL, side="BUY", type="MARKET", quantity="0.002")
+    await ws.ok("userDataStream.subscribe.signature")
+    above, below = (format((price * Decimal(one)).quantize(Decimal("0.01")), "f") for one in ("1.5", "0.7"))
+    found = await ws.signed(
+        "orderList.place.oco", symbol=SYMBOL, side="SELL", quantity="0.001", aboveType="LIMIT_MAKER", abovePrice=above,
+        belowType="STOP_LOSS", belowStopPrice=below, listClientOrderId="pair",
+    )  # fmt: skip
+    made = found["result"]
+    assert found["rateLimits"][0]["count"] == 2, "two unfilled orders"
+    ids = [one["orderId"] for one in made["orders"]]
+    events = [await _told_of_lists(ws) for _ in range(3)]
+    (listed,) = [one for one in events if one["e"] == "listStatus"]
+    assert " ".join(listed) == "e E s g c l L r C T O"
+    assert (listed["c"], listed["l"], listed["L"], listed["C"]) == ("OCO", "EXEC_STARTED", "EXECUTING", "pair")
+    assert [one["i"] for one in listed["O"]] == ids
+    reports = {one["i"]: one for one in events if one["e"] == "executionReport"}
+    assert {(one["x"], one["X"], one["g"]) for one in reports.values()} == {("NEW", "NEW", made["orderListId"])}
+    stop, far = (reports[one] for one in ids)
+    assert (stop["w"], Decimal(stop["P"]), far["w"]) == (False, Decimal(below), True)
+    assert "W" not in stop
+    gone = await ws.ok("orderList.cancel", symbol=SYMBOL, orderListId=made["orderListId"], newClientOrderId="bye")
+    assert gone["listOrderStatus"] == "ALL_DONE"
+    events = [await _told_of_lists(ws) for _ in range(3)]
+    (listed,) = [one for one in events if one["e"] == "listStatus"]
+    assert (listed["l"], listed["L"]) == ("ALL_DONE", "ALL_DONE")
+    assert {(one["x"], one["c"]) for one in events if one["e"] == "executionReport"} == {("CANCELED", "bye")}
+    asked = await ws.ok("orderList.status", origClientOrderId="pair")
+    assert (asked["listOrderStatus"], asked["orders"]) == ("ALL_DONE", made["orders"])
+    assert await ws.ok("openOrderLists.status") == []
+
+
+async def _told_of_lists(ws: WsVenue) -> Json:
+    """The next event that is not about balances."""
+    while True:
+        found = ws.events.pop(0) if ws.events else await ws.receive()
+        event: Json = found["event"]
+        if event["e"] in ("executionReport", "listStatus"):
+            return event
+
+
+async def test_a_pending_order_is_placed_when_the_working_one_has_filled(ws: WsVenue, price: Decimal) -> None:
+    await ws.ok("userDataStream.subscribe.signature")
+    share = {one: format((price * Decimal(one)).quantize(Decimal("0.01")), "f") for one in ("1.02", "1.5")}
+    made = await ws.ok(
+        "orderList.place.oto", symbol=SYMBOL, workingType="LIMIT", workingSide="BUY", workingPrice=share["1.02"],
+        workingQuantity="0.001", workingTimeInForce="GTC", pendingType="LIMIT_MAKER", pendingSide="SELL",
+        pendingPrice=share["1.5"], pendingQuantity="0.0005",
+    )  # fmt: skip
+    assert [one["status"] for one in made["orderReports"]] == ["FILLED", "PENDING_NEW"]
+    pending = made["orders"][1]["orderId"]
+    waits = await ws.event("executionReport", lambda one: one["i"] == pending)
+    assert (waits["x"], waits["X"], waits["w"]) == ("NEW", "PENDING_NEW", False)
+    works = await ws.event("executionReport", lambda one: one["i"] == pending)
+    assert (works["x"], works["X"], works["w"]) == ("NEW", "NEW", True)
+    await ws.ok("order.cancel", symbol=SYMBOL, orderId=pending)
+
+
+async def test_a_list_on_our_own_private_stream(trader: Trader, ws: WsVenue, price: Decimal) -> None:
+    """WS-S09, and WS-O06: canceling one of its orders ends them all."""
+    far = format((price * Decimal("0.5")).quantize(Decimal("0.01")), "f")
+    async with trader.exchange.client(trader.user) as client, client.trading_socket() as socket:
+        await socket.ask("subscribe")
+        made = await ws.ok(
+            "orderList.place.oto", symbol=SYMBOL, workingType="LIMIT", workingSide="BUY", workingPrice=far,
+            workingQuantity="0.001", workingTimeInForce="GTC", pendingType="MARKET", pendingSide="SELL",
+            pendingQuantity="0.0005", listClientOrderId="mine",
+        )  # fmt: skip
+        working, pending = (one["orderId"] for one in made["orders"])
+        gone = await socket.ask("cancel", orders=[{"order_id": working}])
+        assert gone["results"][0]["order"]["order_id"] == working
+        last, _ = await client.standing()
+        events = await socket.until_seq(last)
+    told = [one for one in events if one["exec_type"] == "LIST"]
+    heads = [one for one in told if "status" in one]
+    assert [(one["client_order_id"], one["contingency"], one["orders"]) for one in heads] == [("mine", "OTO", 2)] * 2
+    assert [one["status"] for one in heads] == ["EXECUTING", "ALL_DONE"]
+    members = [(one["order_id"], one["is_open"]) for one in told if "is_open" in one]
+    assert members == [(working, True), (pending, True), (working, False), (pending, False)]
+    assert {one["list_id"] for one in told} == {made["orderListId"]}
+
+
 async def test_deposits_are_told(trader: Trader, ws: WsVenue) -> None:
     await ws.ok("userDataStream.subscribe.signature")
     async with trader.exchange.client(trader.user) as client:

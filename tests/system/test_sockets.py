@@ -272,6 +272,34 @@ async def test_cancel_amend_replace_cancel_all(trader: Client, binary: bool) -> 
         assert orders_of(await socket.ask("cancel_all")) == []
 
 
+@FORMATS
+async def test_stop_orders_and_icebergs(trader: Client, binary: bool) -> None:
+    """WS-O13, WS-O14."""
+    stop = {"symbol": BTC, "side": "SELL", "type": "STOP_LOSS", "quantity": "0.0005"}
+    async with trader.trading_socket(binary=binary) as socket:
+        (bought,) = orders_of(await socket.ask("place", orders=[{**TAKE, "quantity": "0.002"}]))
+        price = Decimal(bought["average_price"])
+        low, high = (format((price * Decimal(share)).quantize(Decimal("0.01")), "f") for share in ("0.7", "1.3"))
+        answer = await socket.ask(
+            "place",
+            orders=[
+                {**stop, "stop_price": low},
+                {**stop, "trailing_bips": 500},
+                {**REST, "quantity": "0.001", "display_quantity": "0.0002"},
+                {**stop, "stop_price": high},
+                stop,
+            ],
+        )
+        assert codes_of(answer) == [None, None, None, "STOP_WOULD_TRIGGER", "VALIDATION"]
+        waiting, trailing, iceberg = (one["order"] for one in answer["results"][:3])
+        assert (waiting["status"], waiting["stop_price"], waiting["is_working"]) == ("NEW", low, False)
+        assert "trailing_bips" not in waiting
+        assert (trailing["trailing_bips"], trailing["is_working"]) == (500, False)
+        assert iceberg["display_quantity"] == "0.00020"
+        assert "stop_price" not in iceberg
+        assert len(orders_of(await socket.ask("cancel_all", symbol=BTC))) == 3
+
+
 async def test_a_paused_account_is_told_so(trader: Client) -> None:
     """WS-O11."""
     async with trader.trading_socket() as socket:

@@ -2,9 +2,8 @@
 
 import pytest
 
-from market.enums import OrdType
 from market.reasons import Reason
-from serve.binance.errors import AMEND, CANCEL, NEW_ORDER, refusal, translated, unsupported_type
+from serve.binance.errors import AMEND, CANCEL, NEW_ORDER, refusal, translated
 from serve.errors import ApiError, Code
 
 REFUSALS = [reason for reason in Reason if 0 < reason < Reason.USER_CANCELED or reason >= Reason.MAX_NUM_ORDER_AMENDS]
@@ -15,6 +14,8 @@ REFUSALS = [reason for reason in Reason if 0 < reason < Reason.USER_CANCELED or 
     [
         (Reason.INSUFFICIENT_BALANCE, -2010, "Account has insufficient balance for requested action."),
         (Reason.DUPLICATE_CLIENT_ORDER_ID, -2010, "Duplicate order sent."),
+        (Reason.DUPLICATE_LIST_CLIENT_ORDER_ID, -2010, "Duplicate order sent."),
+        (Reason.MAX_NUM_ORDER_LISTS, -1013, "Filter failure: MAX_NUM_ORDER_LISTS"),
         (Reason.WOULD_TAKE, -2010, "Order would immediately match and take."),
         (Reason.STOP_WOULD_TRIGGER, -2010, "Order would trigger immediately."),
         (Reason.OCO_PRICES, -2010, "The relationship of the prices for the orders is not correct."),
@@ -51,10 +52,6 @@ def test_every_reason_has_words(reason: Reason) -> None:
     assert error.msg
     assert error.status in (400, 503)
     assert error.msg != "This action is disabled on this account.", "no reason is left to the catch-all"
-
-
-def test_types_that_are_not_taken() -> None:
-    assert unsupported_type(OrdType.STOP_LOSS_LIMIT).msg == "Stop loss limit orders are not supported for this symbol."
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ from actors.wire import commands_of
 from market.enums import CommandFlag, OrdType, Side, StpMode, TimeInForce
 from market.instrument import assets_of
 from market.universe import instruments
-from serve.binance import capabilities, new_order
+from serve.binance import new_order
 from serve.binance.errors import BinanceError
-from serve.binance.lists import OcoParams, check_oco, leg
+from serve.binance.list_params import OcoParams, leg
+from serve.binance.lists import check_oco
 from serve.binance.new_order import NewOrder, leg_of, new_command
 from serve.binance.numbers import Scale
 from serve.binance.params import Params, Reading
@@ -186,14 +187,6 @@ def test_what_a_stop_order_must_have(values: dict[str, str], expected: tuple[int
     assert refused(values) == expected
 
 
-@pytest.fixture
-def _everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if account and book took every kind of order."""
-    for name in ("STOPS", "TRAILING", "ICEBERG", "PEGGED"):
-        monkeypatch.setattr(capabilities, name, True)
-
-
-@pytest.mark.usefixtures("_everything")
 def test_contingent_iceberg_and_pegged_orders_become_commands() -> None:
     stop = command(STOP_LIMIT | {"trailingDelta": "100"})
     assert (stop["stop_price_ticks"], stop["trailing_bips"], stop["price_ticks"]) == (4_000_000, 100, 3_900_000)
@@ -205,7 +198,6 @@ def test_contingent_iceberg_and_pegged_orders_become_commands() -> None:
     assert (pegged["peg_type"], pegged["peg_offset"], pegged["price_ticks"]) == (1, 3, 0)
 
 
-@pytest.mark.usefixtures("_everything")
 @pytest.mark.parametrize(
     ("values", "expected"),
     [

@@ -7,7 +7,18 @@ import msgspec
 import pytest
 
 from actors.wire import ReportRow
-from market.enums import CommandFlag, CommandKind, ExecType, OrdStatus, OrdType, Side, StpMode
+from market.enums import (
+    CommandFlag,
+    CommandKind,
+    Contingency,
+    ExecType,
+    ListStatus,
+    OrdStatus,
+    OrdType,
+    PegType,
+    Side,
+    StpMode,
+)
 from market.instrument import assets_of
 from market.reasons import Reason
 from market.records import REPORT_MAKER
@@ -30,7 +41,7 @@ def report(exec_type: ExecType, status: OrdStatus, **fields: Any) -> ReportRow:
     whole = blank | {
         "exec_type": int(exec_type), "ord_status": int(status), "account": ACCOUNT, "order_id": 5, "price_ticks": 9_000_000,
         "qty_lots": 100, "leaves_lots": 100, "commission_asset": -1, "asset": -1, "created_ns": CREATED, "ts_ns": CREATED,
-        "client_order_id": b"mine".ljust(40, b"\0"), "exec_id": 11, "quote_free": next(_free),
+        "client_order_id": b"mine".ljust(40, b"\0"), "exec_id": 11, "quote_free": next(_free), "working_ns": CREATED,
     }  # fmt: skip
     return ReportRow(**(whole | fields))
 
@@ -166,7 +177,7 @@ def match(order_id: int, lots: int, leaves: int, **fields: Any) -> ReportRow:
 def test_an_order_that_would_have_met_its_own_is_expired_in_match(listener: Listener) -> None:
     expiry = report(
         ExecType.EXPIRED, OrdStatus.EXPIRED_IN_MATCH, order_id=6, trade_id=3, side=int(Side.SELL),
-        reason=int(Reason.SELF_TRADE_PREVENTION), stp_mode=int(StpMode.EXPIRE_TAKER),
+        reason=int(Reason.SELF_TRADE_PREVENTION), stp_mode=int(StpMode.EXPIRE_TAKER), cum_qty_lots=50,
     )  # fmt: skip
     (told,) = listener.reports(match(6, 0, 50), match(5, 0, 100), expiry)
     assert (told["x"], told["X"], told["i"], told["V"]) == ("TRADE_PREVENTION", "EXPIRED_IN_MATCH", 6, "EXPIRE_TAKER")
@@ -181,6 +192,97 @@ def test_orders_that_were_decremented_live_on(listener: Listener) -> None:
     assert [(one["x"], one["X"], one["i"], one["pl"]) for one in (taker, maker)] == [
         ("TRADE_PREVENTION", "NEW", 6, "0.00020000"), ("TRADE_PREVENTION", "NEW", 5, "0.00020000"),
     ]  # fmt: skip
+
+
+def test_what_is_prevented_adds_up(listener: Listener) -> None:
+    listener.reports(match(6, 20, 80, prevented_lots=20), match(5, 20, 80, prevented_lots=20))
+    again = match(6, 30, 50, prevented_lots=50)._replace(trade_id=4)
+    (told,) = listener.reports(again)
+    assert (told["A"], told["B"], told["v"]) == ("0.00050000", "0.00030000", 4)
+
+
+STOP = {
+    "ord_type": int(OrdType.STOP_LOSS_LIMIT), "side": int(Side.SELL), "stop_price_ticks": 8_000_000,
+    "price_ticks": 7_900_000, "trailing_bips": 50, "display_lots": 10,
+}  # fmt: skip
+LATER = CREATED + 5_000_000
+
+
+def test_a_stop_order_from_its_placing_to_the_book(listener: Listener) -> None:
+    waiting, tracking, triggered = listener.reports(
+        report(ExecType.NEW, OrdStatus.NEW, **STOP, working_ns=0),
+        report(ExecType.TRACKING, OrdStatus.NEW, **STOP, working_ns=0, tracking_ns=CREATED, ts_ns=CREATED),
+        report(ExecType.TRIGGERED, OrdStatus.NEW, **STOP, tracking_ns=CREATED, working_ns=LATER, ts_ns=LATER),
+    )
+    for told in (waiting, tracking, triggered):
+        assert (told["x"], told["X"], told["o"], told["d"]) == ("NEW", "NEW", "STOP_LOSS_LIMIT", 50)
+        assert (told["P"], told["p"], told["F"]) == ("80000.00000000", "79000.00000000", "0.00010000")
+    assert [one["w"] for one in (waiting, tracking, triggered)] == [False, False, True]
+    assert "W" not in waiting
+    assert "D" not in waiting
+    assert tracking["D"] == triggered["D"] == CREATED // 1_000_000
+    assert triggered["W"] == triggered["T"] == LATER // 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("exec_type", "status", "reason", "told_reason"),
+    [
+        (ExecType.EXPIRED, OrdStatus.EXPIRED, Reason.OCO_TRIGGER, "OCO_TRIGGER"),
+        (ExecType.EXPIRED, OrdStatus.EXPIRED, Reason.PENDING_NEVER_PLACED, "OTO_PHASE_ONE_EXPIRED"),
+        (ExecType.EXPIRED, OrdStatus.EXPIRED, Reason.INSUFFICIENT_BALANCE, "REJECTED"),
+        (ExecType.EXPIRED, OrdStatus.EXPIRED, Reason.PEG_UNAVAILABLE, "REJECTED"),
+        (ExecType.EXPIRED, OrdStatus.EXPIRED, Reason.PEG_BUDGET, "REJECTED"),
+        (ExecType.EXPIRED, OrdStatus.EXPIRED, Reason.NEVER_ACCEPTED, "EXCHANGE_CANCELED"),
+        (ExecType.CANCELED, OrdStatus.CANCELED, Reason.OCO_CANCELED, None),
+    ],
+)
+def test_how_orders_of_lists_end(
+    listener: Listener, exec_type: ExecType, status: OrdStatus, reason: Reason, told_reason: str | None
+) -> None:
+    (told,) = listener.reports(report(exec_type, status, reason=int(reason), list_id=5, working_ns=0))
+    assert (told["x"], told["X"], told["g"], told["w"]) == (exec_type.name, status.name, 5, False)
+    assert told.get("eR") == told_reason
+
+
+def test_a_pegged_order(listener: Listener) -> None:
+    pegged = {"peg_type": int(PegType.PRIMARY_PEG), "peg_offset": 2}
+    at_once, later = listener.reports(
+        report(ExecType.NEW, OrdStatus.NEW, **pegged),
+        report(ExecType.NEW, OrdStatus.NEW, **(STOP | pegged | {"price_ticks": 0, "working_ns": 0})),
+    )
+    for told in (at_once, later):
+        assert (told["gP"], told["gOT"], told["gOV"], told["p"]) == ("PRIMARY_PEG", "PRICE_LEVEL", 2, "0.00000000")
+    assert at_once["gp"] == "90000.00000000"
+    assert "gp" not in later
+
+
+def list_reports(status: ListStatus, **fields: Any) -> list[ReportRow]:
+    """Of a list of two orders."""
+    named = {"list_id": 5, "working_ns": 0, **fields}
+    head = report(
+        ExecType.LIST, OrdStatus(int(status)), **named, order_id=0, ord_type=int(Contingency.OTO), qty_lots=2,
+        client_order_id=b"list".ljust(40, b"\0"),
+    )  # fmt: skip
+    return [
+        head, report(ExecType.LIST, OrdStatus.NEW, **named, leaves_lots=1),
+        report(ExecType.LIST, OrdStatus.NEW, **named, order_id=6, client_order_id=b"other".ljust(40, b"\0")),
+    ]  # fmt: skip
+
+
+def test_a_list_and_its_orders(listener: Listener) -> None:
+    pending = report(ExecType.NEW, OrdStatus.PENDING_NEW, order_id=6, list_id=5, working_ns=0, quote_free=0)
+    told = listener.tell(*list_reports(ListStatus.EXECUTING), pending)
+    assert [one["e"] for one in told] == ["listStatus", "executionReport", "outboundAccountPosition"]
+    assert told[0] == {
+        "e": "listStatus", "E": 1_700_000_000_500, "s": "BTCUSDT", "g": 5, "c": "OTO", "l": "EXEC_STARTED",
+        "L": "EXECUTING", "r": "NONE", "C": "list", "T": 1_700_000_000_000,
+        "O": [{"s": "BTCUSDT", "i": 5, "c": "mine"}, {"s": "BTCUSDT", "i": 6, "c": "other"}],
+    }  # fmt: skip
+    assert (told[1]["x"], told[1]["X"], told[1]["w"], told[1]["g"]) == ("NEW", "PENDING_NEW", False, 5)
+    (done,) = listener.tell(*list_reports(ListStatus.ALL_DONE))
+    assert (done["l"], done["L"]) == ("ALL_DONE", "ALL_DONE")
+    (renamed,) = listener.tell(*list_reports(ListStatus.EXECUTING, command_kind=int(CommandKind.AMEND)))
+    assert (renamed["l"], renamed["L"]) == ("UPDATED", "EXECUTING")
 
 
 @pytest.mark.parametrize(("units", "told_delta"), [(500_000_000, "5.00000000"), (-1, "-0.00000001")])

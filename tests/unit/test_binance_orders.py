@@ -1,0 +1,204 @@
+"""Orders of every kind by themselves: the venue's words for them when they are placed, canceled and asked for."""
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from market.enums import CancelRestriction, CommandFlag, ExecType, OrdStatus, PegType
+from market.reasons import Reason
+from market.records import Records
+from serve.binance.errors import BinanceError
+from serve.binance.exchange_info import SymbolInfo
+from tests.unit.list_world import FIRST_ID, NOW, World, canceled, packed_reports, refused, row_of
+
+MS = 1_000_000
+LIMIT = {
+    "symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.001", "price": "50000",
+}  # fmt: skip
+STOP = {"symbol": "BTCUSDT", "side": "SELL", "type": "STOP_LOSS", "quantity": "0.001", "stopPrice": "40000"}
+STOP_LIMIT = STOP | {"type": "STOP_LOSS_LIMIT", "price": "39000", "timeInForce": "GTC", "newOrderRespType": "RESULT"}
+
+
+@pytest.fixture
+async def world() -> World:
+    return World()
+
+
+def answering(world: World, **fields: Any) -> None:
+    world.account.answer = lambda commands: [row_of(one, k, **fields) for k, one in enumerate(commands)]
+
+
+async def placed(world: World, **values: str) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.to_builtins(await world.ask("order.place", **values))
+    return told
+
+
+async def asked(world: World, row: Any) -> dict[str, Any]:
+    world.account.told["order"] = packed_reports([row])
+    told: dict[str, Any] = msgspec.to_builtins(await world.ask("order.status", symbol="BTCUSDT", orderId="100"))
+    return told
+
+
+def only(told: dict[str, Any], *names: str) -> list[Any]:
+    return [told.get(name) for name in names]
+
+
+CONDITIONAL = {
+    "stopPrice", "trailingDelta", "trailingTime", "icebergQty", "pegPriceType", "pegOffsetType", "pegOffsetValue",
+    "peggedPrice", "preventedMatchId", "preventedQuantity", "expiryReason", "strategyId", "strategyType",
+}  # fmt: skip
+
+
+async def test_a_plain_order_has_no_conditional_fields(world: World) -> None:
+    told = await placed(world, **LIMIT)
+    assert CONDITIONAL.isdisjoint(told)
+    assert only(told, "workingTime", "orderListId") == [NOW // MS, -1]
+    found = await asked(world, row_of(world.account.sent[0][0], 0))
+    assert CONDITIONAL & set(found) == {"stopPrice", "icebergQty"}, "those two are always told"
+    assert only(found, "stopPrice", "icebergQty", "isWorking") == ["0.00000000", "0.00000000", True]
+
+
+async def test_a_trailing_stop_order_from_waiting_to_the_book(world: World) -> None:
+    answering(world, working_ns=0)
+    told = await placed(world, **STOP_LIMIT, trailingDelta="100", strategyId="5")
+    names = ("stopPrice", "price", "trailingDelta", "trailingTime", "workingTime", "strategyId")
+    assert only(told, *names) == ["40000.00000000", "39000.00000000", 100, -1, -1, 5]
+    waiting = row_of(world.account.sent[0][0], 0, working_ns=0)
+    names = (*names[:5], "isWorking")
+    assert only(await asked(world, waiting), *names) == ["40000.00000000", "39000.00000000", 100, -1, -1, False]
+    tracking = waiting._replace(tracking_ns=NOW + MS)
+    assert only(await asked(world, tracking), "trailingTime", "isWorking") == [NOW // MS + 1, False]
+    triggered = tracking._replace(working_ns=NOW + 2 * MS)
+    assert only(await asked(world, triggered), "workingTime", "isWorking") == [NOW // MS + 2, True]
+
+
+async def test_stop_orders_are_acknowledged_unless_asked_otherwise(world: World) -> None:
+    answering(world, working_ns=0)
+    assert list(await placed(world, **STOP)) == ["symbol", "orderId", "orderListId", "clientOrderId", "transactTime"]
+
+
+async def test_an_iceberg_order(world: World) -> None:
+    told = await placed(world, **LIMIT, icebergQty="0.0001")
+    assert told["icebergQty"] == "0.00010000"
+    found = await asked(world, row_of(world.account.sent[0][0], 0))
+    assert only(found, "icebergQty", "origQty") == ["0.00010000", "0.00100000"]
+
+
+async def test_pegged_orders(world: World) -> None:
+    pegged = {name: text for name, text in LIMIT.items() if name != "price"} | {"pegPriceType": "PRIMARY_PEG"}
+    answering(world, price_ticks=4_900_000)
+    told = await placed(world, **pegged)
+    names = ("price", "peggedPrice", "pegPriceType", "pegOffsetType", "pegOffsetValue")
+    assert only(told, *names) == ["0.00000000", "49000.00000000", "PRIMARY_PEG", None, None]
+    told = await placed(world, **pegged, price="50000", pegOffsetType="PRICE_LEVEL", pegOffsetValue="3")
+    assert only(told, *names) == ["50000.00000000", "49000.00000000", "PRIMARY_PEG", "PRICE_LEVEL", 3]
+    row = row_of(world.account.sent[1][0], 0, price_ticks=4_900_000)
+    assert (row.peg_type, row.peg_offset) == (PegType.PRIMARY_PEG, 3)
+    assert only(await asked(world, row), *names) == [
+        "0.00000000", "49000.00000000", "PRIMARY_PEG", "PRICE_LEVEL", 3,
+    ]  # fmt: skip
+    assert "peggedPrice" not in await asked(world, row._replace(price_ticks=0, working_ns=0)), "not chosen yet"
+
+
+async def test_what_self_trade_prevention_took(world: World) -> None:
+    def answer(commands: Records) -> list[Any]:
+        new = row_of(commands[0], 0, last=0)
+        match = new._replace(exec_type=int(ExecType.TRADE_PREVENTION), trade_id=4)
+        end = new._replace(
+            exec_type=int(ExecType.EXPIRED), ord_status=int(OrdStatus.EXPIRED_IN_MATCH), trade_id=4, cum_qty_lots=40,
+            reason=int(Reason.SELF_TRADE_PREVENTION), last=1,
+        )  # fmt: skip
+        return [new, match, end]
+
+    world.account.answer = answer
+    told = await placed(world, **LIMIT, selfTradePreventionMode="EXPIRE_TAKER")
+    assert only(told, "status", "preventedMatchId", "preventedQuantity") == ["EXPIRED_IN_MATCH", 4, "0.00060000"]
+    assert "expiryReason" not in told
+    answering(world, prevented_lots=30)
+    told = await placed(world, **LIMIT, selfTradePreventionMode="TRANSFER")
+    assert only(told, "status", "preventedQuantity", "selfTradePreventionMode") == ["NEW", "0.00030000", "TRANSFER"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        (Reason.OCO_TRIGGER, "OCO_TRIGGER"),
+        (Reason.PENDING_NEVER_PLACED, "OTO_PHASE_ONE_EXPIRED"),
+        (Reason.NOTIONAL, "REJECTED"),
+        (Reason.PEG_BUDGET, "REJECTED"),
+    ],
+)
+async def test_why_an_order_expired(world: World, reason: Reason, expected: str) -> None:
+    await placed(world, **LIMIT)
+    row = row_of(world.account.sent[0][0], 0, ord_status=int(OrdStatus.EXPIRED), reason=int(reason), list_id=9)
+    assert only(await asked(world, row), "expiryReason", "orderListId", "status") == [expected, 9, "EXPIRED"]
+
+
+async def test_cancel_restrictions_are_the_books_to_look_at(world: World) -> None:
+    world.account.answer = lambda commands: canceled(commands[0], [FIRST_ID])
+    gone = await world.ask("order.cancel", symbol="BTCUSDT", orderId="100", cancelRestrictions="ONLY_NEW")
+    assert gone.status == "CANCELED"
+    assert world.account.questions == []
+    await world.ask("order.cancel", symbol="BTCUSDT", origClientOrderId="mine")
+    by_id, by_name = (commands[0] for commands in world.account.sent)
+    assert (by_id["cancel_restriction"], by_id["flags"]) == (CancelRestriction.ONLY_NEW, 0)
+    assert (by_name["order_id"], by_name["flags"]) == (0, CommandFlag.BY_CLIENT_ORDER_ID)
+    world.account.answer = lambda commands: [
+        refused(commands[0], 0, Reason.CANCEL_RESTRICTED)._replace(exec_type=int(ExecType.CANCEL_REJECTED))
+    ]
+    with pytest.raises(BinanceError) as raised:
+        await world.ask("order.cancel", symbol="BTCUSDT", orderId="100", cancelRestrictions="ONLY_PARTIALLY_FILLED")
+    assert (raised.value.code, raised.value.msg) == (-2011, "Order was not canceled due to cancel restrictions.")
+
+
+async def test_a_canceled_stop_order_tells_its_conditions(world: World) -> None:
+    fields = {"stop_price_ticks": 4_000_000, "trailing_bips": 50, "display_lots": 10, "ord_type": 4}
+    world.account.answer = lambda commands: [
+        row._replace(**fields) for row in canceled(commands[0], [FIRST_ID], working_ns=0)
+    ]
+    gone = msgspec.to_builtins(await world.ask("order.cancel", symbol="BTCUSDT", orderId="100"))
+    assert only(gone, "type", "stopPrice", "trailingDelta", "trailingTime", "icebergQty") == [
+        "STOP_LOSS_LIMIT", "40000.00000000", 50, -1, "0.00010000",
+    ]  # fmt: skip
+
+
+async def test_cancel_replace_passes_the_restriction_on(world: World) -> None:
+    def answer(commands: Records) -> list[Any]:
+        if world.account.sent[1:]:
+            return [row_of(commands[0], 0)]
+        refusal = refused(commands[0], 0, Reason.CANCEL_RESTRICTED)
+        return [refusal._replace(exec_type=int(ExecType.CANCEL_REJECTED))]
+
+    world.account.answer = answer
+    with pytest.raises(BinanceError) as raised:
+        await world.ask(
+            "order.cancelReplace", **LIMIT, cancelReplaceMode="ALLOW_FAILURE", cancelOrderId="100",
+            cancelRestrictions="ONLY_NEW",
+        )  # fmt: skip
+    assert (raised.value.code, raised.value.data.newOrderResult) == (-2021, "SUCCESS")
+    assert raised.value.data.cancelResponse.msg == "Order was not canceled due to cancel restrictions."
+    assert world.account.sent[0][0]["cancel_restriction"] == CancelRestriction.ONLY_NEW
+
+
+async def test_the_symbol_says_what_may_be_done(world: World) -> None:
+    (symbol,) = (await world.ask("exchangeInfo", symbol="BTCUSDT")).symbols
+    assert isinstance(symbol, SymbolInfo)
+    assert symbol.orderTypes == [
+        "LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT",
+    ]  # fmt: skip
+    flags = msgspec.to_builtins(symbol)
+    allowed = {name for name, value in flags.items() if value is True}
+    assert {
+        "icebergAllowed", "ocoAllowed", "otoAllowed", "opoAllowed", "allowTrailingStop", "cancelReplaceAllowed",
+        "amendAllowed", "pegInstructionsAllowed",
+    } <= allowed  # fmt: skip
+    assert flags["isMarginTradingAllowed"] is False
+    assert "TRANSFER" in symbol.allowedSelfTradePreventionModes
+    filters = {one["filterType"]: one for one in flags["filters"]}
+    assert {
+        "MAX_NUM_ORDERS", "MAX_NUM_ALGO_ORDERS", "MAX_NUM_ICEBERG_ORDERS", "MAX_NUM_ORDER_LISTS",
+        "MAX_NUM_ORDER_AMENDS", "TRAILING_DELTA", "ICEBERG_PARTS",
+    } <= set(filters)  # fmt: skip
+    mine = (await world.ask("myFilters", symbol="BTCUSDT")).symbolFilters
+    assert {one.filterType for one in mine} == {name for name in filters if name.startswith("MAX_")}
