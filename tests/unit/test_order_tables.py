@@ -273,13 +273,12 @@ def assert_equal(got: Expected, expected: Expected) -> None:
     assert got.prevented == by_id
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("batches_at_once", [1, 7, 10_000])
+@pytest.mark.parametrize(("seed", "batches_at_once"), [(1, 1), (2, 7), (3, 10_000)])
 async def test_all_that_the_engine_tells(connection: Any, seed: int, batches_at_once: int) -> None:
     dice = random.Random(seed)
-    batches = batches_of(two_markets(seed, 3000), iter(lambda: dice.choice((2, 40, 200)), 0))
-    while_told = {int(kind) for batch in batches for kind in batch.events["kind"]}
-    assert while_told == set(EventKind)
+    batches = batches_of(two_markets(seed, 1500), iter(lambda: dice.choice((2, 40, 200)), 0))
+    kinds_told = {int(kind) for batch in batches for kind in batch.events["kind"]}
+    assert kinds_told == set(EventKind)
     for at in range(0, len(batches), batches_at_once):
         await write(connection, batches[at : at + batches_at_once])
     expected = naive(batches)
@@ -330,7 +329,7 @@ async def test_a_stop_waits_then_works(connection: Any) -> None:
         ],
         [limit(93, CAROL, BUY, 1, 98), limit(94, BOB, SELL, 1, 98)],
         [limit(95, CAROL, BUY, 1, 95), limit(96, BOB, SELL, 1, 95)],
-        [limit(99, CAROL, BUY, 7, 80), limit(97, CAROL, BUY, 1, 120), limit(98, BOB, SELL, 1, 120)],
+        [cancel(1, ALICE), limit(99, CAROL, BUY, 7, 80), limit(97, CAROL, BUY, 1, 120), limit(98, BOB, SELL, 1, 120)],
     )
     at = [START_NS + 1000 * k for k in range(6)]
     assert (orders[1]["working_ns"], orders[1]["tracking_ns"], orders[1]["created_ns"]) == (at[4], 0, at[2])
