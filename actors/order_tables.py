@@ -62,10 +62,10 @@ STAGINGS: Final = (_NEW_ORDERS, _CHANGES, _TERMS, _TURNS, _AMENDMENTS, _PREVENTE
 # Any byte is a LATIN1 character, and the first 128 are ASCII, which is all that the API lets in.
 _INSERT_PLAIN: Final = (
     "INSERT INTO orders (order_id, account, symbol, client_order_id, side, ord_type, time_in_force, stp_mode, flags, "
-    "price_ticks, qty_lots, leaves_lots, cum_qty_lots, cum_quote_units, ord_status, reason, created_ns, updated_ns, "
-    "working_ns) SELECT order_id, account, name, convert_from(rtrim(client_order_id, '\\x00'), 'LATIN1'), side, ord_type, "
+    "price_ticks, qty_lots, leaves_lots, cum_qty_lots, cum_quote_units, ord_status, reason, created_ns, updated_ns) "
+    "SELECT order_id, account, name, convert_from(rtrim(client_order_id, '\\x00'), 'LATIN1'), side, ord_type, "
     "time_in_force, stp_mode, flags, price_ticks, qty_lots, leaves_lots, cum_qty_lots, cum_quote_units, ord_status, "
-    "reason, created_ns, updated_ns, created_ns FROM new_orders "
+    "reason, created_ns, updated_ns FROM new_orders "
     "JOIN unnest($1::text[]) WITH ORDINALITY AS names (name, number) ON number = symbol + 1 "
     "ON CONFLICT DO NOTHING"
 )
@@ -75,10 +75,8 @@ _INSERT_WITH_TERMS: Final = (
     "working_ns, stop_price_ticks, display_lots, trailing_bips, peg_type, peg_offset, list_id, list_role, tracking_ns) "
     "SELECT order_id, account, name, convert_from(rtrim(client_order_id, '\\x00'), 'LATIN1'), side, ord_type, "
     "time_in_force, stp_mode, flags, price_ticks, qty_lots, leaves_lots, cum_qty_lots, cum_quote_units, ord_status, "
-    "reason, created_ns, updated_ns, coalesce(working_ns, created_ns), coalesce(stop_price_ticks, 0), "
-    "coalesce(display_lots, 0), coalesce(trailing_bips, 0), coalesce(peg_type, 0), coalesce(peg_offset, 0), "
-    "coalesce(list_id, 0), coalesce(list_role, 0), coalesce(tracking_ns, 0) "
-    "FROM new_orders LEFT JOIN order_terms USING (order_id) "
+    "reason, created_ns, updated_ns, working_ns, stop_price_ticks, display_lots, trailing_bips, peg_type, peg_offset, "
+    "list_id, list_role, tracking_ns FROM new_orders LEFT JOIN order_terms USING (order_id) "
     "JOIN unnest($1::text[]) WITH ORDINALITY AS names (name, number) ON number = symbol + 1 "
     "ON CONFLICT DO NOTHING"
 )
@@ -93,9 +91,10 @@ _TURN_ORDERS: Final = (
     "UPDATE orders AS o SET client_order_id = coalesce("
     "nullif(convert_from(rtrim(c.client_order_id, '\\x00'), 'LATIN1'), ''), o.client_order_id), "
     "price_ticks = CASE WHEN c.price_ticks < 0 THEN o.price_ticks ELSE c.price_ticks END, "
-    "prevented_lots = o.prevented_lots + c.prevented_lots, "
-    "prevented_match_id = greatest(o.prevented_match_id, c.prevented_match_id), "
-    "working_ns = greatest(o.working_ns, c.working_ns), tracking_ns = greatest(o.tracking_ns, c.tracking_ns) "
+    "prevented_lots = coalesce(o.prevented_lots, 0) + c.prevented_lots, "
+    "prevented_match_id = greatest(o.prevented_match_id, c.prevented_match_id, 0), "
+    "working_ns = CASE WHEN c.working_ns < 0 THEN o.working_ns ELSE c.working_ns END, "
+    "tracking_ns = CASE WHEN c.tracking_ns < 0 THEN o.tracking_ns ELSE c.tracking_ns END "
     "FROM order_turns AS c WHERE o.order_id = c.order_id"
 )
 # An order that is older than the run stands in `orders` as it was before.

@@ -4,22 +4,22 @@
 DELETE FROM projection;
 TRUNCATE orders, trades, executions, candles;
 
--- Zero where an order has no such thing.
+-- Null where an order has no such thing: nearly all orders are plain, and nulls take no room.
 ALTER TABLE orders
-    ADD COLUMN stop_price_ticks bigint NOT NULL DEFAULT 0,
-    ADD COLUMN display_lots bigint NOT NULL DEFAULT 0,
-    ADD COLUMN trailing_bips integer NOT NULL DEFAULT 0,
-    ADD COLUMN peg_type smallint NOT NULL DEFAULT 0,
-    ADD COLUMN peg_offset smallint NOT NULL DEFAULT 0,
-    ADD COLUMN list_role smallint NOT NULL DEFAULT 0,
-    ADD COLUMN list_id bigint NOT NULL DEFAULT 0,
+    ADD COLUMN stop_price_ticks bigint,
+    ADD COLUMN display_lots bigint,
+    ADD COLUMN trailing_bips integer,
+    ADD COLUMN peg_type smallint,
+    ADD COLUMN peg_offset smallint,
+    ADD COLUMN list_role smallint,
+    ADD COLUMN list_id bigint,
     -- What self-trade prevention took off it, and the newest prevented match that did.
-    ADD COLUMN prevented_lots bigint NOT NULL DEFAULT 0,
-    ADD COLUMN prevented_match_id bigint NOT NULL DEFAULT 0,
-    -- Since when it is in the book to trade; 0: it waits.
-    ADD COLUMN working_ns bigint NOT NULL DEFAULT 0,
+    ADD COLUMN prevented_lots bigint,
+    ADD COLUMN prevented_match_id bigint,
+    -- Since when it is in the book to trade; 0: it waits; null: since it was created.
+    ADD COLUMN working_ns bigint,
     -- Trailing stops: since when they follow the market; 0: not yet.
-    ADD COLUMN tracking_ns bigint NOT NULL DEFAULT 0;
+    ADD COLUMN tracking_ns bigint;
 
 -- Matches within one account that did not become trades. Numbers are dense per symbol.
 CREATE TABLE prevented_matches (

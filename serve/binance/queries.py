@@ -81,9 +81,10 @@ class StoredList(NamedTuple):
 
 _ORDERS: Final = (
     "SELECT order_id, client_order_id, side, ord_type, time_in_force, stp_mode, price_ticks, qty_lots, cum_qty_lots, "
-    "cum_quote_units, ord_status, reason, created_ns, updated_ns, stop_price_ticks, display_lots, trailing_bips, "
-    "peg_type, peg_offset, list_id, list_role, prevented_lots, prevented_match_id, working_ns, tracking_ns "
-    "FROM orders WHERE account = $1 AND symbol = $2 "
+    "cum_quote_units, ord_status, reason, created_ns, updated_ns, coalesce(stop_price_ticks, 0), "
+    "coalesce(display_lots, 0), coalesce(trailing_bips, 0), coalesce(peg_type, 0), coalesce(peg_offset, 0), "
+    "coalesce(list_id, 0), coalesce(list_role, 0), coalesce(prevented_lots, 0), coalesce(prevented_match_id, 0), "
+    "coalesce(working_ns, created_ns), coalesce(tracking_ns, 0) FROM orders WHERE account = $1 AND symbol = $2 "
 )
 _EXECUTIONS: Final = (
     "SELECT trade_id, order_id, coalesce((SELECT list_id FROM orders AS o WHERE o.order_id = e.order_id), 0), side, "

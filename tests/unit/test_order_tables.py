@@ -68,7 +68,7 @@ def naive(batches: Sequence[Batch]) -> Expected:
         last: Row = {}
         for event in batch.events:
             command = batch.commands[event["command_index"]]
-            one = {name: int(event[name]) for name in EVENT.names or ()}
+            one: Row = {name: int(event[name]) for name in EVENT.names or ()}
             one["ts_ns"], one["name"] = batch.ts_ns, NAMES[one["symbol"]]
             if one["kind"] == EventKind.PREVENTED:
                 last = prevented_row(one)
@@ -255,8 +255,14 @@ async def write(connection: Any, batches: Sequence[Batch]) -> int:
     return await models.write(connection, "test")
 
 
+def whole(row: Any) -> Row:
+    """Nulls as the queries tell them."""
+    absent = {"working_ns": row["created_ns"]}
+    return {name: absent.get(name, 0) if value is None else value for name, value in row.items()}
+
+
 async def stored(connection: Any) -> Expected:
-    orders = [dict(row) for row in await connection.fetch("SELECT * FROM orders")]
+    orders = [whole(row) for row in await connection.fetch("SELECT * FROM orders")]
     amendments = await connection.fetch("SELECT * FROM amendments ORDER BY ts_ns, symbol, exec_id")
     prevented = await connection.fetch("SELECT * FROM prevented_matches ORDER BY ts_ns, symbol, prevented_match_id")
     return Expected(
@@ -307,13 +313,13 @@ def bystanders(price: int, order_id: int) -> list[Row]:
     return [limit(order_id, BOB, SELL, 1, price), limit(order_id + 1, CAROL, BUY, 1, price)]
 
 
-async def told(connection: Any, *steps: Sequence[Row]) -> dict[int, Any]:
+async def told(connection: Any, *steps: Sequence[Row]) -> dict[int, Row]:
     """Each step in a batch and a flush of its own, a microsecond after the one before."""
     rows = [row for step in steps for row in step]
     sizes = iter([len(step) for step in steps])
     for batch in batches_of(commands(rows), sizes):
         await write(connection, [batch])
-    return {row["order_id"]: row for row in await connection.fetch("SELECT * FROM orders")}
+    return {row["order_id"]: whole(row) for row in await connection.fetch("SELECT * FROM orders")}
 
 
 async def test_a_stop_waits_then_works(connection: Any) -> None:
@@ -405,6 +411,12 @@ async def test_names_through_amendments(connection: Any) -> None:
         (2, "far", "far", 9, 4),
         (3, "near", "nearer", 9, 4),
     ]
+
+
+async def test_plain_orders_take_no_room(connection: Any) -> None:
+    await told(connection, bystanders(100, 91))
+    rows = await connection.fetch("SELECT * FROM orders")
+    assert {row[name] for row in rows for name in (*TERMS, "prevented_lots", "working_ns", "tracking_ns")} == {None}
 
 
 def test_plain_orders_are_not_rare() -> None:

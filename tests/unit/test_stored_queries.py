@@ -125,11 +125,12 @@ def report(**fields: Any) -> Any:
 
 
 async def test_an_order_with_all_its_terms(ctx: Context) -> None:
-    row = await ctx.venue.gateway.pool.fetchrow(queries._ORDERS + "AND order_id = $3", ALICE, NAME, 3)
-    one = queries.Stored(*row)
+    three, five = await ctx.venue.gateway.pool.fetch(
+        queries._ORDERS + "AND order_id = ANY($3) ORDER BY order_id", ALICE, NAME, [3, 5]
+    )
+    one = queries.Stored(*three)
     assert (one.stop_price_ticks, one.list_id, one.list_role, one.working_ns) == (90, 77, ListRole.OCO_SECOND, 0)
-    row = await ctx.venue.gateway.pool.fetchrow(queries._ORDERS + "AND order_id = $3", ALICE, NAME, 5)
-    one = queries.Stored(*row)
+    one = queries.Stored(*five)
     assert (one.prevented_lots, one.prevented_match_id, one.working_ns) == (2, 2, AT[6])
 
 
