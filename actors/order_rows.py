@@ -12,7 +12,7 @@ import numpy.typing as npt
 from market.enums import CommandFlag, EventKind, OrdStatus, Side
 from market.instrument import PPM
 from market.reasons import Reason
-from market.records import Records
+from market.records import Records, picked
 
 Column = npt.NDArray[Any]
 
@@ -37,6 +37,18 @@ class Changes(NamedTuple):
     updated_ns: Column
 
 
+class Legs(NamedTuple):
+    """Columns, one entry per side of an event that is a user's; those of an order stand together, in journal order."""
+
+    order_id: Column
+    at: Column
+    """Index of the event."""
+    is_own: Column
+    """The order is the event's `order_id`, not its `maker_order_id`."""
+    starts: Column
+    """Where each order begins."""
+
+
 class Executions(NamedTuple):
     """Columns of the `executions` table; `symbol` is the instrument's number."""
 
@@ -57,8 +69,8 @@ def is_user(accounts: Column, quiet: Collection[int]) -> Column:
     return ~np.isin(accounts, np.fromiter(quiet, np.int64, len(quiet)))
 
 
-def changes_of(events: Records, ts_ns: Column, quiet: Collection[int]) -> Changes:
-    """EVENT[m] in journal order with their times -> what users' orders became."""
+def legs_of(events: Records, quiet: Collection[int]) -> Legs:
+    """EVENT[m] in journal order, by the orders that they are about."""
     kind = events["kind"]
     two_legged = (kind == EventKind.TRADE) | (kind == EventKind.PREVENTED)
     own = np.flatnonzero(is_user(events["account"], quiet) & (kind != EventKind.REJECTED))
@@ -66,11 +78,17 @@ def changes_of(events: Records, ts_ns: Column, quiet: Collection[int]) -> Change
     order_id = np.concatenate((events["order_id"][own], events["maker_order_id"][made]))
     at = np.concatenate((own, made))
     by_order = np.lexsort((at, order_id))
-    order_id, at, is_own = order_id[by_order], at[by_order], by_order < len(own)
-    starts = np.flatnonzero(np.diff(order_id, prepend=-1))
+    order_id = order_id[by_order]
+    return Legs(order_id, at[by_order], by_order < len(own), np.flatnonzero(np.diff(order_id, prepend=-1)))
+
+
+def changes_of(events: Records, ts_ns: Column, quiet: Collection[int]) -> Changes:
+    """EVENT[m] in journal order with their times -> what users' orders became."""
+    order_id, at, is_own, starts = legs_of(events, quiet)
     if not len(starts):
         return Changes(*(np.zeros(0, np.int64) for _ in Changes._fields))
-    told, kind = events[at], kind[at]
+    told = picked(events, at)
+    kind = told["kind"]
     leaves = np.where(is_own, told["leaves_lots"], told["maker_leaves_lots"])
     filled = kind == EventKind.TRADE
     ended = (kind == EventKind.CANCELED) | (kind == EventKind.EXPIRED)
@@ -78,12 +96,12 @@ def changes_of(events: Records, ts_ns: Column, quiet: Collection[int]) -> Change
     ends = np.append(starts[1:], len(order_id)) - 1
     return Changes(
         order_id[starts],
-        _last(at, accepted, starts),
-        _last(told["qty_lots"], accepted | (kind == EventKind.AMENDED), starts),
+        last_of(at, accepted, starts),
+        last_of(told["qty_lots"], accepted | (kind == EventKind.AMENDED), starts),
         leaves[ends],
         np.add.reduceat(np.where(filled, told["qty_lots"], 0), starts),
         np.add.reduceat(np.where(filled, told["quote_units"], 0), starts),
-        _last(_status(told, kind, is_own, leaves), accepted | filled | ended, starts),
+        last_of(_status(told, kind, is_own, leaves), accepted | filled | ended, starts),
         np.where(ended[ends], told["reason"][ends], 0),
         ts_ns[at[ends]],
     )
@@ -108,7 +126,7 @@ def _status(told: Records, kind: Column, is_own: Column, leaves: Column) -> Colu
     )
 
 
-def _last(values: Column, counts: Column, starts: Column) -> Column:
+def last_of(values: Column, counts: Column, starts: Column) -> Column:
     """Of each group the last value that counts; UNCHANGED where none does."""
     at = np.maximum.reduceat(np.where(counts, np.arange(len(values)), UNCHANGED), starts)
     return np.where(at >= 0, values[at].astype(np.int64), UNCHANGED)
@@ -120,7 +138,7 @@ def executions_of(trades: Records, ts_ns: Column, quiet: Collection[int], base_u
     maker = np.flatnonzero(is_user(trades["maker_account"], quiet))
     at = np.concatenate((taker, maker))
     is_maker = np.arange(len(at)) >= len(taker)
-    told = trades[at]
+    told = picked(trades, at)
     side = np.where(is_maker, 1 - told["side"], told["side"])
     received = np.where(side == Side.BUY, told["qty_lots"] * base_units_per_lot[told["symbol"]], told["quote_units"])
     ppm = np.where(is_maker, told["maker_fee_ppm"], told["taker_fee_ppm"])

@@ -9,7 +9,8 @@ from typing import Final
 import asyncpg
 import numpy as np
 
-from actors.order_rows import Column, changes_of, executions_of
+from actors.order_rows import Column, executions_of
+from actors.order_tables import STAGINGS, OrderTables
 from actors.staging import Staging
 from actors.wire import Batch
 from market.candles import CANDLE, STORED_WIDTHS_NS, folded, seconds_of
@@ -19,19 +20,6 @@ from market.intervals import SECOND_NS
 from market.records import COMMAND, EVENT, Records, joined
 from market.tape import TAPE
 
-_STATE: Final = {
-    "qty_lots": "bigint", "leaves_lots": "bigint", "cum_qty_lots": "bigint", "cum_quote_units": "bigint",
-    "ord_status": "smallint", "reason": "smallint", "updated_ns": "bigint",
-}  # fmt: skip
-_NEW_ORDERS: Final = Staging(
-    "new_orders",
-    {
-        "order_id": "bigint", "account": "bigint", "symbol": "bigint", "client_order_id": "bytea", "side": "smallint",
-        "ord_type": "smallint", "time_in_force": "smallint", "stp_mode": "smallint", "flags": "smallint",
-        "price_ticks": "bigint", "created_ns": "bigint", **_STATE,
-    },
-)  # fmt: skip
-_CHANGES: Final = Staging("order_changes", {"order_id": "bigint", **_STATE})
 _TRADES: Final = Staging(
     "new_trades",
     {
@@ -49,21 +37,6 @@ _EXECUTIONS: Final = Staging(
     },
 )  # fmt: skip
 # Staged rows carry the symbol's number; $1 is the list of names.
-# Any byte is a LATIN1 character, and the first 128 are ASCII, which is all that the API lets in.
-_INSERT_ORDERS: Final = (
-    "INSERT INTO orders SELECT order_id, account, name, convert_from(rtrim(client_order_id, '\\x00'), 'LATIN1'), side, "
-    "ord_type, time_in_force, stp_mode, flags, price_ticks, qty_lots, leaves_lots, cum_qty_lots, cum_quote_units, "
-    "ord_status, reason, created_ns, updated_ns FROM new_orders "
-    "JOIN unnest($1::text[]) WITH ORDINALITY AS names (name, number) ON number = symbol + 1 "
-    "ON CONFLICT DO NOTHING"
-)
-_UPDATE_ORDERS: Final = (
-    "UPDATE orders AS o SET qty_lots = CASE WHEN c.qty_lots < 0 THEN o.qty_lots ELSE c.qty_lots END, "
-    "leaves_lots = c.leaves_lots, cum_qty_lots = o.cum_qty_lots + c.cum_qty_lots, "
-    "cum_quote_units = o.cum_quote_units + c.cum_quote_units, "
-    "ord_status = CASE WHEN c.ord_status < 0 THEN o.ord_status ELSE c.ord_status END, reason = c.reason, "
-    "updated_ns = c.updated_ns FROM order_changes AS c WHERE o.order_id = c.order_id"
-)
 _INSERT_TRADES: Final = (
     "INSERT INTO trades SELECT name, trade_id, price_ticks, qty_lots, quote_units, taker_side, ts_ns, agg_id "
     "FROM new_trades JOIN unnest($1::text[]) WITH ORDINALITY AS names (name, number) ON number = symbol + 1 "
@@ -95,12 +68,12 @@ _UPSERT_POSITIONS: Final = (
 
 async def prepare(connection: asyncpg.Connection) -> None:
     """Once on every connection that `ReadModels.write` is given."""
-    for staging in (_NEW_ORDERS, _CHANGES, _TRADES, _EXECUTIONS, _CANDLES):
+    for staging in (*STAGINGS, _TRADES, _EXECUTIONS, _CANDLES):
         await connection.execute(staging.create)
 
 
 class ReadModels:
-    """What is not yet written. Quiet accounts (simulated participants) get no orders and executions."""
+    """What is not yet written. Quiet accounts (simulated participants) get no rows but in the tape."""
 
     def __init__(self, instruments: list[Instrument], quiet: set[int]) -> None:
         self.quiet = quiet
@@ -134,7 +107,7 @@ class ReadModels:
         """Write everything and the stream positions in one transaction; returns the number of rows."""
         events, commands, ts_ns = self._gathered()
         async with connection.transaction():
-            rows = await self._write_orders(connection, events, commands, ts_ns)
+            rows = await OrderTables(connection, self._names, self.quiet).write(events, commands, ts_ns)
             rows += await self._write_trades(connection, events, ts_ns)
             rows += await self._write_tape(connection)
             positions = [(projection, stream, seq) for stream, seq in self.positions.items()]
@@ -151,26 +124,6 @@ class ReadModels:
         first_command = np.cumsum([0, *(len(one.commands) for one in batches[:-1])])
         events["command_index"] += np.repeat(first_command, counts).astype(np.int32)
         return events, commands, np.repeat([one.ts_ns for one in batches], counts)
-
-    async def _write_orders(
-        self, connection: asyncpg.Connection, events: Records, commands: Records, ts_ns: Column
-    ) -> int:
-        changes = changes_of(events, ts_ns, self.quiet)
-        is_new = changes.accepted_at >= 0
-        born_at = changes.accepted_at[is_new]
-        if len(born_at):
-            born = events[born_at]
-            columns = {name: column[is_new] for name, column in changes._asdict().items()}
-            columns |= {name: born[name] for name in ("account", "symbol", "side", "ord_type", "time_in_force")}
-            columns |= {name: born[name] for name in ("stp_mode", "flags", "price_ticks")}
-            columns["client_order_id"] = commands["client_order_id"][born["command_index"]]
-            columns["created_ns"] = ts_ns[born_at]
-            await _NEW_ORDERS.fill(connection, columns)
-            await connection.execute(_INSERT_ORDERS, self._names)
-        if len(born_at) < len(is_new):
-            await _CHANGES.fill(connection, {name: column[~is_new] for name, column in changes._asdict().items()})
-            await connection.execute(_UPDATE_ORDERS)
-        return len(is_new)
 
     async def _write_trades(self, connection: asyncpg.Connection, events: Records, ts_ns: Column) -> int:
         is_trade = events["kind"] == EventKind.TRADE

@@ -172,6 +172,8 @@ class OrderLists:
         if not one.started:
             one.started = True
             told += [self._tell_list(one, desk, ts_ns), *self._tell_pending(one, desk, ts_ns)]
+        if row["exec_type"] == ExecType.REPLACED:
+            told.append(self._tell_list(one, desk, ts_ns, int(row["command_kind"])))
         if row["ord_status"] in _ENDED:
             one.is_open[place] = False
             if place == 0 and one.pending:
@@ -248,8 +250,8 @@ class OrderLists:
             told.append(report)
         return told
 
-    def _tell_list(self, one: OrderList, desk: Desk, ts_ns: int) -> Records:
-        """`market.records` says how."""
+    def _tell_list(self, one: OrderList, desk: Desk, ts_ns: int, command_kind: int = 0) -> Records:
+        """`market.records` says how; AMEND when an order of it was amended."""
         one.updated_ns = ts_ns
         self._changed[one.list_id] = one
         reports = np.zeros(1 + len(one.order_ids), REPORT)
@@ -258,6 +260,7 @@ class OrderLists:
         reports["ord_status"] = one.status
         reports["symbol"] = one.symbol
         reports["list_id"] = one.list_id
+        reports["command_kind"] = command_kind
         reports["created_ns"] = one.created_ns
         reports["commission_asset"] = reports["asset"] = -1
         reports["qty_lots"][0] = len(one.order_ids)

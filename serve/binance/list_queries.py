@@ -29,8 +29,9 @@ async def query_list(ctx: Context, p: QueryList) -> OrderList:
 
 
 async def _stored_list(ctx: Context, p: QueryList) -> FoundList | None:
-    name = None if p.orderListId is not None else p.origClientOrderId
-    row = await queries.stored_list(ctx.venue.gateway.pool, ctx.account, p.orderListId, name)  # type: ignore[attr-defined]
+    named = p.orderListId if p.orderListId is not None else p.origClientOrderId
+    assert named is not None
+    row = await queries.stored_list(ctx.venue.gateway.pool, ctx.account, named)
     return None if row is None else from_stored(row)
 
 
@@ -42,9 +43,7 @@ async def all_lists(ctx: Context, p: AllLists) -> list[OrderList]:
         raise not_required("endTime")
     if p.startTime is not None and p.endTime is not None and p.endTime - p.startTime > DAY_NS:
         raise too_long_a_time(24)
-    rows = await queries.stored_lists(  # type: ignore[attr-defined]
-        ctx.venue.gateway.pool, ctx.account, p.fromId, p.startTime, p.endTime, p.limit
-    )
+    rows = await queries.stored_lists(ctx.venue.gateway.pool, ctx.account, p.fromId, p.startTime, p.endTime, p.limit)
     found = {row.list_id: from_stored(row) for row in rows}
     ascending = p.fromId is not None or p.startTime is not None
     full = ascending and len(rows) == p.limit

@@ -233,7 +233,8 @@ class PreventedMatch(msgspec.Struct):
     tradeGroupId: int
     selfTradePreventionMode: str
     price: str
-    makerPreventedQuantity: str
+    takerPreventedQuantity: Opt
+    makerPreventedQuantity: Opt
     transactTime: int
 
 

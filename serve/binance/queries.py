@@ -4,6 +4,9 @@ import itertools
 import time
 from typing import Any, Final, NamedTuple
 
+import asyncpg
+from msgspec import UNSET, UnsetType
+
 from actors.wire import ReportRow, decode_reports
 from market.enums import ExecType, Side
 from market.records import REPORT_MAKER
@@ -18,7 +21,7 @@ from serve.binance.errors import (
 )
 from serve.binance.numbers import Scale, amount
 from serve.binance.order_structs import Amendment, MyTrade, OrderStatus, PreventedMatch
-from serve.binance.order_views import client_order_id, standing
+from serve.binance.order_views import STPS, client_order_id, standing
 from serve.binance.params import Limit1000, Long, OrigClientId, Params, Symbol, TimeNs
 
 DEFAULT_LIMIT: Final = 500
@@ -26,6 +29,7 @@ DAY_NS: Final = 86_400 * 10**9
 RECENT_NS: Final = 30 * 10**9
 """How far the read models may lag: what is newer is asked of the account as well."""
 FOREVER_NS: Final = (1 << 62) - 1
+NO_TRADE_GROUP: Final = -1
 _BUY: Final = int(Side.BUY)
 _REPLACED: Final = int(ExecType.REPLACED)
 
@@ -47,15 +51,57 @@ class Stored(NamedTuple):
     reason: int
     created_ns: int
     updated_ns: int
+    stop_price_ticks: int
+    display_lots: int
+    trailing_bips: int
+    peg_type: int
+    peg_offset: int
+    list_id: int
+    list_role: int
+    prevented_lots: int
+    prevented_match_id: int
+    """The newest that cost it something; 0: none."""
+    working_ns: int
+    tracking_ns: int
+
+
+class StoredList(NamedTuple):
+    """A row of the `order_lists` table."""
+
+    list_id: int
+    symbol: str
+    contingency: int
+    list_client_order_id: str
+    list_status: int
+    created_ns: int
+    updated_ns: int
+    orders: list[tuple[int, str]]
+    """(order_id, client_order_id), the working order first."""
 
 
 _ORDERS: Final = (
     "SELECT order_id, client_order_id, side, ord_type, time_in_force, stp_mode, price_ticks, qty_lots, cum_qty_lots, "
-    "cum_quote_units, ord_status, reason, created_ns, updated_ns FROM orders WHERE account = $1 AND symbol = $2 "
+    "cum_quote_units, ord_status, reason, created_ns, updated_ns, coalesce(stop_price_ticks, 0), "
+    "coalesce(display_lots, 0), coalesce(trailing_bips, 0), coalesce(peg_type, 0), coalesce(peg_offset, 0), "
+    "coalesce(list_id, 0), coalesce(list_role, 0), coalesce(prevented_lots, 0), coalesce(prevented_match_id, 0), "
+    "coalesce(working_ns, created_ns), coalesce(tracking_ns, 0) FROM orders WHERE account = $1 AND symbol = $2 "
 )
 _EXECUTIONS: Final = (
-    "SELECT trade_id, order_id, side, is_maker, price_ticks, qty_lots, quote_units, commission_units, ts_ns "
-    "FROM executions WHERE account = $1 AND symbol = $2 "
+    "SELECT trade_id, order_id, coalesce((SELECT list_id FROM orders AS o WHERE o.order_id = e.order_id), 0), side, "
+    "is_maker, price_ticks, qty_lots, quote_units, commission_units, ts_ns "
+    "FROM executions AS e WHERE account = $1 AND symbol = $2 "
+)
+_AMENDMENTS: Final = (
+    "SELECT order_id, exec_id, orig_client_order_id, new_client_order_id, orig_qty_lots, new_qty_lots, ts_ns "
+    "FROM amendments WHERE order_id = $3 AND account = $1 AND symbol = $2 AND exec_id >= $4 ORDER BY exec_id LIMIT $5"
+)
+_PREVENTED: Final = (
+    "SELECT prevented_match_id, taker_order_id, maker_order_id, stp_mode, price_ticks, taker_prevented_lots, "
+    "maker_prevented_lots, ts_ns FROM prevented_matches WHERE account = $1 AND symbol = $2 "
+)
+_LISTS: Final = (
+    "SELECT list_id, symbol, contingency, list_client_order_id, list_status, created_ns, updated_ns, order_ids, "
+    "client_order_ids FROM order_lists WHERE account = $1 "
 )
 
 
@@ -218,19 +264,19 @@ async def my_trades(ctx: Context, p: MyTrades) -> list[MyTrade]:
         if inside and (p.orderId is None or row.order_id == p.orderId):
             is_maker = bool(row.flags & REPORT_MAKER)
             found[row.trade_id, is_maker] = _trade(
-                ctx, scale, row.trade_id, row.order_id, row.side, is_maker, row.last_price_ticks, row.last_qty_lots,
-                row.last_quote_units, row.commission_units, row.ts_ns,
+                ctx, scale, row.trade_id, row.order_id, row.list_id, row.side, is_maker, row.last_price_ticks,
+                row.last_qty_lots, row.last_quote_units, row.commission_units, row.ts_ns,
             )  # fmt: skip
     return _cut([found[one] for one in sorted(found)], p.limit, ascending)
 
 
 def _trade(
-    ctx: Context, scale: Scale, trade_id: int, order_id: int, side: int, is_maker: bool, price: int, qty: int,
-    quote: int, commission: int, ts_ns: int,
+    ctx: Context, scale: Scale, trade_id: int, order_id: int, part_of: int, side: int, is_maker: bool, price: int,
+    qty: int, quote: int, commission: int, ts_ns: int,
 ) -> MyTrade:  # fmt: skip
     asset = scale.terms.base if side == _BUY else scale.terms.quote
     return MyTrade(
-        scale.symbol, trade_id, order_id, -1, scale.price[price], scale.quantity[qty], scale.quote[quote],
+        scale.symbol, trade_id, order_id, part_of or -1, scale.price[price], scale.quantity[qty], scale.quote[quote],
         amount(commission, asset.scale), asset.name, ctx.told(ts_ns), side == _BUY, is_maker, True,
     )  # fmt: skip
 
@@ -239,36 +285,108 @@ def _trade(
 
 
 async def amendments(ctx: Context, p: Amendments) -> list[Amendment]:
-    """As far as the account keeps its reports."""
-    scale = ctx.venue.scale_of(p.symbol)
-    rows = decode_reports(await ctx.venue.gateway.ask(ctx.account, "reports_of", ctx.account, p.orderId))
-    found = [
-        _amendment(ctx, scale, before, row)
-        for before, row in itertools.pairwise(rows)
-        if row.exec_type == _REPLACED and row.symbol == scale.symbol_id and row.exec_id >= (p.fromExecutionId or 0)
-    ]
-    return found[: p.limit]
+    """Ascending, from `fromExecutionId` or the first on; what the table does not have yet is told by the account."""
+    scale, gateway, from_id = ctx.venue.scale_of(p.symbol), ctx.venue.gateway, p.fromExecutionId or 0
+    rows = await gateway.pool.fetch(_AMENDMENTS, ctx.account, scale.symbol, p.orderId, from_id, p.limit)
+    found = {row["exec_id"]: _amendment(ctx, scale, *row) for row in rows}
+    told = decode_reports(await gateway.ask(ctx.account, "reports_of", ctx.account, p.orderId))
+    for before, row in itertools.pairwise(told):
+        if row.exec_type == _REPLACED and row.symbol == scale.symbol_id and row.exec_id >= from_id:
+            found[row.exec_id] = _amendment(
+                ctx, scale, row.order_id, row.exec_id, client_order_id(before), client_order_id(row), before.qty_lots,
+                row.qty_lots, row.ts_ns,
+            )  # fmt: skip
+    return [found[exec_id] for exec_id in sorted(found)][: p.limit]
 
 
-def _amendment(ctx: Context, scale: Scale, before: ReportRow, row: ReportRow) -> Amendment:
+def _amendment(
+    ctx: Context, scale: Scale, order_id: int, exec_id: int, orig_name: str, new_name: str, orig_qty: int, new_qty: int,
+    ts_ns: int,
+) -> Amendment:  # fmt: skip
     return Amendment(
-        scale.symbol, row.order_id, row.exec_id, client_order_id(before), client_order_id(row),
-        scale.quantity[before.qty_lots], scale.quantity[row.qty_lots], ctx.told(row.ts_ns),
+        scale.symbol, order_id, exec_id, orig_name, new_name, scale.quantity[orig_qty], scale.quantity[new_qty],
+        ctx.told(ts_ns),
     )  # fmt: skip
 
 
 async def prevented_matches(ctx: Context, p: PreventedMatches) -> list[PreventedMatch]:
+    """One, or ascending those of an order, on either side of them."""
     if (p.preventedMatchId is None) == (p.orderId is None):
         raise bad_combination()
     if p.preventedMatchId is not None and p.fromPreventedMatchId is not None:
         raise bad_combination()
-    return []
+    scale, pool = ctx.venue.scale_of(p.symbol), ctx.venue.gateway.pool
+    if p.preventedMatchId is not None:
+        rows = await pool.fetch(
+            _PREVENTED + "AND prevented_match_id = $3", ctx.account, scale.symbol, p.preventedMatchId
+        )
+    else:
+        rows = await pool.fetch(
+            _PREVENTED + "AND (taker_order_id = $3 OR maker_order_id = $3) AND prevented_match_id >= $4 "
+            "ORDER BY prevented_match_id LIMIT $5",
+            ctx.account, scale.symbol, p.orderId, p.fromPreventedMatchId or 0, p.limit,
+        )  # fmt: skip
+    return [_prevented(ctx, scale, *row) for row in rows]
+
+
+def _prevented(
+    ctx: Context, scale: Scale, match_id: int, taker: int, maker: int, mode: int, price: int, taker_lots: int,
+    maker_lots: int, ts_ns: int,
+) -> PreventedMatch:  # fmt: skip
+    return PreventedMatch(
+        scale.symbol, match_id, taker, scale.symbol, maker, NO_TRADE_GROUP, STPS[mode], scale.price[price],
+        _lost(scale, taker_lots), _lost(scale, maker_lots), ctx.told(ts_ns),
+    )  # fmt: skip
+
+
+def _lost(scale: Scale, lots: int) -> str | UnsetType:
+    """The venue tells it of the orders that the match cost something."""
+    return scale.quantity[lots] if lots else UNSET
 
 
 async def allocations(ctx: Context, p: Allocations) -> list[MyTrade]:
     """There is no smart order routing here, so nothing was ever allocated."""
     _check_times(p.startTime, p.endTime)
     return []
+
+
+# -- order lists ------------------------------------------------------------------------------------------------------
+
+
+async def stored_list(pool: asyncpg.Pool, account: int, named: int | str) -> StoredList | None:
+    """By its id, or the newest of a client order id. The table may lag behind the account."""
+    if isinstance(named, int):
+        row = await pool.fetchrow(_LISTS + "AND list_id = $2", account, named)
+    else:
+        row = await pool.fetchrow(
+            _LISTS + "AND list_client_order_id = $2 ORDER BY list_id DESC LIMIT 1", account, named
+        )  # fmt: skip
+    return None if row is None else _list(*row)
+
+
+async def stored_lists(
+    pool: asyncpg.Pool, account: int, from_id: int | None, start_ns: int | None, end_ns: int | None, limit: int
+) -> list[StoredList]:
+    """Ascending. From `from_id` on, or created within the times, or the newest."""
+    ascending = from_id is not None or start_ns is not None
+    rows = await pool.fetch(
+        _LISTS + "AND list_id >= $2 AND created_ns BETWEEN $3 AND $4 "
+        f"ORDER BY list_id {'ASC' if ascending else 'DESC'} LIMIT $5",
+        account, from_id or 0, start_ns or 0, FOREVER_NS if end_ns is None else end_ns, limit,
+    )  # fmt: skip
+    found = [_list(*row) for row in rows]
+    return found if ascending else found[::-1]
+
+
+def _list(
+    one: int, symbol: str, contingency: int, name: str, status: int, created_ns: int, updated_ns: int,
+    order_ids: list[int], client_order_ids: list[str],
+) -> StoredList:  # fmt: skip
+    orders = list(zip(order_ids, client_order_ids, strict=True))
+    return StoredList(one, symbol, contingency, name, status, created_ns, updated_ns, orders)
+
+
+# -- weights ----------------------------------------------------------------------------------------------------------
 
 
 def open_orders_weight(values: Any) -> int:
