@@ -9,6 +9,7 @@ import ccxt.async_support
 import ccxt.pro
 import pytest
 from binance import AsyncClient, BinanceSocketManager, Client
+from binance.ws.constants import WSListenerState
 from binance_common.configuration import (
     ConfigurationRestAPI,
     ConfigurationWebSocketAPI,
@@ -144,6 +145,10 @@ async def pb_async(account: Made) -> AsyncIterator[Any]:
     client.close_connection()
     client = await async_class.create(account.api_key, account.secret)
     yield client
+    if client.ws_api.ws is not None:
+        # Left to itself it goes on reading for up to ten seconds, for as long as nothing comes.
+        client.ws_api.ws_state = WSListenerState.EXITING
+        await client.ws_api.ws.close()
     await client.close_connection()
 
 
