@@ -83,7 +83,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 # -- accounts and clients ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     """One of their own: all these clients share an address, and under the venue's limits they would wait for minutes."""
     yield from running_exchange(tmp_path_factory, "--binance-limits", "0")
@@ -99,7 +99,7 @@ def client_name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def spot_markets(exchange: Exchange) -> Any:
     """Loaded once; each client is given a copy, as ccxt lets one share them."""
     return paste(Made("", "", exchange.url, exchange.url.replace("http", "ws")), "# ccxt", {"ccxt": ccxt})[
