@@ -1,5 +1,6 @@
 """Accounts and clients of the conformance tests, and the writing of the matrix."""
 
+import gc
 import inspect
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -87,6 +88,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     """One of their own: all these clients share an address, and under the venue's limits they would wait for minutes."""
     yield from running_exchange(tmp_path_factory, "--binance-limits", "0")
+    gc.collect()  # what a client left open is told here, not in a test that comes later
 
 
 @pytest.fixture
