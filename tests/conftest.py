@@ -23,6 +23,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     assert [one.wait() for one in compiling] == [0, 0]
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Over an exchange last and together, so that none idles beside others; of the rest a file stays together.
 
