@@ -1,5 +1,6 @@
 """Accounts and clients of the conformance tests, and the writing of the matrix."""
 
+import gc
 import inspect
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -9,6 +10,7 @@ import ccxt.async_support
 import ccxt.pro
 import pytest
 from binance import AsyncClient, BinanceSocketManager, Client
+from binance.ws.constants import WSListenerState
 from binance_common.configuration import (
     ConfigurationRestAPI,
     ConfigurationWebSocketAPI,
@@ -82,10 +84,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 # -- accounts and clients ---------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
     """One of their own: all these clients share an address, and under the venue's limits they would wait for minutes."""
     yield from running_exchange(tmp_path_factory, "--binance-limits", "0")
+    gc.collect()  # what a client left open is told here, not in a test that comes later
 
 
 @pytest.fixture
@@ -98,7 +101,7 @@ def client_name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def spot_markets(exchange: Exchange) -> Any:
     """Loaded once; each client is given a copy, as ccxt lets one share them."""
     return paste(Made("", "", exchange.url, exchange.url.replace("http", "ws")), "# ccxt", {"ccxt": ccxt})[
@@ -144,6 +147,10 @@ async def pb_async(account: Made) -> AsyncIterator[Any]:
     client.close_connection()
     client = await async_class.create(account.api_key, account.secret)
     yield client
+    if client.ws_api.ws is not None:
+        # Left to itself it goes on reading for up to ten seconds, for as long as nothing comes.
+        client.ws_api.ws_state = WSListenerState.EXITING
+        await client.ws_api.ws.close()
     await client.close_connection()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.matrix import CCXT, CCXT_ASYNC, Area, row
-from tests.conformance.told import INITIAL, SYMBOL, assert_money_moved_by, dec, told, total
+from tests.conformance.told import INITIAL, SYMBOL, assert_money_moved_by, by_id, dec, told, total
 
 pytestmark = pytest.mark.system
 BOTH = (CCXT, CCXT_ASYNC)
@@ -45,7 +45,7 @@ async def test_market_by_base(bot: Any) -> None:
     order = await told(bot.create_order(SYMBOL, "market", "buy", 0.05))
     assert (order["status"], order["filled"], order["remaining"]) == ("closed", 0.05, 0)
     raw = order["info"]
-    trades = await told(bot.fetch_my_trades(SYMBOL))
+    trades = by_id(await told(bot.fetch_my_trades(SYMBOL)))
     assert [one["id"] for one in trades] == [str(fill["tradeId"]) for fill in raw["fills"]]
     assert total(one["info"]["qty"] for one in trades) == dec("0.05")
     assert total(one["info"]["quoteQty"] for one in trades) == dec(raw["cummulativeQuoteQty"])

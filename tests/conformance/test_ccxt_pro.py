@@ -8,7 +8,7 @@ import ccxt
 import pytest
 
 from tests.conformance.matrix import CCXT_PRO, Area, row
-from tests.conformance.told import INITIAL, SYMBOL, dec, total
+from tests.conformance.told import INITIAL, SYMBOL, by_id, dec, total
 from tests.system.client import eventually
 
 pytestmark = pytest.mark.system
@@ -29,7 +29,7 @@ async def fetched_up_to(watcher: Any, trade_id: str, method: str) -> Any:
     async def fetch() -> Any:
         return await watcher.fetch_trades(SYMBOL, None, 500, {"fetchTradesMethod": method})
 
-    return await eventually(fetch, lambda found: int(found[-1]["id"]) >= int(trade_id), "the trade")
+    return await eventually(fetch, lambda found: any(int(one["id"]) >= int(trade_id) for one in found), "the trade")
 
 
 async def far_price(watcher: Any) -> float:
@@ -116,9 +116,14 @@ async def test_bids_asks(watcher: Any) -> None:
 async def test_candles(watcher: Any) -> None:
     seen = await until(lambda: watcher.watch_ohlcv(SYMBOL, "1s"), lambda found: len(watcher.ohlcvs[SYMBOL]["1s"]) >= 3)
     assert seen
-    closed = list(watcher.ohlcvs[SYMBOL]["1s"])[1]
-    [fetched] = await watcher.fetch_ohlcv(SYMBOL, "1s", closed[0], 1)
-    assert closed == fetched
+    second = list(watcher.ohlcvs[SYMBOL]["1s"])[1][0]
+
+    async def ask() -> Any:
+        await watcher.watch_ohlcv(SYMBOL, "1s")  # one whose last trades came late is told again
+        [watched] = [one for one in watcher.ohlcvs[SYMBOL]["1s"] if one[0] == second]
+        return watched, *await watcher.fetch_ohlcv(SYMBOL, "1s", second, 1)
+
+    await eventually(ask, lambda both: both[0] == both[1], "the same candle")
 
 
 @row(CCXT_PRO, Area.STREAMS, "un_watch_trades", "unsubscribed, the connection lives on")
@@ -164,7 +169,7 @@ async def test_my_trades(watcher: Any) -> None:
     fetched = await watcher.fetch_my_trades(SYMBOL)
     if len(watcher.myTrades) < len(fetched):
         await until(lambda: watcher.watch_my_trades(SYMBOL), lambda found: len(watcher.myTrades) >= len(fetched))
-    for watched, one in zip(watcher.myTrades, fetched, strict=True):
+    for watched, one in zip(by_id(watcher.myTrades), by_id(fetched), strict=True):
         for name in ("id", "order", "price", "amount", "side", "takerOrMaker", "fee", "timestamp"):
             assert watched[name] == one[name], name
 
@@ -231,10 +236,17 @@ async def test_balance_ws(watcher: Any) -> None:
 @row(CCXT_PRO, Area.WS_API, "fetch_trades_ws, fetch_ohlcv_ws", "as over REST")
 async def test_market_ws(watcher: Any) -> None:
     trades = await watcher.fetch_trades_ws(SYMBOL, None, 10)
-    ids = [int(one["id"]) for one in trades]
-    assert ids == sorted(ids)
-    candles = await watcher.fetch_ohlcv_ws(SYMBOL, "1s", None, 3)
-    assert candles[0] == (await watcher.fetch_ohlcv(SYMBOL, "1s", candles[0][0], 1))[0]
+    times = [one["timestamp"] for one in by_id(trades)]
+    assert times == sorted(times) == [one["timestamp"] for one in trades]
+    ids = [int(one["id"]) for one in by_id(trades)]
+    assert ids == list(range(ids[0], ids[0] + 10))
+
+    async def ask() -> Any:
+        candles = await watcher.fetch_ohlcv_ws(SYMBOL, "1s", None, 3)
+        return candles[0], (await watcher.fetch_ohlcv(SYMBOL, "1s", candles[0][0], 1))[0]
+
+    # Trades are told a moment later than they happened: the newest candles may still grow.
+    await eventually(ask, lambda both: both[0] == both[1], "the same candle")
 
 
 @row(CCXT_PRO, Area.ERRORS, "create_order_ws without funds", "InsufficientFunds", refused=True)

@@ -10,6 +10,7 @@ from deploy.keys import Made
 from tests.conformance.matrix import PB, PB_ASYNC, Area, row
 from tests.conformance.pointed import new_account
 from tests.conformance.told import INITIAL, VENUE_SYMBOL, assert_money_moved_by, dec, told, total
+from tests.system.client import eventually
 from tests.system.conftest import Exchange
 
 pytestmark = pytest.mark.system
@@ -87,9 +88,14 @@ async def test_aggregated(pb: Any) -> None:
 
 @row(BOTH, Area.MARKET, "get_klines, get_ui_klines", "a second's candle is exactly the trades of that second")
 async def test_klines(pb: Any) -> None:
-    trades = await told(pb.get_recent_trades(symbol=VENUE_SYMBOL, limit=200))
-    seconds = sorted({one["time"] // 1000 * 1000 for one in trades})
-    second = seconds[1]
+    async def ask() -> Any:
+        return await told(pb.get_recent_trades(symbol=VENUE_SYMBOL, limit=200))
+
+    def seconds(trades: Any) -> list[int]:
+        return sorted({one["time"] // 1000 * 1000 for one in trades})
+
+    trades = await eventually(ask, lambda found: len(seconds(found)) > 2, "a whole second is over")
+    second = seconds(trades)[1]
     mine = [one for one in trades if one["time"] // 1000 * 1000 == second]
     params = {"symbol": VENUE_SYMBOL, "interval": "1s", "startTime": second, "limit": 1}
     [candle] = await told(pb.get_klines(**params))

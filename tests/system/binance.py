@@ -1,5 +1,6 @@
 """A small client of the venue's REST API, written against its documents only: signs, sends, asserts on codes and texts."""
 
+import asyncio
 import hmac
 import time
 from collections.abc import Callable
@@ -16,6 +17,13 @@ Sign = Callable[[bytes], str]
 
 def hmac_signer(secret: str) -> Sign:
     return lambda payload: hmac.digest(secret.encode(), payload, "sha256").hex()
+
+
+async def rest_of_window(window_s: float, least_s: float) -> None:
+    """Limits count from one multiple of `window_s` to the next: wait until at least `least_s` are left of one."""
+    left = window_s - time.time() % window_s
+    if left < least_s:
+        await asyncio.sleep(left)
 
 
 class Venue:

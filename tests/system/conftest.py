@@ -167,6 +167,11 @@ def _still_there(processes: dict[int, str]) -> dict[int, str]:
     return {pid: told for pid, told in processes.items() if _birth(pid) and _birth(pid) == told.split(" ", 1)[0]}
 
 
+@pytest.fixture(scope="package")
+def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
+    yield from running_exchange(tmp_path_factory)
+
+
 # -- users ---------------------------------------------------------------------------------------------------
 
 

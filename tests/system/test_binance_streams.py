@@ -345,19 +345,20 @@ async def test_one_taker_at_one_price_is_one_aggregate(
         assert (await socket.receive())["s"] == BTC
         for maker in (trader, other):
             await maker.buy(BTC, type="MARKET", quantity="0.02")
-        for _ in range(20):
+
+        async def meet() -> list[Json]:
             bid, ask = await trader.top_of_book(BTC)
             price = str(ask - Decimal("0.01"))
             if ask - bid < Decimal("0.02"):
-                continue
+                return []
             for maker in (trader, other):
                 await maker.sell(BTC, type="LIMIT", price=price, quantity="0.001")
             order = await taker.buy(BTC, type="LIMIT", price=price, quantity="0.002", time_in_force="IOC")
-            fills = [fill for fill in order["fills"] if Decimal(fill["price"]) == Decimal(price)]
             for maker in (trader, other):
                 await maker.cancel_all()
-            if len(fills) == 2:
-                break
+            return [fill for fill in order["fills"] if Decimal(fill["price"]) == Decimal(price)]
+
+        fills = await eventually(meet, lambda found: len(found) == 2, "two makers at one price")
         first, last = sorted(fill["trade_id"] for fill in fills)
         while True:
             event = await socket.receive()

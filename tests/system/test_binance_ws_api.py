@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from tests.system.binance import Sign, Venue, hmac_signer
+from tests.system.binance import Sign, Venue, hmac_signer, rest_of_window
 from tests.system.client import Closed, Json, eventually
 from tests.system.conftest import Exchange, User
 from tests.system.ws_venue import WsVenue, refused, ws_venue
@@ -97,6 +97,7 @@ def limit(price: Decimal, share: str = "0.5", **more: Any) -> Json:
 
 async def test_answers_carry_the_id_and_the_rate_limits(trader: Trader) -> None:
     """Connecting costs 2, a ping 1."""
+    await rest_of_window(60, 10)
     async with trader.connect() as ws:
         for k, request_id in enumerate((7, -3, "a-b_9", None)):
             await ws.socket.send_json({"id": request_id, "method": "ping"})
@@ -362,6 +363,8 @@ async def test_orders_reach_the_book_in_the_order_they_were_sent(trader: Trader,
 
 
 async def test_weight_is_shared_with_rest(trader: Trader, ws: WsVenue, price: Decimal) -> None:
+    await rest_of_window(60, 10)
+    await rest_of_window(10, 5)
     async with trader.rest() as rest:
         used = int((await rest.ask("GET", "ping")).headers["x-mbx-used-weight-1m"])
         found = await ws.ask("exchangeInfo", symbol=SYMBOL)
@@ -377,8 +380,7 @@ async def test_weight_is_shared_with_rest(trader: Trader, ws: WsVenue, price: De
 async def test_too_much_weight_is_refused_with_the_time_to_come_again(exchange: Exchange) -> None:
     crowd = await new_trader(exchange, "crowd")
     async with crowd.connect() as ws:
-        if time.time() % 60 > 50:
-            await asyncio.sleep(60 - time.time() % 60)  # a minute's limit, within one minute
+        await rest_of_window(60, 10)
         for _ in range(75):
             await ws.send("ticker.24hr")
         found = [await ws.answer() for _ in range(75)]

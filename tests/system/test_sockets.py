@@ -368,7 +368,9 @@ async def test_the_maker_hears_of_its_fill(trader: Client, other: Client) -> Non
     await other.buy(BTC, quantity="0.01")
     async with trader.trading_socket() as maker, other.trading_socket() as taker:
         await maker.ask("subscribe")
-        for _ in range(20):  # a participant of the market may be in between
+
+        async def meet() -> tuple[Json, Json, Json] | None:
+            """Placed, heard and the taker's fill; None when a participant of the market was in between."""
             maker.events.clear()
             bid, ask = await trader.top_of_book(BTC)
             tick = Decimal("0.01")
@@ -379,13 +381,18 @@ async def test_the_maker_hears_of_its_fill(trader: Client, other: Client) -> Non
             await maker.ask("ping")  # told of in the same breath: by now it is here
             heard = [event for event in maker.events if event["exec_type"] == "TRADE"]
             sold = {fill["trade_id"]: fill for fill in taken["fills"]}
-            if heard and heard[0]["order"]["fills"][0]["trade_id"] in sold:
-                break
+            if heard and (trade_id := heard[0]["order"]["fills"][0]["trade_id"]) in sold:
+                return placed["results"][0]["order"], heard[0], sold[trade_id]
             await maker.ask("cancel_all")
-        assert heard[0]["is_maker"] is True
-        assert heard[0]["order"]["order_id"] == placed["results"][0]["order"]["order_id"]
-        (fill,) = heard[0]["order"]["fills"]
-        assert (fill["price"], fill["quantity"]) == (price, sold[fill["trade_id"]]["quantity"])
+            return None
+
+        met = await eventually(meet, bool, "the resting order is hit")
+        assert met is not None
+        placed, heard, sold = met
+        assert heard["is_maker"] is True
+        assert heard["order"]["order_id"] == placed["order_id"]
+        (fill,) = heard["order"]["fills"]
+        assert (Decimal(fill["price"]), fill["quantity"]) == (Decimal(placed["price"]), sold["quantity"])
         assert (Decimal(fill["commission"]) * 1000, fill["commission_asset"]) == (Decimal(fill["quantity"]), "BTC")
 
 
