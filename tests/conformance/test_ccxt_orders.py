@@ -158,7 +158,11 @@ async def test_take_profit_limit(bot: Any) -> None:
 @row(BOTH, Area.ORDERS, "create_order trailing percent", "a STOP_LOSS that trails the market by 5 %")
 async def test_trailing(bot: Any) -> None:
     await told(bot.create_order(SYMBOL, "market", "buy", 0.01))
-    order = await told(bot.create_order(SYMBOL, "market", "sell", 0.005, None, {"trailingPercent": 5, "stopLossOrTakeProfit": "stopLoss"}))
+    order = await told(
+        bot.create_order(
+            SYMBOL, "market", "sell", 0.005, None, {"trailingPercent": 5, "stopLossOrTakeProfit": "stopLoss"}
+        )
+    )
     fetched = await told(bot.fetch_order(order["id"], SYMBOL))
     assert fetched["status"] == "open"
     assert (fetched["info"]["type"], str(fetched["info"]["trailingDelta"])) == ("STOP_LOSS", "500")

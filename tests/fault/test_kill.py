@@ -20,6 +20,7 @@ from unittest.mock import ANY
 
 import pytest
 
+from tests.fault.standing import StandingOrders, Trader
 from tests.system.binance import hmac_signer
 from tests.system.ws_venue import WsVenue, ws_venue
 
@@ -159,12 +160,17 @@ def exchange(tmp_path: Path) -> Iterator[Exchange]:
 
 
 def test_acknowledged_orders_outlive_kills(exchange: Exchange, tmp_path: Path) -> None:
+    """And so do orders that wait: stops, trailing stops, icebergs, lists of orders."""
+    key, secret, _ = _trader(exchange, "patient")
+    standing = StandingOrders(Trader(exchange.url, key, secret))
     loop = Loop(exchange, tmp_path / "tree.jsonl")
     loop.await_orders(40)
     exchange.kill_tree()
     loop.end()
     exchange.start()
+    standing.trader.url = exchange.url
     _assert_everything_is_there(exchange, loop)
+    standing.assert_unchanged()
 
     for name in ("book-0", "account-0"):
         loop = Loop(exchange, tmp_path / f"{name}.jsonl")
@@ -174,6 +180,9 @@ def test_acknowledged_orders_outlive_kills(exchange: Exchange, tmp_path: Path) -
         loop.end()
         wait_until(lambda old=pid, who=name: exchange.actor_pid(who) not in (0, old), 60)  # type: ignore[misc]
         _assert_everything_is_there(exchange, loop)
+        standing.assert_unchanged()
+    standing.assert_they_still_do_what_they_are_for()
+    exchange.check()
     asyncio.run(_user_data_ends_with_its_actor(exchange))
 
 
