@@ -1,7 +1,9 @@
 """Orders that wait: stops, trailing stops, icebergs, pegged orders and order lists of one user, over the venue's API."""
 
+import contextlib
 import json
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from decimal import Decimal
@@ -104,15 +106,26 @@ class StandingOrders:
         assert now["orders"] == self.before["orders"]
         assert now["balances"] == self.before["balances"]
 
+    def _placed_just_above_the_bid(self, symbol: str) -> Any:
+        """A stop that the next trade at the ask triggers; when another one came before it is placed, once more."""
+        ask, tick = self.trader.ask, Decimal("0.0001")
+        for _ in range(20):
+            sold = ask("POST", "order", symbol=symbol, side="SELL", type="MARKET", quantity="10")
+            with contextlib.suppress(urllib.error.HTTPError):
+                target = Decimal(sold["fills"][-1]["price"]) + tick
+                return ask(
+                    "POST", "order", symbol=symbol, side="SELL", type="TAKE_PROFIT", quantity="100", stopPrice=target
+                )
+        raise AssertionError("the market did not stand still for a moment")
+
     def assert_they_still_do_what_they_are_for(self) -> None:
         """A stop triggers, a list ends as a whole, and in the end nothing is locked."""
         ask = self.trader.ask
-        ask("POST", "order", symbol=XRP, side="BUY", type="MARKET", quantity="200")
-        target = (self.trader.price(XRP) * Decimal("1.001")).quantize(Decimal("0.0001"))
-        stop = ask("POST", "order", symbol=XRP, side="SELL", type="TAKE_PROFIT", quantity="100", stopPrice=target)
+        ask("POST", "order", symbol=XRP, side="BUY", type="MARKET", quantity="500")
+        stop = self._placed_just_above_the_bid(XRP)
 
         def triggered() -> bool:
-            ask("POST", "order", symbol=XRP, side="BUY", type="MARKET", quoteOrderQty=8_000)
+            ask("POST", "order", symbol=XRP, side="BUY", type="MARKET", quantity="10")
             return bool(ask("GET", "order", symbol=XRP, orderId=stop["orderId"])["status"] == "FILLED")
 
         self._await(triggered)
