@@ -77,6 +77,8 @@ class OrderLists:
         self._ended: deque[OrderList] = deque(maxlen=ENDED_KEPT)
         self._filled: list[int] = [one.list_id for one in self._open.values() if one.filled]
         self._changed: dict[int, OrderList] = {}
+        self._just_placed: set[int] = set()
+        """Whose first order was accepted in the batch that is followed: who placed them still waits for the answer."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -155,6 +157,7 @@ class OrderLists:
     def follow(self, reports: Records, ts_ns: int, desk: Desk) -> Records:
         """REPORT[m] that a batch caused, with what it means for lists after it."""
         told: list[Records] = []
+        self._just_placed.clear()
         for row in reports[reports["list_id"] != 0]:
             one = self._open.get(int(row["list_id"]))
             if one is not None and int(row["order_id"]) in one.order_ids:
@@ -171,6 +174,7 @@ class OrderLists:
         one.names[place] = bytes(row["client_order_id"])
         if not one.started:
             one.started = True
+            self._just_placed.add(one.list_id)
             told += [self._tell_list(one, desk, ts_ns), *self._tell_pending(one, desk, ts_ns)]
         if row["exec_type"] == ExecType.REPLACED:
             told.append(self._tell_list(one, desk, ts_ns, int(row["command_kind"])))
@@ -190,7 +194,10 @@ class OrderLists:
             return []
         canceled = row["ord_status"] == OrdStatus.CANCELED
         told = self._end_pending(one, Reason.USER_CANCELED if canceled else Reason.PENDING_NEVER_PLACED, desk, ts_ns)
-        if row["command_kind"] in _CANCELS:
+        if one.list_id in self._just_placed:
+            for report, command in zip(told, one.commands(), strict=True):
+                report["token"], report["gateway"] = command["token"], command["gateway"]
+        elif row["command_kind"] in _CANCELS:
             for report in told:
                 report["token"], report["gateway"] = row["token"], row["gateway"]
         return told

@@ -1,5 +1,6 @@
 """binance-sdk-spot over REST: every answer fits the models that were generated from the venue's documents."""
 
+import contextlib
 from decimal import Decimal
 from typing import Any
 
@@ -298,24 +299,23 @@ async def test_oco(sdk: Any) -> None:
 
 @row(SDK_REST, Area.LISTS, "order_list_oco, one leg filled", "the other leg expires")
 async def test_oco_fills(sdk: Any) -> None:
-    order(sdk, "MARKET", quantity=0.01)
-    made = plain(
-        sdk.rest_api.order_list_oco(
-            VENUE_SYMBOL,
-            "SELL",
-            0.005,
-            "LIMIT_MAKER",
-            "STOP_LOSS",
-            above_price=times(sdk, "1.5"),
-            below_stop_price=times(sdk, "0.9999"),
-        )
-    )
-    for _ in range(200):
-        ended = plain(sdk.rest_api.get_order_list(order_list_id=made["orderListId"]))
-        if ended["listOrderStatus"] == "ALL_DONE":
-            break
-        order(sdk, "MARKET", side="SELL", quantity=0.001)  # leans on the price until the stop is reached
-        order(sdk, "MARKET", quantity=0.001)
+    made = None
+    while made is None:
+        ask = order(sdk, "MARKET", quantity=0.01)["fills"][-1]["price"]
+        with contextlib.suppress(BadRequestError):  # another trade came first: it would trigger at once
+            made = plain(
+                sdk.rest_api.order_list_oco(
+                    VENUE_SYMBOL,
+                    "SELL",
+                    0.005,
+                    "LIMIT_MAKER",
+                    "STOP_LOSS",
+                    above_price=times(sdk, "1.5"),
+                    below_stop_price=float(dec(ask) - dec("0.01")),
+                )
+            )
+    while plain(sdk.rest_api.get_order_list(order_list_id=made["orderListId"]))["listOrderStatus"] != "ALL_DONE":
+        order(sdk, "MARKET", side="SELL", quantity=0.001)  # at the bid, below the last price: the stop is reached
     assert sorted(status(sdk, one) for one in orders_of(made)) == ["EXPIRED", "FILLED"]
 
 

@@ -643,6 +643,7 @@ BY_ACCOUNT = (
 )
 """What the ledger refuses commands for."""
 TOO_LARGE = (Reason.LOT_SIZE, Reason.NOTIONAL)
+TOO_MANY = (Reason.MAX_NUM_ALGO_ORDERS, Reason.MAX_NUM_ICEBERG_ORDERS)
 
 WORLDS = pytest.mark.parametrize(
     ("build", "partitions"), [(market_world, 1), (market_world, 3), (huge_world, 1), (huge_world, 3)]
@@ -659,7 +660,7 @@ def test_a_crowd_trades_and_every_law_holds(build: Callable[[int], World], parti
     assert all(world.kinds[kind] > 2 for kind in EventKind), world.kinds
     loans = (Reason.REPLACED, Reason.ORDER_CHANGED, Reason.UNKNOWN_ORDER)
     assert all(world.replaced[reason] > 1 for reason in loans), world.replaced
-    rare = {Reason.BOOK_UNAVAILABLE} if build is huge_world else {Reason.BOOK_UNAVAILABLE, *TOO_LARGE}
+    rare = {Reason.BOOK_UNAVAILABLE, *(TOO_MANY if build is huge_world else TOO_LARGE)}
     assert set(BY_ACCOUNT) - rare <= set(world.reasons), world.reasons
 
 

@@ -283,6 +283,8 @@ def test_pending_orders_end_with_a_working_order_that_expires(venue: Venue) -> N
     expired = [row for row in venue.reports if row["exec_type"] == ExecType.EXPIRED]
     reasons = [Reason(row["reason"]).name for row in expired]
     assert reasons == ["IOC_UNFILLED", "PENDING_NEVER_PLACED", "PENDING_NEVER_PLACED"]
+    last = [row["ord_status"] for row in venue.reports if row["last"]]
+    assert last == [OrdStatus.EXPIRED] * 3, "who placed the list is answered when all of this is known"
     assert venue.lists() == ["EXECUTING", "ALL_DONE"]
     venue.check()
 

@@ -75,7 +75,9 @@ async def test_symbols_tell_their_filters(anyone: Client) -> None:
     assert (one["base_asset"], one["quote_asset"], one["tick_size"], one["lot_size"]) == (
         "BTC", "USDT", "0.01", "0.00001",
     )  # fmt: skip
-    assert one["order_types"] == ["LIMIT", "MARKET", "LIMIT_MAKER"]
+    assert one["order_types"] == [
+        "LIMIT", "MARKET", "LIMIT_MAKER", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT",
+    ]  # fmt: skip
     assert one["maker_fee"] == one["taker_fee"] == "0.001"
 
 

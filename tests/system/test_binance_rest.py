@@ -427,7 +427,8 @@ async def test_stop_orders(venue: Venue, price: Decimal) -> None:
 async def test_icebergs_and_pegged_orders(venue: Venue, price: Decimal) -> None:
     made = (await venue.signed("POST", "order", **limit(price, icebergQty="0.0001"))).ok()
     assert made["icebergQty"] == "0.00010000"
-    pegged = (await venue.signed("POST", "order", **limit(price, price=None, pegPriceType="PRIMARY_PEG"))).ok()
+    unpriced = {name: text for name, text in limit(price).items() if name != "price"}
+    pegged = (await venue.signed("POST", "order", **unpriced, pegPriceType="PRIMARY_PEG")).ok()
     assert pegged["price"] == "0.00000000"
     assert Decimal(pegged["peggedPrice"]) > 0
     asked = (await venue.signed("GET", "order", symbol=SYMBOL, orderId=pegged["orderId"])).ok()

@@ -329,9 +329,9 @@ class Stored(NamedTuple):
 async def test_asking_for_a_list(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
-    async def stored_list(pool: Any, account: int, list_id: int | None, name: str | None) -> Stored | None:
-        asked.append((list_id, name))
-        return Stored(7) if list_id == 7 or name == "old" else None
+    async def stored_list(pool: Any, account: int, named: int | str) -> Stored | None:
+        asked.append(named)
+        return Stored(7) if named in (7, "old") else None
 
     monkeypatch.setattr(queries, "stored_list", stored_list, raising=False)
     world.api.venue.gateway.pool = None
@@ -345,7 +345,7 @@ async def test_asking_for_a_list(world: World, monkeypatch: pytest.MonkeyPatch) 
     for values in ({"orderListId": "7"}, {"origClientOrderId": "old"}):
         found = await world.ask("orderList.status", **values)
         assert (found.orderListId, found.contingencyType, found.listOrderStatus) == (7, "OTO", "ALL_DONE")
-    assert asked == [(7, None), (None, "old")]
+    assert asked == [7, "old"]
     for values in ({"orderListId": "1"}, {"orderListId": "100", "origClientOrderId": "other"}):
         with pytest.raises(BinanceError) as raised:
             await world.ask("orderList.status", **values)
