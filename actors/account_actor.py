@@ -37,7 +37,7 @@ from actors.wire import (
     encoder,
     hello_decoder,
 )
-from market.enums import ExecType, ListRole
+from market.enums import CommandKind, ExecType, ListRole
 from market.ledger import Ledger, UnknownAccount
 from market.ledger.lists import OrderList
 from market.reasons import Reason
@@ -69,8 +69,8 @@ class _Snapshot(_Version, kw_only=True):
     history: bytes
 
 
-class ListRefused(Exception):
-    """REPORT[n]: why an order list was not placed."""
+class CommandsRefused(Exception):
+    """REPORT[n]: why what the journal would have told was not done."""
 
     def __init__(self, reports: Records) -> None:
         super().__init__()
@@ -220,7 +220,7 @@ class AccountService:
             try:
                 group = self._expanded(group)
                 self._check(group)
-            except (Refused, UnknownAccount, ListRefused) as error:
+            except (Refused, UnknownAccount, CommandsRefused) as error:
                 future.set_exception(error)
                 continue
             except ValueError as error:
@@ -228,20 +228,20 @@ class AccountService:
                 continue
             ops += group
             waiting.append(future)
-            if any(op.kind in ("post", "list") for op in group):
+            if any(op.kind in ("post", "list", "amend") for op in group):
                 break  # the next group is checked against what this one leaves
         return ops, waiting
 
     def _expanded(self, group: list[Op]) -> list[Op]:
         """A reset becomes the postings that it means at this moment; an order list is reserved for."""
-        expand = {"reset": self._reset, "list": self._admit_list}
+        expand = {"reset": self._reset, "list": self._admit_list, "amend": self._check_amend}
         return [one for op in group for one in (expand[op.kind](op) if op.kind in expand else (op,))]
 
     def _admit_list(self, op: Op) -> list[Op]:
         commands = copied(op.commands, COMMAND)
         refused = self.ledger.admit_list(op.name, commands, time.time_ns())
         if len(refused):
-            raise ListRefused(refused)
+            raise CommandsRefused(refused)
         return [msgspec.structs.replace(op, units=int(commands["list_id"][0]), commands=commands.tobytes())]
 
     def _reset(self, op: Op) -> list[Op]:
@@ -254,6 +254,12 @@ class AccountService:
         delta = target - held
         posts = [Op("post", op.account, int(k), int(delta[k])) for k in np.flatnonzero(delta)]
         return [*posts, Op("forget", op.account)]
+
+    def _check_amend(self, op: Op) -> list[Op]:
+        command = copied(op.commands, COMMAND)
+        if reason := self.ledger.why_not_amended(command):
+            raise CommandsRefused(self.ledger.refuse(command, reason, time.time_ns()))
+        return [op]
 
     def _check(self, group: list[Op]) -> None:
         check_ops(self.ledger, group)
@@ -370,7 +376,9 @@ class AccountService:
                 asyncio.get_running_loop().call_soon(self._admit_arrived)
             self._frames.append((link, body))
         elif kind == Kind.LIST:
-            self._start(self._place_list(link, body))
+            name, commands = body[:CLIENT_ORDER_ID_BYTES], copied(body[CLIENT_ORDER_ID_BYTES:], COMMAND)
+            commands["gateway"] = self._link_ids.get(link, 0)
+            self._start(self._journal(link, Op("list", 0, name=name), commands))
         elif kind == Kind.CALL:
             call = call_decoder.decode(body)
             self._start(self._answer(link, call))
@@ -388,21 +396,28 @@ class AccountService:
         else:
             raise ValueError(f"unexpected frame {kind}")
 
+    def _without_amends(self, commands: Records, refused: Records) -> Records:
+        """A pending order of a list is no book's: what amends it goes to this actor's own journal."""
+        waits = (refused["command_kind"] == CommandKind.AMEND) & (refused["reason"] == Reason.ORDER_PENDING)
+        for token in refused["token"][waits].tolist():
+            command = picked(commands, commands["token"] == token)
+            self._start(self._journal(self._links[int(command["gateway"][0])], Op("amend", 0), command))
+        return picked(refused, ~waits)
+
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.append(task)
         task.add_done_callback(self._tasks.remove)
 
-    async def _place_list(self, link: Link, body: bytes) -> None:
-        """Journal an order list, then send it on; its answers are reports, as those of commands are."""
-        name, commands = body[:CLIENT_ORDER_ID_BYTES], copied(body[CLIENT_ORDER_ID_BYTES:], COMMAND)
-        commands["gateway"] = self._link_ids.get(link, 0)
+    async def _journal(self, link: Link, op: Op, commands: Records) -> None:
+        """What no book decides: its answers are reports, as those of commands are."""
+        account = int(commands["account"][0])
         try:
             if max(self._in_flight) + len(commands) > IN_FLIGHT_LIMIT or len(self._ops) > OPS_LIMIT:
-                raise ListRefused(self.ledger.refuse(commands, Reason.OVERLOADED, time.time_ns()))
-            await self.submit([Op("list", int(commands["account"][0]), name=name, commands=commands.tobytes())])
+                raise CommandsRefused(self.ledger.refuse(commands, Reason.OVERLOADED, time.time_ns()))
+            await self.submit([msgspec.structs.replace(op, account=account, commands=commands.tobytes())])
             self.metrics.admitted.inc(len(commands))
-        except ListRefused as refused:
+        except CommandsRefused as refused:
             link.send(Kind.REPORTS, refused.reports.tobytes())
             self.metrics.refused.inc(len(refused.reports))
         except UnknownAccount:
@@ -425,6 +440,8 @@ class AccountService:
             accepted, refused = self.ledger.admit(commands, time.time_ns())
             if len(accepted):
                 self._send(accepted)
+            if len(refused) and len(self.ledger.lists):
+                refused = self._without_amends(commands, refused)
             self.metrics.admitted.inc(len(accepted))
         for link in {link for link, _ in arrived} if len(refused) else ():
             own = picked(refused, refused["gateway"] == self._link_ids.get(link, 0))

@@ -15,7 +15,7 @@ class Op(msgspec.Struct, array_like=True):
     """One thing that only the account's own journal knows."""
 
     kind: str
-    """open, post, forget, pause, list, unlist; reset is expanded before it is journaled"""
+    """open, post, forget, pause, list, unlist, amend; reset is expanded before it is journaled"""
     account: int
     asset: int = -1
     """post; unlist: the Reason"""
@@ -28,7 +28,7 @@ class Op(msgspec.Struct, array_like=True):
     name: bytes = b""
     """list: its client order id"""
     commands: bytes = b""
-    """list: COMMAND[n], completed by the account"""
+    """list: COMMAND[n], completed by the account; amend: the AMEND of a pending order"""
 
 
 class OwnRow(msgspec.Struct, array_like=True):
@@ -76,6 +76,8 @@ def apply_ops(ledger: Ledger, ops: list[Op], ts_ns: int, debits: bool = True, ot
             ledger.pause(op.account, bool(op.units))
         elif op.kind == "list":
             ledger.place_list(op.name, copied(op.commands, COMMAND), ts_ns)
+        elif op.kind == "amend":
+            made.append(ledger.amend_pending(copied(op.commands, COMMAND), ts_ns))
         elif op.kind == "unlist":
             made.append(ledger.end_list(op.units, op.asset, ts_ns))
     return made

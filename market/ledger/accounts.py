@@ -174,6 +174,37 @@ class Ledger:
         whole = one.filled_lots * instrument.base_units_per_lot <= brought + free
         return one.filled_lots if whole else brought // instrument.base_units_per_lot
 
+    def why_not_amended(self, command: Records) -> Reason:
+        """AMEND[1] of a pending order of a list that waits: NONE, or why it cannot be."""
+        row, order_id = self._row(int(command["account"][0])), int(command["order_id"][0])
+        slot = kernels.find(self._arrays, row, order_id, _NO_CLIENT_ID)
+        if not slot or int(self._arrays.orders[slot, L.O_META]) >> L.STATUS_BIT != L.HELD:
+            return Reason.ORDER_PENDING
+        namesake = kernels.find(self._arrays, row, 0, _words(command))
+        if namesake and namesake != slot:
+            return Reason.DUPLICATE_CLIENT_ORDER_ID
+        lots, total = int(command["qty_lots"][0]), int(self._arrays.orders[slot, L.O_QTY])
+        if not 0 < lots < total:
+            return Reason.AMEND_NOT_REDUCED
+        one = self.instruments[int(self._arrays.orders[slot, L.O_SYMBOL])]
+        return Reason.NONE if lots >= one.min_qty_lots else Reason.LOT_SIZE
+
+    def amend_pending(self, command: Records, ts_ns: int) -> Records:
+        """A journaled AMEND[1] of a pending order: both of a pair get the new quantity. REPORT[m]."""
+        account, order_id = int(command["account"][0]), int(command["order_id"][0])
+        row, orders = self._row(account), self._arrays.orders
+        slot = kernels.find(self._arrays, row, order_id, _NO_CLIENT_ID)
+        one = self.lists.get(int(orders[slot, L.O_LIST])) if slot else None
+        if one is None:
+            return _NO_REPORTS
+        for member in one.amended_with(order_id):
+            at = kernels.find(self._arrays, row, member, _NO_CLIENT_ID)
+            orders[at, [L.O_QTY, L.O_LEAVES]] = command["qty_lots"][0]
+            orders[at, L.O_DISPLAY] = min(orders[at, L.O_DISPLAY], command["qty_lots"][0])
+        if command["client_order_id"][0]:
+            kernels.rename_order(self._arrays, slot, _words(command))
+        return joined(self.lists.amend(one, command, self, ts_ns), REPORT)
+
     def end_list(self, list_id: int, reason: int, ts_ns: int) -> Records:
         """Journaled: its pending orders cannot be placed, or no book ever saw its first order; REPORT[m]."""
         told = self.lists.end(list_id, reason, self, ts_ns)
@@ -411,6 +442,11 @@ class Ledger:
         self._report_bytes = self._reports.view(np.uint8).data
 
 
+def _words(command: Records) -> Array:
+    """The client order id of COMMAND[1]."""
+    return np.frombuffer(bytearray(bytes(command["client_order_id"][0]).ljust(CLIENT_ORDER_ID_BYTES, b"\0")), np.int64)
+
+
 def _own(records: Records) -> Records:
     """As the kernels are compiled for: contiguous and writable, as records come out of frames."""
     flags = records.flags
@@ -443,6 +479,10 @@ def _warm_lists(ledger: Ledger) -> None:
     refused = ledger.admit_list(b"", commands, 0)
     assert not len(refused), refused["reason"]
     ledger.place_list(b"", commands, 0)
+    amend = commands[1:].copy()
+    amend["kind"], amend["client_order_id"] = CommandKind.AMEND, b"renamed"
+    ledger.why_not_amended(amend)
+    ledger.amend_pending(amend, 0)
     for one in ledger.lists:
         ledger.place_pending(one)
     ledger.drop_pending()

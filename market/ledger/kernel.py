@@ -12,7 +12,7 @@ from market.book.machine import entry, words_of
 from market.ledger import layout as L
 from market.ledger.admit import admit_command, admit_list, hold_pending, place_pending
 from market.ledger.build import source_digest
-from market.ledger.orders import link_orders, release_pending, remove
+from market.ledger.orders import link_orders, release_pending, remove, rename
 from market.ledger.reports import tell_open_order, tell_refusal, write_open_slots
 from market.ledger.settle import mark_answers, settle_event
 from market.ledger.tables import (
@@ -38,6 +38,7 @@ class Kernels(NamedTuple):
     hold_pending: Callable[[Arrays, Records, int], None]
     place_pending: Callable[[Arrays, Records], int]
     end_order: Callable[[Arrays, int], None]
+    rename_order: Callable[[Arrays, int, Array], None]
     find: Callable[[Arrays, int, int, Array], int]
     open_slots: Callable[[Arrays, int, int, Array], int]
     tell_orders: Callable[[Arrays, Array, Records], None]
@@ -113,6 +114,11 @@ def _compile(sources: str) -> Kernels:
         remove(tables_of(arrays), order_at(slot))
 
     @entry
+    def rename_order(arrays: Arrays, slot: int, client_id: Array) -> None:
+        _ = sources
+        rename(tables_of(arrays), order_at(slot), words_of(client_id), 0)
+
+    @entry
     def find(arrays: Arrays, row: int, order_id: int, client_id: Array) -> int:
         """Slot of the account's open order by order id, or by the words of its client order id; 0: none."""
         _ = sources
@@ -154,8 +160,8 @@ def _compile(sources: str) -> Kernels:
         return count_lost_orders(tables_of(arrays))
 
     return Kernels(
-        admit, refuse, settle, drop_pending, admit_a_list, hold, place, end_order, find, open_slots, tell_orders,
-        build_index, link, count_lost,
+        admit, refuse, settle, drop_pending, admit_a_list, hold, place, end_order, rename_order, find, open_slots,
+        tell_orders, build_index, link, count_lost,
     )  # fmt: skip
 
 

@@ -57,6 +57,10 @@ class OrderList(msgspec.Struct):
     def commands(self) -> Records:
         return copied(self.pending, COMMAND)
 
+    def amended_with(self, order_id: int) -> list[int]:
+        """The pending orders that have one quantity with this one: itself last."""
+        return [other for other in self.order_ids[1:] if other != order_id] + [order_id]
+
 
 class Desk(Protocol):
     """What lists need of the ledger that they are part of."""
@@ -206,6 +210,24 @@ class OrderLists:
             for report in told:
                 report["token"], report["gateway"] = row["token"], row["gateway"]
         return told
+
+    def amend(self, one: OrderList, command: Records, desk: Desk, ts_ns: int) -> list[Records]:
+        """Journaled, and done by the ledger: a pending order has another quantity, perhaps another name."""
+        order_id, name = int(command["order_id"][0]), bytes(command["client_order_id"][0])
+        pending = one.commands()
+        pending["qty_lots"] = command["qty_lots"][0]
+        if name:
+            pending["client_order_id"][pending["order_id"] == order_id] = name
+            one.names[one.order_ids.index(order_id)] = name
+        one.pending = pending.tobytes()
+        told = []
+        for member in one.amended_with(order_id):
+            report = desk.told(one.account, member)
+            report["exec_type"], report["command_kind"] = ExecType.REPLACED, CommandKind.AMEND
+            desk.sign(one.account, one.symbol, report, ts_ns)
+            told.append(report)
+        told[-1]["token"], told[-1]["gateway"], told[-1]["last"] = command["token"], command["gateway"], 1
+        return [*told, self._tell_list(one, desk, ts_ns, CommandKind.AMEND)] if name else told
 
     def end(self, list_id: int, reason: int, desk: Desk, ts_ns: int) -> list[Records]:
         """Journaled: its pending orders cannot be placed, or no book ever saw its first order."""

@@ -77,6 +77,14 @@ class Venue:
             self.in_flight.append(accepted)
         return refused["reason"]
 
+    def amend(self, row: dict[str, Any]) -> None:
+        """Of a pending order that waits."""
+        command = self.numbered([row])
+        if reason := self.ledger.why_not_amended(command):
+            self.note(self.ledger.refuse(command, reason, self.ts_ns))
+        else:
+            self.write([Op("amend", ALICE, commands=command.tobytes())])
+
     def place(self, name: bytes, *rows: dict[str, Any]) -> list[Reason]:
         """An order list; why each order was refused, or nothing."""
         commands = self.numbered(list(rows))
@@ -359,6 +367,30 @@ def test_canceling_one_order_of_a_pair_answers_for_both(venue: Venue) -> None:
     assert venue.answers[token] == 1
 
 
+@pytest.mark.parametrize(
+    "pending", [(order(Side.SELL, 4, 12, **WORKS),), bracket(Side.SELL, 4, 12, 8)], ids=["one", "pair"]
+)
+def test_a_pending_order_is_amended_while_it_waits(venue: Venue, pending: tuple[dict[str, Any], ...]) -> None:
+    venue.place(b"", order(Side.BUY, 4, 9, **WORKS), *pending)
+    venue.commit()
+    first, *others = (int(one["order_id"]) for one in venue.ledger.open_orders(ALICE)[::-1][1:])
+    amend = {"kind": CommandKind.AMEND, "account": ALICE, "order_id": first, "symbol": 0, "client_order_id": b"less"}
+    venue.amend(amend | {"qty_lots": 4})
+    assert Reason(venue.reports[-1]["reason"]) == Reason.AMEND_NOT_REDUCED
+    venue.amend(amend | {"qty_lots": 3})
+    assert venue.told(first)[-1] == ("REPLACED", "PENDING_NEW")
+    assert venue.lists() == ["EXECUTING", "EXECUTING"]
+    venue.check()
+    venue.crash()
+    venue.send(order(Side.SELL, 24, 9, account=BOB))
+    while venue.in_flight:
+        venue.commit()
+    placed = {int(one["order_id"]): one for one in venue.ledger.open_orders(ALICE)}
+    assert [placed[order_id]["qty_lots"] for order_id in (first, *others)] == [3] * (1 + len(others))
+    assert placed[first]["client_order_id"] == b"less"
+    venue.check()
+
+
 def test_a_list_is_told_anew_when_one_of_its_orders_gets_another_name(venue: Venue) -> None:
     venue.place(b"", *bracket(Side.SELL, 4, 13, 8))
     venue.commit()
@@ -414,6 +446,8 @@ class Crowd:
             self.place()
         elif draw < 0.6:
             self.cancel()
+        elif draw < 0.61:
+            self.amend()
         elif draw < 0.62:
             venue.send({"kind": CommandKind.CANCEL_ALL, "account": ALICE, "symbol": int(self.rng.integers(3))})
         elif draw < 0.64:
@@ -445,6 +479,16 @@ class Crowd:
         name = b"list-%d" % self.venue.token
         self.venue.place(name, working, *pending)
 
+    def amend(self) -> None:
+        open_ = self.venue.ledger.open_orders(ALICE)
+        waiting = open_[open_["ord_status"] == OrdStatus.PENDING_NEW]
+        if len(waiting):
+            order_id = int(self.pick(waiting["order_id"]))
+            row = {"kind": CommandKind.AMEND, "account": ALICE, "order_id": order_id, "symbol": -1}
+            self.venue.amend(
+                row | {"qty_lots": int(self.rng.integers(1, 6)), "client_order_id": self.pick((b"", b"new"))}
+            )
+
     def cancel(self) -> None:
         orders = self.venue.ledger.open_orders(ALICE)["order_id"]
         if len(orders):
@@ -471,5 +515,8 @@ def test_a_crowd_of_lists_leaves_nothing_behind(seed: int) -> None:
     assert not venue.ledger.balances(ALICE)[:, 1].any()
     assert all(venue.answers[token] <= 1 for token in venue.answers)
     assert venue.sent <= set(venue.answers), "a command that was not lost is answered"
-    told = Counter(venue.lists())
-    assert told["ALL_DONE"] == told["EXECUTING"] > 20
+    heads = [row for row in venue.reports if row["exec_type"] == ExecType.LIST and not row["order_id"]]
+    done = Counter(int(row["list_id"]) for row in heads if row["ord_status"] == ListStatus.ALL_DONE)
+    assert len(done) > 20
+    assert set(done.values()) == {1}
+    assert set(done) == {int(row["list_id"]) for row in heads if row["ord_status"] == ListStatus.EXECUTING}
