@@ -16,6 +16,7 @@ import numpy as np
 import structlog
 
 from actors.account_ops import Op, OwnRow, apply_ops, check_ops
+from actors.account_questions import AccountQuestions
 from actors.balance_writer import BalanceWriter
 from actors.config import Settings, account_name, book_name
 from actors.errors import JournalCorrupt, Refused
@@ -28,10 +29,8 @@ from actors.phases import Phases
 from actors.stream import Link, listen
 from actors.wire import (
     Batch,
-    Call,
     Hello,
     Kind,
-    Reply,
     Welcome,
     call_decoder,
     encoder,
@@ -39,7 +38,6 @@ from actors.wire import (
 )
 from market.enums import CommandKind, ExecType, ListRole
 from market.ledger import Ledger, UnknownAccount
-from market.ledger.lists import OrderList
 from market.reasons import Reason
 from market.records import CLIENT_ORDER_ID_BYTES, COMMAND, Records, copied, opaque, picked
 
@@ -54,7 +52,6 @@ SNAPSHOT_EVERY_S: Final = 60.0
 SNAPSHOT_LAYOUT: Final = 2
 """Higher whenever the ledger's snapshot or REPORT changes."""
 METRICS_EVERY_S: Final = 2.0
-SUBSCRIPTIONS_PER_LINK: Final = 1_000_000
 
 
 class _Version(msgspec.Struct):
@@ -97,8 +94,8 @@ class AccountService:
         self._in_flight = [0] * len(self.books)
         self._command_id = [0] * len(self.books)
         self._links: dict[int, Link] = {}
-        self._subscribed: dict[int, set[int]] = {}
-        self._link_ids: dict[Link, int] = {}
+        self.subscribed: dict[int, set[int]] = {}
+        self.link_ids: dict[Link, int] = {}
         self._next_link = int(time.time()) % 30_000 + 1
         self._batches: list[deque[Batch]] = [deque() for _ in self.books]
         self._ops: deque[tuple[list[Op], asyncio.Future[None]]] = deque()
@@ -107,6 +104,7 @@ class AccountService:
         self._recovering = True
         self._wake = asyncio.Event()
         self._snapshots = SnapshotStore(settings.pg_dsn, self.name)
+        self._questions = AccountQuestions(self)
         self._balances = BalanceWriter(settings, self)
         self._lists = ListWriter(settings, self)
         self._tasks: list[asyncio.Task[Any]] = []
@@ -377,17 +375,17 @@ class AccountService:
             self._frames.append((link, body))
         elif kind == Kind.LIST:
             name, commands = body[:CLIENT_ORDER_ID_BYTES], copied(body[CLIENT_ORDER_ID_BYTES:], COMMAND)
-            commands["gateway"] = self._link_ids.get(link, 0)
+            commands["gateway"] = self.link_ids.get(link, 0)
             self._start(self._journal(link, Op("list", 0, name=name), commands))
         elif kind == Kind.CALL:
             call = call_decoder.decode(body)
-            self._start(self._answer(link, call))
+            self._start(self._questions.answer(link, call))
         elif kind == Kind.HELLO:
             hello_decoder.decode(body)
             self._next_link = self._next_link % 65_535 + 1
             self._links[self._next_link] = link
-            self._link_ids[link] = self._next_link
-            self._subscribed[self._next_link] = set()
+            self.link_ids[link] = self._next_link
+            self.subscribed[self._next_link] = set()
             link.send(
                 Kind.WELCOME,
                 encoder.encode(Welcome(self.journal.epoch, self.own_seq, link_id=self._next_link)),
@@ -432,7 +430,7 @@ class AccountService:
         at = 0
         for link, body in arrived:
             n = len(body) // COMMAND.itemsize
-            commands["gateway"][at : at + n] = self._link_ids.get(link, 0)
+            commands["gateway"][at : at + n] = self.link_ids.get(link, 0)
             at += n
         if max(self._in_flight) + len(commands) > IN_FLIGHT_LIMIT:
             refused = self.ledger.refuse(commands, Reason.OVERLOADED, time.time_ns())
@@ -444,7 +442,7 @@ class AccountService:
                 refused = self._without_amends(commands, refused)
             self.metrics.admitted.inc(len(accepted))
         for link in {link for link, _ in arrived} if len(refused) else ():
-            own = picked(refused, refused["gateway"] == self._link_ids.get(link, 0))
+            own = picked(refused, refused["gateway"] == self.link_ids.get(link, 0))
             if len(own):
                 link.send(Kind.REPORTS, own.tobytes())
         self.metrics.refused.inc(len(refused))
@@ -461,7 +459,7 @@ class AccountService:
         answers = (reports["token"] != 0) & ((reports["last"] != 0) | (reports["exec_type"] != ExecType.NEW))
         for link_id, link in self._links.items():
             mine = answers & (reports["gateway"] == link_id)
-            if subscribed := self._subscribed[link_id]:
+            if subscribed := self.subscribed[link_id]:
                 mine |= np.fromiter((a in subscribed for a in accounts.tolist()), np.bool_, len(accounts))
             if mine.all():
                 link.send(Kind.REPORTS, reports.tobytes())
@@ -481,28 +479,11 @@ class AccountService:
         self._loud[list(self.quiet)] = False
 
     def _on_close(self, link: Link) -> None:
-        link_id = self._link_ids.pop(link, None)
+        link_id = self.link_ids.pop(link, None)
         if link_id is not None:
             del self._links[link_id]
-            del self._subscribed[link_id]
+            del self.subscribed[link_id]
         self.metrics.links.set(len(self._links))
-
-    # -- questions ------------------------------------------------------------------------------------------------
-
-    async def _answer(self, link: Link, call: Call) -> None:
-        error: tuple[str, str] | None = None
-        result: Any = None
-        try:
-            method = getattr(self, f"ask_{call.method}")
-            result = await method(link, *call.args)
-        except Refused as refused:
-            error = (refused.code, refused.text)
-        except UnknownAccount:
-            error = ("UNKNOWN_ACCOUNT", "the account does not exist")
-        except Exception as failure:
-            log.exception("call failed", method=call.method)
-            error = ("INTERNAL", type(failure).__name__)
-        link.send(Kind.REPLY, encoder.encode(Reply(call.id, error, result)))
 
     async def submit(self, ops: list[Op]) -> None:
         """Commit and apply ops as one step; `Refused` when they do not hold."""
@@ -510,115 +491,6 @@ class AccountService:
         self._ops.append((ops, done))
         self._wake.set()
         await done
-
-    async def ask_open(
-        self, _: Link, account: int, fees: tuple[int, int], quiet: bool, deposits: list[tuple[int, int]]
-    ) -> bool:
-        """Open an account with first deposits, once; False when it was open already."""
-        if self.ledger.is_open(account):
-            return False
-        ops = [Op("open", account, maker_fee_ppm=fees[0], taker_fee_ppm=fees[1], quiet=quiet)]
-        await self.submit(ops + [Op("post", account, asset, units) for asset, units in deposits])
-        return True
-
-    async def ask_post(self, _: Link, account: int, asset: int, units: int) -> None:
-        await self.submit([Op("post", account, asset, units)])
-
-    async def ask_pause(self, _: Link, account: int, paused: bool) -> None:
-        await self.submit([Op("pause", account, units=int(paused))])
-
-    async def ask_reset(self, _: Link, account: int, asset: int, units: int) -> None:
-        """Balances back to `units` of one asset; refused while orders are open."""
-        await self.submit([Op("reset", account, asset, units)])
-
-    async def ask_account(self, _: Link, account: int) -> dict[str, Any]:
-        """Balances and positions at one moment."""
-        ledger = self.ledger
-        balances = ledger.balances(account)
-        positions = ledger.positions(account)
-        held = np.flatnonzero(balances.any(axis=1))
-        traded = np.flatnonzero(positions.any(axis=1))
-        return {
-            "seq": ledger.seq(account),
-            "paused": ledger.is_paused(account),
-            "updated_ns": self.history.newest_ns(account),
-            "balances": [(int(k), int(balances[k, 0]), int(balances[k, 1])) for k in held],
-            "positions": [(int(k), *(int(v) for v in positions[k])) for k in traded],
-        }
-
-    async def ask_open_orders(self, _: Link, account: int, symbol: int) -> bytes:
-        found = self.ledger.open_orders(account, symbol)
-        self.history.updated_ns(account, found)
-        return found.tobytes()
-
-    async def ask_last_prices(self, _: Link) -> dict[int, int]:
-        return self.ledger.last_prices()
-
-    async def ask_open_symbols(self, _: Link, account: int) -> list[int]:
-        return self.ledger.open_symbols(account)
-
-    async def ask_order(self, _: Link, account: int, order_id: int, client_order_id: bytes) -> bytes:
-        """REPORT[0 or 1]: the order as it stands, open or ended not long ago (`ord_status` tells).
-
-        By `order_id`, else the newest of the orders that had this `client_order_id`.
-        """
-        found = self.ledger.open_order(account, order_id, client_order_id)
-        if len(found):
-            self.history.updated_ns(account, found)
-        elif order_id:
-            found = self.history.order(account, order_id)
-        else:
-            found = self.history.named(account, client_order_id)[-1:]
-        return found.tobytes()
-
-    async def ask_named_orders(self, _: Link, account: int, client_order_id: bytes) -> bytes:
-        """REPORT[n]: every order with this `client_order_id` that is open or ended not long ago, by order id."""
-        opened = self.ledger.open_order(account, 0, client_order_id)
-        self.history.updated_ns(account, opened)
-        told = self.history.named(account, client_order_id)
-        if len(opened):
-            told = told[told["order_id"] != opened["order_id"]]
-        return told.tobytes() + opened.tobytes()
-
-    async def ask_recent_orders(self, _: Link, account: int, since_ns: int) -> bytes:
-        """REPORT[n]: how the orders stand that were told of since then, by order id; the read models lag."""
-        return self.history.recent_orders(account, since_ns).tobytes()
-
-    async def ask_recent_trades(self, _: Link, account: int, since_ns: int) -> bytes:
-        """REPORT[n]: executions since then, oldest first."""
-        return self.history.recent_trades(account, since_ns).tobytes()
-
-    async def ask_reports_of(self, _: Link, account: int, order_id: int) -> bytes:
-        """REPORT[n]: what was told of one order, oldest first, as far as it is kept."""
-        return self.history.reports_of(account, order_id).tobytes()
-
-    async def ask_list(self, _: Link, account: int, list_id: int, name: bytes) -> dict[str, Any] | None:
-        """A list of orders by either id, open or ended not long ago."""
-        found = self.ledger.lists.find(account, list_id, name.rstrip(b"\0"))
-        return None if found is None else _told_list(found)
-
-    async def ask_open_lists(self, _: Link, account: int) -> list[dict[str, Any]]:
-        return [_told_list(one) for one in self.ledger.lists.of(account)]
-
-    async def ask_subscribe(self, link: Link, account: int, from_seq: int) -> dict[str, Any]:
-        """Reports of an account from now on; those after `from_seq` (-1: none) come with the answer, in order."""
-        seq = self.ledger.seq(account)
-        link_id = self._link_ids[link]
-        missed = b""
-        if from_seq >= 0:
-            if from_seq > seq:
-                raise Refused("RESUME_AHEAD", f"the newest sequence number is {seq}")
-            found = self.history.after(account, from_seq)
-            if len(found) != seq - from_seq:
-                raise Refused("RESUME_TOO_OLD", f"only the newest reports are kept; the newest is {seq}")
-            missed = found.tobytes()
-        if len(self._subscribed[link_id]) >= SUBSCRIPTIONS_PER_LINK:
-            raise Refused("OVERLOADED", "too many private streams")
-        self._subscribed[link_id].add(account)
-        return {"seq": seq, "missed": missed}
-
-    async def ask_unsubscribe(self, link: Link, account: int) -> None:
-        self._subscribed[self._link_ids[link]].discard(account)
 
     # -- housekeeping ---------------------------------------------------------------------------------------------
 
@@ -697,19 +569,6 @@ class AccountService:
 def to_book(commands: Records) -> Records:
     """Of COMMAND[n] of an order list: what goes to its book at once."""
     return commands if commands[0]["list_role"] == ListRole.OCO_FIRST else commands[:1].copy()
-
-
-def _told_list(one: OrderList) -> dict[str, Any]:
-    return {
-        "list_id": one.list_id,
-        "contingency": one.contingency,
-        "name": one.name,
-        "status": one.status,
-        "symbol": one.symbol,
-        "created_ns": one.created_ns,
-        "updated_ns": one.updated_ns,
-        "orders": list(zip(one.order_ids, one.names, one.is_open, strict=True)),
-    }
 
 
 def _drain(queue: deque[Batch]) -> list[Batch]:

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from market.book.machine import entry, words_of
 from market.ledger import layout as L
-from market.ledger.admit import admit_command, admit_list, hold_pending, place_pending
+from market.ledger.admit import admit_command
+from market.ledger.admit_lists import admit_list, hold_pending, place_pending
 from market.ledger.build import source_digest
 from market.ledger.orders import link_orders, release_pending, remove, rename
 from market.ledger.reports import tell_open_order, tell_refusal, write_open_slots
