@@ -64,6 +64,12 @@ class Kind(IntEnum):
     """A REST snapshot of a book: the symbol, a zero byte, the body of the answer."""
     STATUS = 2
     """The symbol (empty: all), a zero byte, what the connection engine told in UTF-8: a replay must be as stale as it was."""
+    EVENT = 3
+    """An event (`market.event_codec`) of a source that has no frames of a venue; the symbol is inside."""
+
+
+_BARE: Final = frozenset((Kind.FRAME, Kind.EVENT))
+"""The kinds whose body begins with no symbol."""
 
 
 class BlockKind(IntEnum):
@@ -84,7 +90,7 @@ class Entry(NamedTuple):
     arrival_ns: int
     kind: Kind
     symbol: str
-    """Empty for frames: they tell it themselves."""
+    """Empty for frames and events: they tell it themselves."""
     body: bytes
 
 
@@ -153,8 +159,11 @@ class Writer:
     def status(self, arrival_ns: int, symbol: str, text: str) -> None:
         self._add(arrival_ns, Kind.STATUS, symbol.encode() + b"\0" + text.encode())
 
+    def event(self, arrival_ns: int, body: bytes) -> None:
+        self._add(arrival_ns, Kind.EVENT, body)
+
     def entry(self, entry: Entry) -> None:
-        told = b"" if entry.kind == Kind.FRAME else entry.symbol.encode() + b"\0"
+        told = b"" if entry.kind in _BARE else entry.symbol.encode() + b"\0"
         self._add(entry.arrival_ns, entry.kind, told + entry.body)
 
     def _add(self, arrival_ns: int, kind: Kind, body: bytes) -> None:
@@ -378,8 +387,10 @@ def _entries(raw: bytes, head: _Head) -> list[Entry]:
     entries: list[Entry] = []
     append = entries.append
     for arrival_ns, kind, end in zip(arrivals, kinds, ends, strict=True):
-        if not kind:
+        if kind == Kind.FRAME:
             append(Entry(arrival_ns, Kind.FRAME, "", raw[at:end]))
+        elif kind == Kind.EVENT:
+            append(Entry(arrival_ns, Kind.EVENT, "", raw[at:end]))
         else:
             symbol, _, body = raw[at:end].partition(b"\0")
             append(Entry(arrival_ns, Kind(kind), symbol.decode(), body))

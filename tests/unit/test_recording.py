@@ -23,7 +23,7 @@ INT64 = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, 1, -1, 127, 128, 
 
 
 def entries() -> st.SearchStrategy[Entry]:
-    frames = st.builds(Entry, TIMES, st.just(Kind.FRAME), st.just(""), st.binary(max_size=60))
+    frames = st.builds(Entry, TIMES, st.sampled_from([Kind.FRAME, Kind.EVENT]), st.just(""), st.binary(max_size=60))
     others = st.builds(Entry, TIMES, st.sampled_from([Kind.SNAPSHOT, Kind.STATUS]), SYMBOLS, st.just("dät\0a".encode()))
     return frames | others
 
