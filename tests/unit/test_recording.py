@@ -164,7 +164,7 @@ def test_blocks_are_written_by_size_and_found_by_time() -> None:
         writer.frame(k, body)
     writer.close()
     reader = Reader(file)
-    assert len(reader.blocks) == 8
+    assert len(reader.blocks) == 31
     assert (reader.first_ns, reader.last_ns) == (0, 1999)
     assert [entry.arrival_ns for entry in reader.entries(1990)] == list(range(1990, 2000))
     assert file.getvalue().endswith(b"RPINDEX\n")
