@@ -1,0 +1,547 @@
+"""The connection engine: one venue, some symbols, always connected, every event once, never a gapped book.
+
+    dial -> subscribe -> deliver … lost -> stale, back off, dial again
+                            … near the end of the connection's life -> a second one beside it, then hand over
+
+What a frame means is the adapter's business, whether a book holds together that of `Books`; here is everything that
+takes time: dials within the venue's budget, pings, REST snapshots, resynchronisation. A feed has at most two sockets
+open. Frames of the second are held until it takes over; what both brought passes once (`market.continuity`).
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from random import Random
+from typing import Any, Final, NamedTuple, Protocol
+
+import aiohttp
+import msgspec
+import structlog
+
+from actors.dialing import Backoff, Budget
+from actors.feed_sinks import Sink
+from actors.venue_rest import Answered, Refused, fetch
+from actors.venue_socket import VenueSocket
+from market.continuity import Continuity
+from market.quality import Counters
+from market.venues.adapter import Adapter, Channel, VenueError
+from market.venues.events import BookDelta, BookEvent, BookSnapshot, Event, Quote, Status
+
+log = structlog.get_logger()
+
+VENUE: Final = ""
+"""Key of the counters of what belongs to no symbol."""
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """Times and bounds of a feed; tests make them milliseconds."""
+
+    backoff_first_s: float = 0.25
+    backoff_most_s: float = 30.0
+    healthy_s: float = 60.0
+    """A connection that lived so long forgives the failures before it."""
+    dial_s: float = 10.0
+    close_s: float = 1.0
+    roll_share: float = 0.9
+    """Of `max_life_s`: then a second connection is made, at a tenth of jitter earlier."""
+    overlap_s: float = 10.0
+    """Both connections are open at most so long; symbols that said nothing meanwhile are quiet, not lost."""
+    held_most: int = 100_000
+    """Frames of the second connection; when there are more it takes over at once."""
+    subscribe_burst: int = 4
+    subscribe_per_s: float = 4.0
+    """Binance and Upbit take five messages a second."""
+    silent_symbol_s: float = 10.0
+    resync_s: float = 10.0
+    """A book must be whole again so long after a gap, else the connection is given up."""
+    snapshot_s: float = 10.0
+    snapshots_per_minute: float = 100.0
+    """Binance: weight 50 each of 6,000 a minute, most of which is left to others behind the same address."""
+    snapshots_at_once: int = 4
+    max_frame_bytes: int = 16 << 20
+
+
+class Books(Protocol):
+    """Assembles books, or only checks that they could be: what is told may be published."""
+
+    def apply(self, event: BookEvent) -> Sequence[Event]:
+        """What follows: the event itself, more that was held back, nothing, or `Status("gap")` for its symbol.
+
+        After a gap deltas tell nothing until a snapshot comes, of the same connection or by REST.
+        """
+
+    def drop(self, symbol: str) -> None:
+        """Forget a book; all of them for the empty name."""
+
+
+class _Held(NamedTuple):
+    arrival_ns: int
+    frame: bytes
+    events: Sequence[Event]
+
+
+class VenueFeed:
+    def __init__(
+        self,
+        adapter: Adapter,
+        symbols: Sequence[str],
+        channels: Sequence[Channel],
+        sinks: Sequence[Sink],
+        books: Books,
+        session: aiohttp.ClientSession,
+        *,
+        limits: Limits | None = None,
+        dials: Budget | None = None,
+        requests: Budget | None = None,
+        clock_ns: Callable[[], int] = time.time_ns,
+        random: Random | None = None,
+    ) -> None:
+        """`dials` and `requests` are shared between the feeds of a venue; without them the feed has its own."""
+        self.adapter = adapter
+        self.venue = adapter.name
+        self.symbols = tuple(symbols)
+        self.channels = tuple(channels)
+        self.limits = limits or Limits()
+        self.stale = set(self.symbols)
+        """Symbols whose book, or last word, is not to be trusted now."""
+        self._sinks = tuple(sinks)
+        self._books = books
+        self._session = session
+        self._dials = dials or Budget(adapter.dials_per_minute)
+        self._requests = requests or Budget(self.limits.snapshots_per_minute)
+        self._requests_at_once = asyncio.Semaphore(self.limits.snapshots_at_once)
+        self._clock_ns = clock_ns
+        self._random = random or Random()  # noqa: S311  # spreads dials in time
+        self._backoff = Backoff(self.limits.backoff_first_s, self.limits.backoff_most_s, self._random)
+        self._continuity = Continuity()
+        self._counters = {symbol: Counters() for symbol in (VENUE, *self.symbols)}
+        self._counted_ns = clock_ns()
+        self._arrival_ns = 0
+        self._url = 0
+        self._primary: VenueSocket | None = None
+        self._successor: VenueSocket | None = None
+        self._held: list[_Held] = []
+        self._ready = asyncio.Event()
+        """The successor may take over."""
+        self._roll = asyncio.Event()
+        """Somebody wants the connection replaced."""
+        self._snapshots: dict[str, asyncio.Task[None]] = {}
+        self._synced: set[str] = set()
+        """Symbols whose REST snapshot is applied."""
+        self._resyncs: dict[str, asyncio.TimerHandle] = {}
+        self._helpers: set[asyncio.Task[Any]] = set()
+        self._has_book = Channel.BOOK in self.channels
+
+    # For others
+
+    @property
+    def connected(self) -> bool:
+        return self._primary is not None
+
+    def roll(self) -> None:
+        """Replace the connection, without losing anything."""
+        self._roll.set()
+
+    def counters(self) -> dict[str, Counters]:
+        """A reading, by symbol; `VENUE` for what belongs to none."""
+        self._count_time()
+        self._counters[VENUE].off_grid = self.adapter.off_grid
+        return {symbol: one.copy() for symbol, one in self._counters.items()}
+
+    async def run(self) -> None:
+        """Until canceled."""
+        try:
+            while True:
+                primary = await self._connect()
+                self._begin(primary)
+                last = await self._succeed(primary)
+                reason = last.closed.result()
+                self._end(reason)
+                if last.age_s >= self.limits.healthy_s:
+                    self._backoff.reset()
+                await last.close()
+                await asyncio.sleep(self._backoff.next_s())
+        finally:
+            await self._stop()
+
+    # Connections
+
+    async def _connect(self) -> VenueSocket:
+        while True:
+            try:
+                return await self._open()
+            except (OSError, TimeoutError, aiohttp.ClientError) as error:
+                delay_s = self._backoff.next_s()
+                told = str(error) or type(error).__name__
+                log.warning("venue cannot be reached", venue=self.venue, error=told, delay_s=round(delay_s, 2))
+                self._url += 1
+                await asyncio.sleep(delay_s)
+
+    async def _open(self) -> VenueSocket:
+        """One attempt; subscribes on its way."""
+        await self._dials.take()
+        urls = self.adapter.urls()
+        async with asyncio.timeout(self.limits.dial_s):
+            ws = await self._session.ws_connect(
+                urls[self._url % len(urls)],
+                autoping=False,
+                decode_text=False,
+                max_msg_size=self.limits.max_frame_bytes,
+                timeout=aiohttp.ClientWSTimeout(ws_close=self.limits.close_s),
+            )
+        socket = VenueSocket(
+            ws,
+            self._heard,
+            ping_frame=self.adapter.ping_frame,
+            ping_every_s=self.adapter.ping_every_s,
+            silence_limit_s=self.adapter.silence_limit_s,
+        )
+        self._help(self._subscribe(socket))
+        return socket
+
+    async def _subscribe(self, socket: VenueSocket) -> None:
+        limits = self.limits
+        frames = self.adapter.subscribe_frames(self.symbols, self.channels)
+        await socket.send_paced(frames, limits.subscribe_burst, limits.subscribe_per_s)
+        await asyncio.wait([socket.closed], timeout=limits.silent_symbol_s)
+        silent = [symbol for symbol in self.symbols if symbol not in socket.symbols]
+        if socket.closed.done() or not silent:
+            return
+        log.warning("nothing heard after subscribing", venue=self.venue, symbols=silent[:20], count=len(silent))
+        for symbol in silent:
+            self._counters[symbol].silent += 1
+        text = f"{self.venue}: nothing heard {limits.silent_symbol_s:g} s after subscribing"
+        self._tell([Status(symbol, 0, "notice", text) for symbol in silent])
+
+    def _begin(self, primary: VenueSocket) -> None:
+        log.info("venue connected", venue=self.venue, symbols=len(self.symbols))
+        self._forget("")
+        self._roll.clear()
+        self._primary = primary
+        self._take(self._held)
+
+    async def _succeed(self, primary: VenueSocket) -> VenueSocket:
+        """Replace the connection whenever its time has come; the one that was lost in the end."""
+        while not primary.closed.done():
+            await self._first(primary.closed, self._roll.wait(), timeout=self._life_s() - primary.age_s)
+            self._roll.clear()
+            if primary.closed.done():
+                break
+            successor = await self._prepare(primary)
+            if successor is None:
+                continue
+            self._hand_over(successor)
+            await primary.close()
+            primary = successor
+        return primary
+
+    def _life_s(self) -> float:
+        return self.adapter.max_life_s * self.limits.roll_share * self._random.uniform(0.9, 1.0)
+
+    async def _prepare(self, primary: VenueSocket) -> VenueSocket | None:
+        """A second connection that has heard what it needs; None when the first was lost and there is no other."""
+        while not primary.closed.done():
+            try:
+                self._ready.clear()
+                successor = self._successor = await self._open()
+            except (OSError, TimeoutError, aiohttp.ClientError) as error:
+                log.warning("no second connection", venue=self.venue, error=str(error) or type(error).__name__)
+                await self._first(primary.closed, timeout=self._backoff.next_s())
+                continue
+            await self._first(successor.closed, primary.closed, self._ready.wait(), timeout=self.limits.overlap_s)
+            if not successor.closed.done():
+                return successor
+            log.warning("second connection lost", venue=self.venue, reason=successor.closed.result())
+            await self._discard_successor()
+            await self._first(primary.closed, timeout=self._backoff.next_s())
+        return None
+
+    def _hand_over(self, successor: VenueSocket) -> None:
+        """From here on the second connection speaks; what it brought meanwhile and nobody heard yet comes first."""
+        held, self._held = self._held, []
+        self._primary, self._successor = successor, None
+        self._counters[VENUE].rolls += 1
+        self._continuity.hand_over()
+        self._take(held)
+        log.info("venue connection replaced", venue=self.venue, held=len(held))
+
+    def _take(self, held: Iterable[_Held]) -> None:
+        for one in held:
+            self._deliver(self._stamp(), one, taken_over=True)
+
+    async def _discard_successor(self) -> None:
+        successor, self._successor = self._successor, None
+        self._held = []
+        if successor is not None:
+            await successor.close()
+
+    def _end(self, reason: str) -> None:
+        log.warning("venue connection lost", venue=self.venue, reason=reason)
+        self._primary = None
+        self._counters[VENUE].reconnects += 1
+        self._forget("")
+        self._count_time()
+        self.stale.update(self.symbols)
+        self._tell([Status("", 0, "stale", f"{self.venue}: {reason}")])
+
+    async def _stop(self) -> None:
+        self._forget("")
+        for task in self._helpers:
+            task.cancel()
+        await asyncio.gather(*self._helpers, return_exceptions=True)
+        for socket in (self._primary, self._successor):
+            if socket is not None:
+                await socket.close()
+        if self._primary is not None:
+            self._primary = None
+            self._tell([Status("", 0, "stale", f"{self.venue}: the feed ended")])
+
+    # Frames
+
+    def _heard(self, socket: VenueSocket, frame: bytes) -> Coroutine[Any, Any, None] | None:
+        held = _Held(self._stamp(), frame, self.adapter.decode(frame))
+        for event in held.events:
+            socket.symbols.add(event.symbol)
+        if socket is self._primary:
+            self._deliver(held.arrival_ns, held)
+        elif socket is self._successor or self._primary is None:
+            self._hold(socket, held)
+        return self._relief() if any(sink.full for sink in self._sinks) else None
+
+    def _hold(self, socket: VenueSocket, held: _Held) -> None:
+        self._held.append(held)
+        if len(socket.symbols) > len(self.symbols) or len(self._held) >= self.limits.held_most:
+            self._ready.set()
+        elif socket.symbols.issuperset(self.symbols):
+            self._ready.set()
+
+    async def _relief(self) -> None:
+        """Someone downstream is slow: the socket is not read meanwhile, and everybody is told."""
+        began = time.monotonic_ns()
+        log.warning("a sink is full, reading stands still", venue=self.venue)
+        for sink in self._sinks:
+            await sink.room()
+        self._counters[VENUE].slow_sink_ns += time.monotonic_ns() - began
+
+    def _stamp(self) -> int:
+        """Arrival times never go back, whatever the clock does."""
+        self._arrival_ns = max(self._arrival_ns, self._clock_ns())
+        return self._arrival_ns
+
+    def _deliver(self, arrival_ns: int, held: _Held, taken_over: bool = False) -> None:
+        events = held.events
+        counters = self._counters.get(events[0].symbol if events else VENUE, self._counters[VENUE])
+        counters.frames += 1
+        counters.last_arrival_ns = self._counters[VENUE].last_arrival_ns = arrival_ns
+        passed: list[Event] = []
+        for event in events:
+            passed.extend(self._pass(arrival_ns, event))
+        if passed or not taken_over:
+            for sink in self._sinks:
+                sink.on_frame(self.venue, arrival_ns, held.frame)
+        self._tell(passed, arrival_ns)
+
+    def _tell(self, events: Sequence[Event], arrival_ns: int | None = None) -> None:
+        if not events:
+            return
+        at = self._stamp() if arrival_ns is None else arrival_ns
+        for sink in self._sinks:
+            sink.on_events(self.venue, at, events)
+
+    def _pass(self, arrival_ns: int, event: Event) -> Sequence[Event]:
+        """What of an event goes downstream."""
+        if isinstance(event, Status):
+            return self._status(event)
+        counters = self._counters.get(event.symbol)
+        if counters is None:
+            return ()
+        if not self._continuity.is_new(event):
+            counters.duplicates += 1
+            return ()
+        counters.arrived(arrival_ns, event.venue_ns)
+        counters.crossed += _is_crossed(event)
+        if isinstance(event, (BookDelta, BookSnapshot)):
+            return self._book(event)
+        if not self._has_book and event.symbol in self.stale:
+            return (event, self._live(event.symbol))
+        return (event,)
+
+    def _status(self, event: Status) -> Sequence[Event]:
+        if event.kind == "pong":
+            return ()
+        if event.kind in ("error", "unknown_symbol"):
+            self._counters.get(event.symbol, self._counters[VENUE]).errors += 1
+            log.warning("venue complains", venue=self.venue, kind=event.kind, symbol=event.symbol, text=event.text)
+        elif event.kind == "notice" and not event.symbol:
+            log.info("venue gives notice: the connection is replaced", venue=self.venue, text=event.text)
+            self.roll()
+        return (event,)
+
+    def _live(self, symbol: str) -> Status:
+        self._count_time()
+        self.stale.discard(symbol)
+        return Status(symbol, 0, "live")
+
+    # Books
+
+    def _book(self, event: BookEvent) -> Sequence[Event]:
+        told = self._follow(event.symbol, self._books.apply(event))
+        if self.adapter.needs_snapshot and event.symbol not in self._synced:
+            self._fetch(event.symbol)
+        return told
+
+    def _follow(self, symbol: str, told: Sequence[Event]) -> Sequence[Event]:
+        """What the books told; a gap starts the resynchronisation."""
+        passed: list[Event] = []
+        for event in told:
+            passed.append(event)
+            if isinstance(event, Status):
+                if event.kind == "gap":
+                    self._gap(symbol)
+            elif symbol in self.stale:
+                passed.append(self._live(symbol))
+                self._settle(symbol)
+        return passed
+
+    def _gap(self, symbol: str) -> None:
+        counters = self._counters[symbol]
+        counters.gaps += 1
+        counters.missed += 1
+        self._count_time()
+        self.stale.add(symbol)
+        self._continuity.forget_books(symbol)
+        self._synced.discard(symbol)
+        if symbol in self._resyncs:
+            return
+        loop = asyncio.get_running_loop()
+        self._resyncs[symbol] = loop.call_later(self.limits.resync_s, self._give_up, symbol, self._primary)
+        if self.adapter.needs_snapshot:
+            self._fetch(symbol)
+        elif self._primary is not None:
+            self._help(self._resubscribe(self._primary, symbol))
+
+    def _settle(self, symbol: str) -> None:
+        timer = self._resyncs.pop(symbol, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _give_up(self, symbol: str, socket: VenueSocket | None) -> None:
+        self._resyncs.pop(symbol, None)
+        if socket is not None and not self.adapter.needs_snapshot:
+            socket.fail(f"{symbol} is not whole {self.limits.resync_s:g} s after a gap")
+
+    async def _resubscribe(self, socket: VenueSocket, symbol: str) -> None:
+        """For a new snapshot on the same connection; where a venue knows no unsubscribing, everything anew."""
+        frames = self.adapter.unsubscribe_frames([symbol], [Channel.BOOK])
+        if frames:
+            frames = [*frames, *self.adapter.subscribe_frames([symbol], [Channel.BOOK])]
+        else:
+            frames = self.adapter.subscribe_frames(self.symbols, self.channels)
+        await socket.send_paced(frames, self.limits.subscribe_burst, self.limits.subscribe_per_s)
+
+    def _forget(self, symbol: str) -> None:
+        """Books begin anew, as on a new connection."""
+        self._continuity.forget_books(symbol)
+        self._books.drop(symbol)
+        self._synced.clear()
+        for timer in self._resyncs.values():
+            timer.cancel()
+        self._resyncs.clear()
+        for task in self._snapshots.values():
+            task.cancel()
+        self._snapshots.clear()
+
+    def _fetch(self, symbol: str) -> None:
+        if symbol not in self._snapshots:
+            self._snapshots[symbol] = self._help(self._snapshot(symbol))
+
+    async def _snapshot(self, symbol: str) -> None:
+        """Fetch snapshots until one fits."""
+        backoff = Backoff(self.limits.backoff_first_s, self.limits.backoff_most_s, self._random)
+        while True:
+            await self._requests.take()
+            async with self._requests_at_once:
+                answer = await fetch(
+                    self._session,
+                    self.adapter.snapshot_url(symbol),
+                    self.limits.snapshot_s,
+                    self.limits.max_frame_bytes,
+                )
+            if isinstance(answer, Answered) and self._apply_snapshot(symbol, answer.body):
+                self._snapshots.pop(symbol, None)
+                return
+            delay_s = backoff.next_s()
+            if isinstance(answer, Refused):
+                self._snapshot_failed(symbol, answer.reason)
+                delay_s = max(delay_s, answer.retry_after_s)
+            await asyncio.sleep(delay_s)
+
+    def _apply_snapshot(self, symbol: str, body: bytes) -> bool:
+        """Whether the book is whole now."""
+        try:
+            book = self.adapter.decode_snapshot(symbol, body)
+        except VenueError as error:
+            self._snapshot_failed(symbol, str(error))
+            return False
+        arrival_ns = self._stamp()
+        for sink in self._sinks:
+            sink.on_snapshot(self.venue, arrival_ns, symbol, body)
+        self._counters[symbol].snapshots += 1
+        told = self._follow(symbol, self._books.apply(book))
+        self._tell(told, arrival_ns)
+        if any(isinstance(event, Status) and event.kind == "gap" for event in told):
+            return False
+        self._synced.add(symbol)
+        return True
+
+    def _snapshot_failed(self, symbol: str, reason: str) -> None:
+        self._counters[symbol].snapshot_failures += 1
+        self._counters[symbol].errors += 1
+        log.warning("no snapshot", venue=self.venue, symbol=symbol, reason=reason)
+
+    # Small things
+
+    def _count_time(self) -> None:
+        now = max(self._counted_ns, self._clock_ns())
+        passed, self._counted_ns = now - self._counted_ns, now
+        for symbol in self.symbols:
+            counters = self._counters[symbol]
+            counters.watched_ns += passed
+            if symbol not in self.stale:
+                counters.live_ns += passed
+
+    def _help(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._helpers.add(task)
+        task.add_done_callback(self._helped)
+        return task
+
+    def _helped(self, task: asyncio.Task[None]) -> None:
+        self._helpers.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("venue connection stumbled", venue=self.venue, exc_info=error)
+            if self._primary is not None:
+                self._primary.fail(f"{type(error).__name__}: {error}")
+
+    @staticmethod
+    async def _first(*events: asyncio.Future[Any] | Coroutine[Any, Any, Any], timeout: float) -> None:  # noqa: ASYNC109
+        """Wait for any of them, at most `timeout` seconds; futures live on, coroutines end."""
+        tasks = [asyncio.create_task(one) if asyncio.iscoroutine(one) else one for one in events]
+        try:
+            await asyncio.wait(tasks, timeout=max(0.0, min(timeout, threading_most_s)))
+        finally:
+            for task, one in zip(tasks, events, strict=True):
+                if task is not one:
+                    task.cancel()
+
+
+threading_most_s: Final = 7 * 24 * 3600.0
+"""Loops do not like infinity."""
+
+
+def _is_crossed(event: Event) -> bool:
+    if isinstance(event, Quote):
+        return 0 < event.ask <= event.bid
+    if isinstance(event, BookSnapshot) and event.bids and event.asks:
+        return event.asks[0][0] <= event.bids[0][0]
+    return False
