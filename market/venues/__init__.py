@@ -1,0 +1,1 @@
+"""Decoders of the exchanges that Raypit listens to."""
