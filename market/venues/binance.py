@@ -187,31 +187,16 @@ _klines = msgspec.json.Decoder(
 
 
 def decode_trade(one: Listed, frame: bytes) -> tuple[Event, ...]:
-    said = _trade(frame).data
-    return (
-        Trade(
-            one.symbol,
-            said.time * NS_PER_MS,
-            str(said.trade_id),
-            one.ticks[said.price],
-            one.lots[said.qty],
-            said.maker,
-        ),
-    )
+    return (_trade_of(one, _trade(frame).data),)
 
 
 def decode_agg_trade(one: Listed, frame: bytes) -> tuple[Event, ...]:
-    said = _agg_trade(frame).data
-    return (
-        Trade(
-            one.symbol,
-            said.time * NS_PER_MS,
-            str(said.trade_id),
-            one.ticks[said.price],
-            one.lots[said.qty],
-            said.maker,
-        ),
-    )
+    return (_trade_of(one, _agg_trade(frame).data),)
+
+
+def _trade_of(one: Listed, said: _Trade | _AggTrade) -> Trade:
+    ticks, lots = one.ticks, one.lots
+    return Trade(one.symbol, said.time * NS_PER_MS, str(said.trade_id), ticks[said.price], lots[said.qty], said.maker)
 
 
 def decode_ticker(one: Listed, frame: bytes) -> tuple[Event, ...]:

@@ -38,7 +38,7 @@ class TextGrid(dict[str, int]):
     def __missing__(self, text: str) -> int:
         whole, _, part = text.partition(".")
         digits = whole + part
-        if not digits.isdecimal() or not digits.isascii() or len(digits) > MAX_DIGITS or not whole:
+        if len(digits) > MAX_DIGITS or not digits.isdecimal():
             return self._odd(text)
         times, through = self._ratios[len(part)]
         steps, rest = divmod(int(digits) * times, through)
@@ -85,7 +85,7 @@ class FloatGrid(dict[float, int]):
     def __missing__(self, value: float) -> int:
         before = self._texts.off_grid
         text = repr(value)
-        steps = self._texts[text[:-2] if text.endswith(".0") else text]
+        steps = self._texts[text.removesuffix(".0")]
         if self._texts.off_grid == before:
             if len(self) >= REMEMBERED:
                 self.clear()

@@ -163,6 +163,14 @@ def written(message: object) -> str:
     return msgspec.json.encode(message).decode()
 
 
+def millis(text: str) -> int:
+    """A time that the venue writes as text, in nanoseconds."""
+    value = int(text)
+    if not 0 <= value <= 10**13:
+        raise ValueError(f"time {text[:SHOWN]!r} is out of range")
+    return value * NS_PER_MS
+
+
 def decimal_of(text: str | None) -> Decimal | None:
     """Of a listing; None for what is absent, empty or zero."""
     if not text:
