@@ -1,7 +1,6 @@
 """When to try again: back-off with jitter, and the budgets that venues give for dials and requests."""
 
 import asyncio
-from collections.abc import Callable
 from random import Random
 from typing import Final
 
@@ -17,7 +16,7 @@ class Backoff:
         self.failures = 0
 
     def next_s(self) -> float:
-        whole = min(self._most_s, self._first_s * 2 ** min(self.failures, 32))
+        whole: float = min(self._most_s, self._first_s * 2 ** min(self.failures, 32))
         self.failures += 1
         return whole * self._random.uniform(JITTER, 1.0)
 
@@ -47,8 +46,10 @@ class Budget:
             return 0.0
         return (1 - self._tokens) / self._per_s
 
-    async def take(self, clock: Callable[[], float] | None = None) -> None:
-        now = clock or asyncio.get_running_loop().time
+    async def take(self) -> None:
+        now = asyncio.get_running_loop().time
         async with self._turn:
-            while (wait := self.wait_s(now())) > 0:
-                await asyncio.sleep(wait)
+            wait_s = self.wait_s(now())
+            while wait_s > 0:  # nobody tells when a token is there: time does
+                await asyncio.sleep(wait_s)
+                wait_s = self.wait_s(now())

@@ -22,13 +22,15 @@ from actors.dialing import Backoff, Budget
 from actors.feed_sinks import Sink
 from actors.venue_rest import Answered, Refused, fetch
 from actors.venue_socket import VenueSocket
-from market.continuity import Continuity
+from market.continuity import Continuity, Verdict
 from market.quality import Counters
 from market.venues.adapter import Adapter, Channel, VenueError
 from market.venues.events import BookDelta, BookEvent, BookSnapshot, Event, Quote, Status
 
 log = structlog.get_logger()
 
+FOREVER_S: Final = 7 * 24 * 3600.0
+"""Loops do not like infinity."""
 VENUE: Final = ""
 """Key of the counters of what belongs to no symbol."""
 
@@ -65,7 +67,7 @@ class Books(Protocol):
     """Assembles books, or only checks that they could be: what is told may be published."""
 
     def apply(self, event: BookEvent) -> Sequence[Event]:
-        """What follows: the event itself, more that was held back, nothing, or `Status("gap")` for its symbol.
+        """What follows: the event itself, nothing, the whole book and `Status` live, or `Status` gap.
 
         After a gap deltas tell nothing until a snapshot comes, of the same connection or by REST.
         """
@@ -155,8 +157,7 @@ class VenueFeed:
                 primary = await self._connect()
                 self._begin(primary)
                 last = await self._succeed(primary)
-                reason = last.closed.result()
-                self._end(reason)
+                self._end(last.closed.result())
                 if last.age_s >= self.limits.healthy_s:
                     self._backoff.reset()
                 await last.close()
@@ -203,6 +204,7 @@ class VenueFeed:
         limits = self.limits
         frames = self.adapter.subscribe_frames(self.symbols, self.channels)
         await socket.send_paced(frames, limits.subscribe_burst, limits.subscribe_per_s)
+        socket.subscribed.set()
         await asyncio.wait([socket.closed], timeout=limits.silent_symbol_s)
         silent = [symbol for symbol in self.symbols if symbol not in socket.symbols]
         if socket.closed.done() or not silent:
@@ -218,18 +220,20 @@ class VenueFeed:
         self._forget("")
         self._roll.clear()
         self._primary = primary
-        self._take(self._held)
 
     async def _succeed(self, primary: VenueSocket) -> VenueSocket:
         """Replace the connection whenever its time has come; the one that was lost in the end."""
         while not primary.closed.done():
             await self._first(primary.closed, self._roll.wait(), timeout=self._life_s() - primary.age_s)
-            self._roll.clear()
             if primary.closed.done():
                 break
+            self._roll.clear()
             successor = await self._prepare(primary)
             if successor is None:
                 continue
+            if primary.closed.done() and not self._ready.is_set():
+                self._end(primary.closed.result())  # between the two something may be missing
+                self._begin(successor)
             self._hand_over(successor)
             await primary.close()
             primary = successor
@@ -248,8 +252,12 @@ class VenueFeed:
                 log.warning("no second connection", venue=self.venue, error=str(error) or type(error).__name__)
                 await self._first(primary.closed, timeout=self._backoff.next_s())
                 continue
-            await self._first(successor.closed, primary.closed, self._ready.wait(), timeout=self.limits.overlap_s)
+            lost = (successor.closed, primary.closed)
+            await self._first(*lost, self._ready.wait(), successor.subscribed.wait(), timeout=FOREVER_S)
+            await self._first(*lost, self._ready.wait(), timeout=self.limits.overlap_s)
             if not successor.closed.done():
+                if not primary.closed.done():
+                    self._ready.set()
                 return successor
             log.warning("second connection lost", venue=self.venue, reason=successor.closed.result())
             await self._discard_successor()
@@ -304,15 +312,13 @@ class VenueFeed:
             socket.symbols.add(event.symbol)
         if socket is self._primary:
             self._deliver(held.arrival_ns, held)
-        elif socket is self._successor or self._primary is None:
+        elif socket is self._successor:
             self._hold(socket, held)
         return self._relief() if any(sink.full for sink in self._sinks) else None
 
     def _hold(self, socket: VenueSocket, held: _Held) -> None:
         self._held.append(held)
-        if len(socket.symbols) > len(self.symbols) or len(self._held) >= self.limits.held_most:
-            self._ready.set()
-        elif socket.symbols.issuperset(self.symbols):
+        if len(self._held) >= self.limits.held_most or socket.symbols.issuperset(self.symbols):
             self._ready.set()
 
     async def _relief(self) -> None:
@@ -335,7 +341,7 @@ class VenueFeed:
         counters.last_arrival_ns = self._counters[VENUE].last_arrival_ns = arrival_ns
         passed: list[Event] = []
         for event in events:
-            passed.extend(self._pass(arrival_ns, event))
+            passed.extend(self._pass(held.arrival_ns, event))
         if passed or not taken_over:
             for sink in self._sinks:
                 sink.on_frame(self.venue, arrival_ns, held.frame)
@@ -355,8 +361,10 @@ class VenueFeed:
         counters = self._counters.get(event.symbol)
         if counters is None:
             return ()
-        if not self._continuity.is_new(event):
-            counters.duplicates += 1
+        verdict = self._continuity.judge(event, arrival_ns)
+        if verdict is not Verdict.NEW:
+            counters.duplicates += verdict is Verdict.DUPLICATE
+            counters.disordered += verdict is Verdict.LATE
             return ()
         counters.arrived(arrival_ns, event.venue_ns)
         counters.crossed += _is_crossed(event)
@@ -372,36 +380,35 @@ class VenueFeed:
         if event.kind in ("error", "unknown_symbol"):
             self._counters.get(event.symbol, self._counters[VENUE]).errors += 1
             log.warning("venue complains", venue=self.venue, kind=event.kind, symbol=event.symbol, text=event.text)
-        elif event.kind == "notice" and not event.symbol:
+        elif event.kind == "notice" and not event.symbol and self._is_healthy():
             log.info("venue gives notice: the connection is replaced", venue=self.venue, text=event.text)
             self.roll()
         return (event,)
 
+    def _is_healthy(self) -> bool:
+        return self._primary is not None and self._primary.age_s >= self.limits.healthy_s
+
     def _live(self, symbol: str) -> Status:
         self._count_time()
         self.stale.discard(symbol)
+        timer = self._resyncs.pop(symbol, None)
+        if timer is not None:
+            timer.cancel()
         return Status(symbol, 0, "live")
 
     # Books
 
     def _book(self, event: BookEvent) -> Sequence[Event]:
-        told = self._follow(event.symbol, self._books.apply(event))
+        told = self._books.apply(event)
+        for one in told:
+            if isinstance(one, Status):
+                if one.kind == "gap":
+                    self._gap(event.symbol)
+                elif one.kind == "live":
+                    self._live(event.symbol)
         if self.adapter.needs_snapshot and event.symbol not in self._synced:
             self._fetch(event.symbol)
         return told
-
-    def _follow(self, symbol: str, told: Sequence[Event]) -> Sequence[Event]:
-        """What the books told; a gap starts the resynchronisation."""
-        passed: list[Event] = []
-        for event in told:
-            passed.append(event)
-            if isinstance(event, Status):
-                if event.kind == "gap":
-                    self._gap(symbol)
-            elif symbol in self.stale:
-                passed.append(self._live(symbol))
-                self._settle(symbol)
-        return passed
 
     def _gap(self, symbol: str) -> None:
         counters = self._counters[symbol]
@@ -411,24 +418,15 @@ class VenueFeed:
         self.stale.add(symbol)
         self._continuity.forget_books(symbol)
         self._synced.discard(symbol)
-        if symbol in self._resyncs:
+        if self.adapter.needs_snapshot or self._primary is None or symbol in self._resyncs:
             return
         loop = asyncio.get_running_loop()
         self._resyncs[symbol] = loop.call_later(self.limits.resync_s, self._give_up, symbol, self._primary)
-        if self.adapter.needs_snapshot:
-            self._fetch(symbol)
-        elif self._primary is not None:
-            self._help(self._resubscribe(self._primary, symbol))
+        self._help(self._resubscribe(self._primary, symbol))
 
-    def _settle(self, symbol: str) -> None:
-        timer = self._resyncs.pop(symbol, None)
-        if timer is not None:
-            timer.cancel()
-
-    def _give_up(self, symbol: str, socket: VenueSocket | None) -> None:
+    def _give_up(self, symbol: str, socket: VenueSocket) -> None:
         self._resyncs.pop(symbol, None)
-        if socket is not None and not self.adapter.needs_snapshot:
-            socket.fail(f"{symbol} is not whole {self.limits.resync_s:g} s after a gap")
+        socket.fail(f"{symbol} is not whole {self.limits.resync_s:g} s after a gap")
 
     async def _resubscribe(self, socket: VenueSocket, symbol: str) -> None:
         """For a new snapshot on the same connection; where a venue knows no unsubscribing, everything anew."""
@@ -487,11 +485,14 @@ class VenueFeed:
         for sink in self._sinks:
             sink.on_snapshot(self.venue, arrival_ns, symbol, body)
         self._counters[symbol].snapshots += 1
-        told = self._follow(symbol, self._books.apply(book))
-        self._tell(told, arrival_ns)
-        if any(isinstance(event, Status) and event.kind == "gap" for event in told):
-            return False
+        told = self._books.apply(book)
+        for event in told:
+            if isinstance(event, Status) and event.kind == "gap":
+                self._snapshot_failed(symbol, event.text)
+                return False
+        self._live(symbol)
         self._synced.add(symbol)
+        self._tell(told, arrival_ns)
         return True
 
     def _snapshot_failed(self, symbol: str, reason: str) -> None:
@@ -528,15 +529,11 @@ class VenueFeed:
         """Wait for any of them, at most `timeout` seconds; futures live on, coroutines end."""
         tasks = [asyncio.create_task(one) if asyncio.iscoroutine(one) else one for one in events]
         try:
-            await asyncio.wait(tasks, timeout=max(0.0, min(timeout, threading_most_s)))
+            await asyncio.wait(tasks, timeout=max(0.0, min(timeout, FOREVER_S)))
         finally:
             for task, one in zip(tasks, events, strict=True):
                 if task is not one:
                     task.cancel()
-
-
-threading_most_s: Final = 7 * 24 * 3600.0
-"""Loops do not like infinity."""
 
 
 def _is_crossed(event: Event) -> bool:

@@ -40,6 +40,7 @@ class VenueSocket:
         self._holds_back = False
         self.symbols: set[str] = set()
         """That were heard of."""
+        self.subscribed = asyncio.Event()
         self.closed: asyncio.Future[str] = loop.create_future()
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._keep_alive())]
 
@@ -90,6 +91,8 @@ class VenueSocket:
         while not self.closed.done():
             message = await ws.receive()
             self._last_heard = self._now()
+            if self.closed.done():
+                break
             kind = message.type
             if kind in (WSMsgType.TEXT, WSMsgType.BINARY):
                 waits = self._heard(self, message.data)

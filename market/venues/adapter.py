@@ -64,21 +64,38 @@ class VenueError(ValueError):
 
 
 class Adapter(Protocol):
-    name: str
-    """Its key in the registry."""
-    channels: frozenset[Channel]
-    """What this socket carries; asking for another raises ValueError."""
-    book_rule: BookRule
-    off_grid: int
-    """Numbers so far that were no multiple of tick or lot (price rounded to the nearest, quantity down)."""
-    ping_every_s: float
-    silence_limit_s: float
-    """Nothing at all for so long, pongs included: the connection is dead."""
-    max_life_s: float
-    """The venue cuts every connection at this age (infinity: never): be gone before."""
-    dials_per_minute: float
-    needs_snapshot: bool
-    """Books begin with `snapshot_url`, fetched after the first delta arrived."""
+    @property
+    def name(self) -> str:
+        """Its key in the registry."""
+
+    @property
+    def channels(self) -> frozenset[Channel]:
+        """What this socket carries; asking for another raises ValueError."""
+
+    @property
+    def book_rule(self) -> BookRule: ...
+
+    @property
+    def off_grid(self) -> int:
+        """Numbers so far that were no multiple of tick or lot (price rounded to the nearest, quantity down)."""
+
+    @property
+    def ping_every_s(self) -> float: ...
+
+    @property
+    def silence_limit_s(self) -> float:
+        """Nothing at all for so long, pongs included: the connection is dead."""
+
+    @property
+    def max_life_s(self) -> float:
+        """The venue cuts every connection at this age (infinity: never): be gone before."""
+
+    @property
+    def dials_per_minute(self) -> float: ...
+
+    @property
+    def needs_snapshot(self) -> bool:
+        """Books begin with `snapshot_url`, fetched after the first delta arrived."""
 
     def urls(self) -> list[str]:
         """Addresses that all carry everything; the second is for when the first does not answer."""
