@@ -206,13 +206,21 @@ class VenueFeed:
         await socket.send_paced(frames, limits.subscribe_burst, limits.subscribe_per_s)
         socket.subscribed.set()
         await asyncio.wait([socket.closed], timeout=limits.silent_symbol_s)
+        if not socket.closed.done():
+            self._notice_silence(socket)
+
+    def _notice_silence(self, socket: VenueSocket) -> None:
+        if self.adapter.needs_snapshot and self._has_book and socket is self._primary:
+            for symbol in self.symbols:
+                if symbol not in self._synced:
+                    self._fetch(symbol)  # a quiet book is a book too
         silent = [symbol for symbol in self.symbols if symbol not in socket.symbols]
-        if socket.closed.done() or not silent:
+        if not silent:
             return
         log.warning("nothing heard after subscribing", venue=self.venue, symbols=silent[:20], count=len(silent))
         for symbol in silent:
             self._counters[symbol].silent += 1
-        text = f"{self.venue}: nothing heard {limits.silent_symbol_s:g} s after subscribing"
+        text = f"{self.venue}: nothing heard {self.limits.silent_symbol_s:g} s after subscribing"
         self._tell([Status(symbol, 0, "notice", text) for symbol in silent])
 
     def _begin(self, primary: VenueSocket) -> None:
@@ -408,6 +416,8 @@ class VenueFeed:
                     self._live(event.symbol)
         if self.adapter.needs_snapshot and event.symbol not in self._synced:
             self._fetch(event.symbol)
+        elif event.symbol in self.stale and not told and self._primary is not None:
+            self._await_snapshot(event.symbol, self._primary)  # deltas, but of what?
         return told
 
     def _gap(self, symbol: str) -> None:
@@ -418,15 +428,20 @@ class VenueFeed:
         self.stale.add(symbol)
         self._continuity.forget_books(symbol)
         self._synced.discard(symbol)
-        if self.adapter.needs_snapshot or self._primary is None or symbol in self._resyncs:
-            return
+        if self._primary is not None and self._await_snapshot(symbol, self._primary):
+            self._help(self._resubscribe(self._primary, symbol))
+
+    def _await_snapshot(self, symbol: str, socket: VenueSocket) -> bool:
+        """Give the connection up if none comes; False where that was begun before, or it comes by REST."""
+        if self.adapter.needs_snapshot or symbol in self._resyncs:
+            return False
         loop = asyncio.get_running_loop()
-        self._resyncs[symbol] = loop.call_later(self.limits.resync_s, self._give_up, symbol, self._primary)
-        self._help(self._resubscribe(self._primary, symbol))
+        self._resyncs[symbol] = loop.call_later(self.limits.resync_s, self._give_up, symbol, socket)
+        return True
 
     def _give_up(self, symbol: str, socket: VenueSocket) -> None:
         self._resyncs.pop(symbol, None)
-        socket.fail(f"{symbol} is not whole {self.limits.resync_s:g} s after a gap")
+        socket.fail(f"{symbol} is not whole after {self.limits.resync_s:g} s")
 
     async def _resubscribe(self, socket: VenueSocket, symbol: str) -> None:
         """For a new snapshot on the same connection; where a venue knows no unsubscribing, everything anew."""
