@@ -48,8 +48,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Of `max_life_s`: then a second connection is made, at a tenth of jitter earlier."""
     overlap_s: float = 10.0
     """Both connections are open at most so long; symbols that said nothing meanwhile are quiet, not lost."""
-    held_most: int = 100_000
-    """Frames of the second connection; when there are more it takes over at once."""
+    held_most: int = 20_000
+    """Frames of the second connection; when there are more it takes over at once. They are delivered in one go: 0.3 s."""
     subscribe_burst: int = 4
     subscribe_per_s: float = 4.0
     """Binance and Upbit take five messages a second."""
@@ -157,7 +157,6 @@ class VenueFeed:
                 primary = await self._connect()
                 self._begin(primary)
                 last = await self._succeed(primary)
-                self._end(last.closed.result())
                 if last.age_s >= self.limits.healthy_s:
                     self._backoff.reset()
                 await last.close()
@@ -228,6 +227,7 @@ class VenueFeed:
         self._forget("")
         self._roll.clear()
         self._primary = primary
+        primary.closed.add_done_callback(lambda _: self._lost(primary))
 
     async def _succeed(self, primary: VenueSocket) -> VenueSocket:
         """Replace the connection whenever its time has come; the one that was lost in the end."""
@@ -239,9 +239,8 @@ class VenueFeed:
             successor = await self._prepare(primary)
             if successor is None:
                 continue
-            if primary.closed.done() and not self._ready.is_set():
-                self._end(primary.closed.result())  # between the two something may be missing
-                self._begin(successor)
+            if self._primary is None:
+                self._begin(successor)  # between the two something may be missing
             self._hand_over(successor)
             await primary.close()
             primary = successor
@@ -275,7 +274,10 @@ class VenueFeed:
     def _hand_over(self, successor: VenueSocket) -> None:
         """From here on the second connection speaks; what it brought meanwhile and nobody heard yet comes first."""
         held, self._held = self._held, []
-        self._primary, self._successor = successor, None
+        if self._primary is not successor:
+            self._primary = successor
+            successor.closed.add_done_callback(lambda _: self._lost(successor))
+        self._successor = None
         self._counters[VENUE].rolls += 1
         self._continuity.hand_over()
         self._take(held)
@@ -291,7 +293,12 @@ class VenueFeed:
         if successor is not None:
             await successor.close()
 
-    def _end(self, reason: str) -> None:
+    def _lost(self, socket: VenueSocket) -> None:
+        """At once, whatever else is waited for; nobody needs to know where a second connection can go on."""
+        can_go_on = self._successor is not None and self._ready.is_set()
+        if socket is not self._primary or can_go_on:
+            return
+        reason = socket.closed.result()
         log.warning("venue connection lost", venue=self.venue, reason=reason)
         self._primary = None
         self._counters[VENUE].reconnects += 1
@@ -305,11 +312,11 @@ class VenueFeed:
         for task in self._helpers:
             task.cancel()
         await asyncio.gather(*self._helpers, return_exceptions=True)
-        for socket in (self._primary, self._successor):
+        primary, self._primary = self._primary, None
+        for socket in (primary, self._successor):
             if socket is not None:
                 await socket.close()
-        if self._primary is not None:
-            self._primary = None
+        if primary is not None:
             self._tell([Status("", 0, "stale", f"{self.venue}: the feed ended")])
 
     # Frames
@@ -544,7 +551,7 @@ class VenueFeed:
         """Wait for any of them, at most `timeout` seconds; futures live on, coroutines end."""
         tasks = [asyncio.create_task(one) if asyncio.iscoroutine(one) else one for one in events]
         try:
-            await asyncio.wait(tasks, timeout=max(0.0, min(timeout, FOREVER_S)))
+            await asyncio.wait(tasks, timeout=max(0.0, min(timeout, FOREVER_S)), return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task, one in zip(tasks, events, strict=True):
                 if task is not one:

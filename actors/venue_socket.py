@@ -119,9 +119,9 @@ class VenueSocket:
 
     async def _keep_alive(self) -> None:
         next_ping = self.born + self._ping_every_s
-        tick = min(self._ping_every_s, self._silence_limit_s / 4)
+        tick = self._silence_limit_s / 4
         while not self.closed.done():
-            await asyncio.sleep(tick)
+            await asyncio.sleep(min(tick, max(0.0, next_ping - self._now())))
             now = self._now()
             if not self._holds_back and now - self._last_heard > self._silence_limit_s:
                 self.fail(f"silent for {now - self._last_heard:.1f} s, pongs included")

@@ -7,7 +7,7 @@ from decimal import Decimal
 from market.venues.events import BookDelta, BookSnapshot, Event, Level, Quote, Status, Trade
 from tests.venues.tapes import OwnBook
 
-WITHIN_S = 20.0
+WITHIN_S = 5.0
 
 
 class Follower:
