@@ -94,6 +94,8 @@ class VenueBook:
         self.gaps = 0
         self.jumps = 0
         """RESTARTING: numbers that rose by more than one, which that venue does not rule out."""
+        self.checks = 0
+        """Checksums that were right."""
         self.bids: Final = Side(1)
         self.asks: Final = Side(-1)
         self._by_rest = rule in (BookRule.REST_NEXT, BookRule.REST_PREVIOUS)
@@ -177,9 +179,9 @@ class VenueBook:
                 lost = self._lose(f"the snapshot ends at {self.seq}, the deltas heard begin at {delta.first_seq}")
                 self._waiting.extend(heard)
                 return lost
-            lost = self._change(delta)
-            if lost is not None:
-                return lost
+            gap = self._change(delta)
+            if gap is not None:
+                return gap
         return None
 
     def _change(self, delta: BookDelta) -> Status | None:
@@ -246,6 +248,7 @@ class VenueBook:
             return None
         found = checksum(_told(self.bids), _told(self.asks))
         if found == check.crc32:
+            self.checks += 1
             return None
         return self._lose(f"checksum {found}, the venue says {check.crc32}")
 
