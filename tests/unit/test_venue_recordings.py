@@ -1,7 +1,7 @@
 """Every recording is decoded whole: so many messages of each kind, no gap, no book crossed, no checksum wrong."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -11,7 +11,7 @@ import pytest
 from market.venues import ADAPTERS
 from market.venues.adapter import Adapter, BookRule, VenueSymbol
 from market.venues.books import VenueBook
-from market.venues.events import BookDelta, BookSnapshot, Status, Steps
+from market.venues.events import BookDelta, BookSnapshot, Event, Status, Steps
 from tests.unit.venue_recordings import SLICES, answers, captured, quoted, recording, stamped
 from tests.unit.venue_tables import told
 
@@ -40,10 +40,11 @@ def play(
     books: dict[str, VenueBook] = {}
     changes = 0
     for frame in frames:
-        if frame.startswith(b'{"lastUpdateId"'):
-            found = [adapter.decode_snapshot("BTCUSDT", frame)]
-        else:
-            found = list(adapter.decode(frame))  # type: ignore[arg-type]
+        found: Sequence[Event] = (
+            [adapter.decode_snapshot("BTCUSDT", frame)]
+            if frame.startswith(b'{"lastUpdateId"')
+            else adapter.decode(frame)
+        )
         for event in found:
             events[type(event).__name__] += 1
             if isinstance(event, Status):
@@ -193,7 +194,18 @@ def test_gate() -> None:
     (info,) = answers(recording("cryptofeed_v2/GATEIO.0.gz")).values()
     known = listed("gate", info)
     assert len(known) == 1458
-    codes = "INK_USDT HAI_ETH BTC_USDC NANO_USDT QTUM3S_USDT DIS_USDT NEO_BTC FAST_USDT ZKS_ETH OMG_USDT".split()
+    codes = [
+        "INK_USDT",
+        "HAI_ETH",
+        "BTC_USDC",
+        "NANO_USDT",
+        "QTUM3S_USDT",
+        "DIS_USDT",
+        "NEO_BTC",
+        "FAST_USDT",
+        "ZKS_ETH",
+        "OMG_USDT",
+    ]
     adapter = ADAPTERS["gate"]({code: Steps(steps_of(known[code]).tick, FINEST, code) for code in codes})
     snapshots = by_symbol(codes, answers(recording("cryptofeed_v2/GATEIO.http.0.0.gz")))
     frames = captured(recording("cryptofeed_v2/GATEIO.ws.1.0.gz"))
@@ -203,7 +215,18 @@ def test_gate() -> None:
 
 
 def test_upbit() -> None:
-    codes = "BTC-ARK BTC-FCT2 BTC-STPT BTC-ITAM BTC-MARO KRW-WAVES BTC-AQT BTC-XTZ KRW-LAMB BTC-PAX".split()
+    codes = [
+        "BTC-ARK",
+        "BTC-FCT2",
+        "BTC-STPT",
+        "BTC-ITAM",
+        "BTC-MARO",
+        "KRW-WAVES",
+        "BTC-AQT",
+        "BTC-XTZ",
+        "KRW-LAMB",
+        "BTC-PAX",
+    ]
     adapter = ADAPTERS["upbit"]({code: Steps(FINEST, FINEST, code) for code in codes})
     played = play(adapter, captured(recording("cryptofeed_v2/UPBIT.ws.62.0.gz")))
     assert played.events == {"Trade": 304, "Quote": 145, "BookSnapshot": 145}
