@@ -42,7 +42,7 @@ class Side:
         return len(self._keys)
 
     def replace(self, levels: Iterable[Level]) -> None:
-        self._qty = {price: qty for price, qty in levels if qty}
+        self._qty = {price: qty for price, qty in dict(levels).items() if qty}
         sign = self._sign
         self._keys = sorted(self._qty) if sign > 0 else sorted(-price for price in self._qty)
 
