@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from market.venues.adapter import BookRule
 from market.venues.books import VenueBook
-from market.venues.events import BookDelta, BookSnapshot, Level, Status
-from market.venues.numbers import FloatGrid, TextGrid
+from market.venues.events import BookDelta, BookSnapshot, Level, Status, Steps
+from market.venues.numbers import BadNumber, FloatGrid, Listed, TextGrid
 
 LEVELS = st.lists(st.tuples(st.integers(1, 12), st.integers(0, 3)), max_size=6)
 DELTAS = st.lists(st.tuples(LEVELS, LEVELS), max_size=25)
@@ -104,11 +104,39 @@ def test_texts_become_steps_exactly(step: Decimal, value: Decimal, nearest: bool
     assert grid.off_grid == (0 if ratio == int(ratio) else 3)
 
 
-@given(st.integers(0, 10**15 - 1), st.integers(5, 8))
-def test_floats_become_the_steps_that_their_digits_say(digits: int, after_point: int) -> None:
-    """Every number of 15 digits survives a double."""
-    value = Decimal(digits).scaleb(-after_point)
-    texts = TextGrid(Decimal("1E-8"), "quantity", nearest=False)
-    grid = FloatGrid(texts)
-    assert grid[float(value)] == grid[float(value)] == int(value.scaleb(8))
+FIFTEEN = st.tuples(st.integers(0, 10**15 - 1), st.integers(0, 10)).map(lambda one: Decimal(one[0]).scaleb(-one[1]))
+"""Numbers of fifteen digits survive a double."""
+
+
+def read(grid: TextGrid | FloatGrid, number: str | float) -> int | None:
+    try:
+        return grid[number]  # type: ignore[index]
+    except BadNumber:
+        return None
+
+
+@given(STEPS, STEPS, st.lists(FIFTEEN, min_size=1), st.booleans())
+def test_doubles_become_the_steps_that_their_digits_say(
+    tick: Decimal, lot: Decimal, values: list[Decimal], on_grid: bool
+) -> None:
+    one, other = (Listed("X", "X", Steps(tick, lot)) for _ in range(2))
+    for value in values:
+        texts = (
+            format(value // tick * tick if on_grid else value, "f"),
+            format(value // lot * lot if on_grid else value, "f"),
+        )
+        want = read(one.ticks, texts[0]), read(one.lots, texts[1])
+        assert (read(other.ticks_of, float(texts[0])), read(other.lots_of, float(texts[1]))) == want
+        if None not in want:
+            pair = float(texts[0]), float(texts[1])
+            assert Listed("X", "X", Steps(tick, lot)).levels_of([pair]) == [want]
+    assert (one.ticks.off_grid, one.lots.off_grid) == (other.ticks.off_grid, other.lots.off_grid)
+
+
+@given(st.integers(0, 10**15), st.integers(0, 10))
+def test_every_step_below_the_limit_is_found_again(steps: int, digits: int) -> None:
+    """Whatever the number of digits: the double next to n steps is n steps."""
+    step = Decimal(1).scaleb(-digits)
+    texts = TextGrid(step, "price", nearest=True)
+    assert FloatGrid(texts)[float(steps * step)] == steps
     assert texts.off_grid == 0
