@@ -19,11 +19,11 @@ def applied(side: dict[int, int], levels: list[Level]) -> dict[int, int]:
     return {price: qty for price, qty in found.items() if qty}
 
 
-@given(LEVELS, LEVELS, DELTAS)
+@given(LEVELS, LEVELS, DELTAS, st.sampled_from([1, 2, 4, 256]))
 def test_a_book_equals_two_dictionaries(
-    bids: list[Level], asks: list[Level], deltas: list[tuple[list[Level], list[Level]]]
+    bids: list[Level], asks: list[Level], deltas: list[tuple[list[Level], list[Level]]], window: int
 ) -> None:
-    book = VenueBook("X", BookRule.NEXT)
+    book = VenueBook("X", BookRule.NEXT, window)
     book.apply(BookSnapshot("X", 0, bids, asks, 0))
     naive_bids, naive_asks = applied({}, bids), applied({}, asks)
     states = {book.version: (naive_bids, naive_asks)}
