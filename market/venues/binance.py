@@ -15,12 +15,13 @@ from market.venues.events import BookDelta, BookSnapshot, Candle, Event, Quote, 
 from market.venues.numbers import Listed
 from market.venues.wire import (
     NS_PER_MS,
+    FloatPairs,
     Millis,
-    Pairs,
     Seq,
     VenueAdapter,
     chunks,
     decimal_of,
+    lax,
     without_empty,
     written,
 )
@@ -48,8 +49,8 @@ _SECONDS = {name: seconds for seconds, name in WIDTHS.items()}
 
 class _Trade(msgspec.Struct, rename={"trade_id": "t", "price": "p", "qty": "q", "time": "T", "maker": "m"}, gc=False):
     trade_id: int
-    price: str
-    qty: str
+    price: float
+    qty: float
     time: Millis
     maker: bool
 
@@ -58,17 +59,17 @@ class _AggTrade(
     msgspec.Struct, rename={"trade_id": "a", "price": "p", "qty": "q", "time": "T", "maker": "m"}, gc=False
 ):
     trade_id: int
-    price: str
-    qty: str
+    price: float
+    qty: float
     time: Millis
     maker: bool
 
 
 class _Ticker(msgspec.Struct, rename={"bid": "b", "bid_qty": "B", "ask": "a", "ask_qty": "A", "time": "T"}, gc=False):
-    bid: str
-    bid_qty: str
-    ask: str
-    ask_qty: str
+    bid: float
+    bid_qty: float
+    ask: float
+    ask_qty: float
     time: Millis = 0
 
 
@@ -80,8 +81,8 @@ class _Depth(
     event_time: Millis
     first: Seq
     last: Seq
-    bids: Pairs
-    asks: Pairs
+    bids: FloatPairs
+    asks: FloatPairs
     previous: Seq = -1
     time: Millis = 0
 
@@ -102,11 +103,11 @@ class _Kline(
 ):
     opened: Millis
     width: str
-    open: str
-    high: str
-    low: str
-    close: str
-    volume: str
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
     closed: bool
 
 
@@ -147,8 +148,8 @@ class _Said(msgspec.Struct):
 
 class _Snapshot(msgspec.Struct):
     last_update_id: Seq = msgspec.field(name="lastUpdateId")
-    bids: Pairs
-    asks: Pairs
+    bids: FloatPairs
+    asks: FloatPairs
     time: Millis = msgspec.field(name="T", default=0)
 
 
@@ -173,13 +174,13 @@ class _ExchangeInfo(msgspec.Struct):
     symbols: list[_Symbol]
 
 
-_trade = msgspec.json.Decoder(_TradeFrame).decode
-_agg_trade = msgspec.json.Decoder(_AggTradeFrame).decode
-_ticker = msgspec.json.Decoder(_TickerFrame).decode
-_depth = msgspec.json.Decoder(_DepthFrame).decode
-_kline = msgspec.json.Decoder(_KlineFrame).decode
+_trade = lax(_TradeFrame)
+_agg_trade = lax(_AggTradeFrame)
+_ticker = lax(_TickerFrame)
+_depth = lax(_DepthFrame)
+_kline = lax(_KlineFrame)
 _said = msgspec.json.Decoder(_Said).decode
-_snapshot = msgspec.json.Decoder(_Snapshot).decode
+_snapshot = lax(_Snapshot)
 _exchange_info = msgspec.json.Decoder(_ExchangeInfo).decode
 _klines = msgspec.json.Decoder(
     list[tuple[Millis, str, str, str, str, str, Millis, str, int, str, str, msgspec.Raw]]
@@ -195,13 +196,13 @@ def decode_agg_trade(one: Listed, frame: bytes) -> tuple[Event, ...]:
 
 
 def _trade_of(one: Listed, said: _Trade | _AggTrade) -> Trade:
-    ticks, lots = one.ticks, one.lots
+    ticks, lots = one.ticks_of, one.lots_of
     return Trade(one.symbol, said.time * NS_PER_MS, str(said.trade_id), ticks[said.price], lots[said.qty], said.maker)
 
 
 def decode_ticker(one: Listed, frame: bytes) -> tuple[Event, ...]:
     said = _ticker(frame).data
-    ticks, lots = one.ticks, one.lots
+    ticks, lots = one.ticks_of, one.lots_of
     return (
         Quote(
             one.symbol,
@@ -220,8 +221,8 @@ def decode_depth(one: Listed, frame: bytes) -> tuple[Event, ...]:
         BookDelta(
             one.symbol,
             (said.time or said.event_time) * NS_PER_MS,
-            one.levels(said.bids),
-            one.levels(said.asks),
+            one.levels_of(said.bids),
+            one.levels_of(said.asks),
             said.first,
             said.last,
             said.previous,
@@ -235,7 +236,7 @@ def decode_kline(one: Listed, frame: bytes) -> tuple[Event, ...]:
     width_s = _SECONDS.get(kline.width)
     if width_s is None:
         raise ValueError(f"candle width {kline.width!r}")
-    ticks = one.ticks
+    ticks = one.ticks_of
     return (
         Candle(
             one.symbol,
@@ -246,7 +247,7 @@ def decode_kline(one: Listed, frame: bytes) -> tuple[Event, ...]:
             ticks[kline.high],
             ticks[kline.low],
             ticks[kline.close],
-            one.lots[kline.volume],
+            one.lots_of[kline.volume],
             kline.closed,
         ),
     )
@@ -338,7 +339,7 @@ class BinanceSpot(VenueAdapter):
 
     def _snapshot(self, one: Listed, body: bytes) -> BookSnapshot:
         said = _snapshot(body)
-        bids, asks = without_empty(one.levels(said.bids)), without_empty(one.levels(said.asks))
+        bids, asks = without_empty(one.levels_of(said.bids)), without_empty(one.levels_of(said.asks))
         return BookSnapshot(one.symbol, said.time * NS_PER_MS, bids, asks, said.last_update_id)
 
     def symbols_url(self) -> str:

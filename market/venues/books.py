@@ -19,42 +19,54 @@ WAITING: Final = 4096
 """Deltas kept until the REST snapshot comes: minutes; then the oldest go, and the snapshot will not reach them."""
 LEVELS: Final = 50_000
 """Of a side: beyond it the venue has forgotten to take levels away; the book is dropped."""
+WINDOW: Final = 256
+"""Levels of each side that are kept sorted."""
 CHECKED: Final = 25
 """Levels of each side that a checksum covers."""
+_NONE: Final = -(1 << 62)
+"""Below every price."""
 
 
 class Side:
-    """Quantities by price, and the prices sorted so that the best is the last.
+    """Quantities by price, and the best prices sorted so that the best is the last.
 
-    `sign` is 1 for bids and -1 for asks: prices are kept times sign, rising towards the best.
+    `sign` is 1 for bids and -1 for asks: prices are kept times sign, rising towards the best. Only the best are kept
+    sorted, between a quarter of `window` and twice as many: most changes are behind them and cost a dictionary's.
     """
 
-    __slots__ = ("_keys", "_qty", "_sign", "texts")
+    __slots__ = ("_edge", "_keys", "_qty", "_sign", "_window", "texts")
 
-    def __init__(self, sign: int) -> None:
+    def __init__(self, sign: int, window: int) -> None:
         self._sign = sign
+        self._window = window
         self._qty: dict[int, int] = {}
         self._keys: list[int] = []
+        self._edge = _NONE
+        """Every price from here to the best is in `_keys`."""
         self.texts: dict[int, tuple[str, str]] | None = None
         """The venue's digits by price, while its checksums are looked at."""
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self._qty)
 
     def replace(self, levels: Iterable[Level]) -> None:
-        self._qty = {price: qty for price, qty in levels if qty}
-        sign = self._sign
-        self._keys = sorted(self._qty) if sign > 0 else sorted(-price for price in self._qty)
+        self._qty = {price: qty for price, qty in dict(levels).items() if qty}
+        self._sort()
 
-    def apply(self, levels: Iterable[Level]) -> None:
-        found, keys, sign = self._qty, self._keys, self._sign
+    def apply(self, levels: Sequence[Level]) -> None:
+        found, keys, sign, edge = self._qty, self._keys, self._sign, self._edge
         for price, qty in levels:
             if qty:
-                if price not in found:
+                if price not in found and price * sign >= edge:
                     insort(keys, price * sign)
                 found[price] = qty
-            elif found.pop(price, None) is not None:
+            elif found.pop(price, 0) and price * sign >= edge:
                 del keys[bisect_left(keys, price * sign)]
+        if len(keys) > 2 * self._window:
+            del keys[: -self._window]
+            self._edge = keys[0]
+        elif 4 * len(keys) < self._window and len(keys) < len(found):
+            self._sort()
 
     def best(self) -> Level:
         """(0, 0): empty."""
@@ -65,24 +77,35 @@ class Side:
 
     def top(self, count: int) -> list[Level]:
         """Best first."""
-        found, sign = self._qty, self._sign
+        found, sign, keys = self._qty, self._sign, self._keys
         if count <= 0:
             return []
-        return [(key * sign, found[key * sign]) for key in self._keys[: -count - 1 : -1]]
+        if len(keys) < min(count, len(found)):
+            keys = self._sorted()
+        return [(key * sign, found[key * sign]) for key in keys[: -count - 1 : -1]]
 
     def levels(self) -> list[Level]:
-        return self.top(len(self._keys))
+        return self.top(len(self._qty))
 
     def of(self, prices: Iterable[int]) -> list[Level]:
         """As they are now, best first; quantity 0: gone."""
         found = self._qty
         return [(price, found.get(price, 0)) for price in sorted(prices, reverse=self._sign > 0)]
 
+    def _sort(self) -> None:
+        keys = self._sorted()
+        whole = len(keys) <= self._window
+        self._keys = keys if whole else keys[-self._window :]
+        self._edge = _NONE if whole else self._keys[0]
+
+    def _sorted(self) -> list[int]:
+        return sorted(self._qty) if self._sign > 0 else sorted([-price for price in self._qty])
+
 
 class VenueBook:
     """One symbol at one venue."""
 
-    def __init__(self, symbol: str, rule: BookRule) -> None:
+    def __init__(self, symbol: str, rule: BookRule, window: int = WINDOW) -> None:
         self.symbol: Final = symbol
         self.rule: Final = rule
         self.live = False
@@ -94,8 +117,10 @@ class VenueBook:
         self.gaps = 0
         self.jumps = 0
         """RESTARTING: numbers that rose by more than one, which that venue does not rule out."""
-        self.bids: Final = Side(1)
-        self.asks: Final = Side(-1)
+        self.checks = 0
+        """Checksums that were right."""
+        self.bids: Final = Side(1, window)
+        self.asks: Final = Side(-1, window)
         self._by_rest = rule in (BookRule.REST_NEXT, BookRule.REST_PREVIOUS)
         self._fresh = False
         """No delta since the snapshot."""
@@ -177,9 +202,9 @@ class VenueBook:
                 lost = self._lose(f"the snapshot ends at {self.seq}, the deltas heard begin at {delta.first_seq}")
                 self._waiting.extend(heard)
                 return lost
-            lost = self._change(delta)
-            if lost is not None:
-                return lost
+            gap = self._change(delta)
+            if gap is not None:
+                return gap
         return None
 
     def _change(self, delta: BookDelta) -> Status | None:
@@ -246,6 +271,7 @@ class VenueBook:
             return None
         found = checksum(_told(self.bids), _told(self.asks))
         if found == check.crc32:
+            self.checks += 1
             return None
         return self._lose(f"checksum {found}, the venue says {check.crc32}")
 

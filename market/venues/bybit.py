@@ -14,12 +14,13 @@ from market.venues.events import BookDelta, BookSnapshot, Candle, Event, Quote, 
 from market.venues.numbers import Listed
 from market.venues.wire import (
     NS_PER_MS,
+    FloatPairs,
     Millis,
-    Pairs,
     Seq,
     VenueAdapter,
     chunks,
     decimal_of,
+    lax,
     millis,
     without_empty,
     written,
@@ -49,25 +50,25 @@ _SECONDS = {name: seconds for seconds, name in WIDTHS.items()}
 class _Trade(msgspec.Struct, rename={"time": "T", "side": "S", "qty": "v", "price": "p", "trade_id": "i"}, gc=False):
     time: Millis
     side: str
-    qty: str
-    price: str
+    qty: float
+    price: float
     trade_id: str
 
 
 class _Book(msgspec.Struct, rename={"bids": "b", "asks": "a", "update": "u"}, gc=False):
     update: Seq
-    bids: Pairs
-    asks: Pairs
+    bids: FloatPairs
+    asks: FloatPairs
 
 
 class _Kline(msgspec.Struct, gc=False):
     start: Millis
     interval: str
-    open: str
-    close: str
-    high: str
-    low: str
-    volume: str
+    open: float
+    close: float
+    high: float
+    low: float
+    volume: float
     confirm: bool
     timestamp: Millis = 0
 
@@ -132,18 +133,18 @@ class _InstrumentResult(msgspec.Struct):
     list: list[_Instrument]
 
 
-_trades = msgspec.json.Decoder(_TradeFrame).decode
-_book = msgspec.json.Decoder(_BookFrame).decode
-_klines = msgspec.json.Decoder(_KlineFrame).decode
+_trades = lax(_TradeFrame)
+_book = lax(_BookFrame)
+_klines = lax(_KlineFrame)
 _said = msgspec.json.Decoder(_Said).decode
 _answer = msgspec.json.Decoder(_BookAnswer).decode
-_rest_book = msgspec.json.Decoder(_RestBook).decode
+_rest_book = lax(_RestBook)
 _rest_klines = msgspec.json.Decoder(_KlineResult).decode
 _rest_instruments = msgspec.json.Decoder(_InstrumentResult).decode
 
 
 def decode_trades(one: Listed, frame: bytes) -> list[Event]:
-    ticks, lots, symbol = one.ticks, one.lots, one.symbol
+    ticks, lots, symbol = one.ticks_of, one.lots_of, one.symbol
     return [
         Trade(symbol, said.time * NS_PER_MS, said.trade_id, ticks[said.price], lots[said.qty], _is_sell(said.side))
         for said in _trades(frame).data
@@ -154,7 +155,7 @@ def decode_book(one: Listed, frame: bytes) -> tuple[Event, ...]:
     said = _book(frame)
     data = said.data
     venue_ns = (said.cts or said.ts) * NS_PER_MS
-    bids, asks = one.levels(data.bids), one.levels(data.asks)
+    bids, asks = one.levels_of(data.bids), one.levels_of(data.asks)
     if said.kind == "delta":
         return (BookDelta(one.symbol, venue_ns, bids, asks, data.update, data.update, -1),)
     if said.kind != "snapshot":
@@ -165,7 +166,7 @@ def decode_book(one: Listed, frame: bytes) -> tuple[Event, ...]:
 def decode_best(one: Listed, frame: bytes) -> tuple[Event, ...]:
     """orderbook.1: always whole, sent again after three quiet seconds."""
     said = _book(frame)
-    bids, asks = one.levels(said.data.bids), one.levels(said.data.asks)
+    bids, asks = one.levels_of(said.data.bids), one.levels_of(said.data.asks)
     bid, bid_qty = bids[0] if bids else (0, 0)
     ask, ask_qty = asks[0] if asks else (0, 0)
     return (Quote(one.symbol, (said.cts or said.ts) * NS_PER_MS, bid, bid_qty, ask, ask_qty),)
@@ -179,7 +180,7 @@ def _candle(one: Listed, said: _Kline) -> Candle:
     width_s = _SECONDS.get(said.interval)
     if width_s is None:
         raise ValueError(f"interval {said.interval!r}")
-    ticks = one.ticks
+    ticks = one.ticks_of
     return Candle(
         one.symbol,
         said.timestamp * NS_PER_MS,
@@ -189,7 +190,7 @@ def _candle(one: Listed, said: _Kline) -> Candle:
         ticks[said.high],
         ticks[said.low],
         ticks[said.close],
-        one.lots[said.volume],
+        one.lots_of[said.volume],
         said.confirm,
     )
 
@@ -279,7 +280,7 @@ class BybitSpot(VenueAdapter):
 
     def _snapshot(self, one: Listed, body: bytes) -> BookSnapshot:
         said = _rest_book(self._result(body))
-        bids, asks = without_empty(one.levels(said.bids)), without_empty(one.levels(said.asks))
+        bids, asks = without_empty(one.levels_of(said.bids)), without_empty(one.levels_of(said.asks))
         return BookSnapshot(one.symbol, said.time * NS_PER_MS, bids, asks, said.update)
 
     def symbols_url(self) -> str:

@@ -202,7 +202,10 @@ def _snapshot(
     asks = [(ticks[level.price], qty) for level in ask_levels if (qty := lots[level.qty])]
     bids.sort(reverse=True)
     asks.sort()
-    return BookSnapshot(one.symbol, timestamp * NS_PER_MS, bids, asks, int(seq))
+    number = int(seq)
+    if not 0 <= number < 1 << 63:
+        raise ValueError(f"id {seq[:SHOWN]!r} is out of range")
+    return BookSnapshot(one.symbol, timestamp * NS_PER_MS, bids, asks, number)
 
 
 def decode_trade(known: _Known, frame: bytes) -> tuple[Event, ...]:

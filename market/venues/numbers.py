@@ -1,9 +1,12 @@
-"""Decimal numbers of the wire to whole ticks and lots, exact, without a Decimal for most of them.
+"""Numbers of the wire to whole ticks and lots, exact, without a Decimal for most of them.
 
+Two ways. `FloatGrid` takes doubles, which msgspec reads off the wire in C, whether the venue writes a JSON number or a
+text: n steps of 10^-k are the double n / 10^k, rounded once, and so are found again exactly below 10^15. `TextGrid`
+takes the digits themselves and is exact to INT_LIMIT: for venues that write more digits than a double has.
 A number that is no multiple of its step is rounded (price to the nearest, halves up; quantity down) and counted.
-Texts and floats that were seen are remembered: most prices and quantities come again.
 """
 
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from math import gcd
 from typing import Final
@@ -11,8 +14,10 @@ from typing import Final
 from market.instrument import INT_LIMIT, places
 from market.venues.events import Level, Steps
 
-REMEMBERED: Final = 16_384
-"""Numbers kept per grid: some 2 MB for a busy symbol; then it starts again from nothing."""
+REMEMBERED: Final = 4096
+"""Texts kept per grid, half a megabyte; then it starts again from nothing. Most prices and quantities come again."""
+EXACT: Final = 10**15
+"""Below it every whole number of units has digits of its own among the doubles."""
 MAX_DIGITS: Final = 40
 """Of a number on the wire: longer ones are refused before arithmetic on them costs anything."""
 
@@ -73,24 +78,30 @@ class TextGrid(dict[str, int]):
         return steps + 1 if self.nearest and above_half else steps
 
 
-class FloatGrid(dict[float, int]):
-    """JSON numbers to steps, by the shortest digits that name the float: what a venue that computes in doubles wrote.
+class FloatGrid:
+    """Doubles to steps. What is not plainly on the grid is read again by the shortest digits that name the double."""
 
-    Exact up to 15 digits whatever it wrote; more than 17 it cannot mean.
-    """
+    __slots__ = ("_texts", "per_step", "per_unit")
 
     def __init__(self, texts: TextGrid) -> None:
         self._texts = texts
+        self.per_unit: Final = float(10 ** places(texts.step))
+        self.per_step: Final = int(texts.step.scaleb(places(texts.step)))
 
-    def __missing__(self, value: float) -> int:
-        before = self._texts.off_grid
-        text = repr(value)
-        steps = self._texts[text.removesuffix(".0")]
-        if self._texts.off_grid == before:
-            if len(self) >= REMEMBERED:
-                self.clear()
-            self[value] = steps
-        return steps
+    def __getitem__(self, value: float) -> int:
+        try:
+            units = int(value * self.per_unit + 0.5)
+        except (ValueError, OverflowError):
+            raise BadNumber(f"{self._texts.what} {value} is no number") from None
+        if units / self.per_unit != value or units > EXACT:
+            return self.odd(value)
+        if self.per_step == 1:
+            return units
+        steps, rest = divmod(units, self.per_step)
+        return self.odd(value) if rest else steps
+
+    def odd(self, value: float) -> int:
+        return self._texts[repr(value).removesuffix(".0")]
 
 
 class Listed:
@@ -110,9 +121,30 @@ class Listed:
     def off_grid(self) -> int:
         return self.ticks.off_grid + self.lots.off_grid
 
-    def levels(self, pairs: list[tuple[str, str]]) -> list[Level]:
+    def levels(self, pairs: Sequence[tuple[str, str]]) -> list[Level]:
         ticks, lots = self.ticks, self.lots
         return [(ticks[price], lots[qty]) for price, qty in pairs]
+
+    def levels_of(self, pairs: Sequence[tuple[float, float]]) -> list[Level]:
+        """`ticks_of` and `lots_of` written out: a call a number would double what a book costs."""
+        ticks, lots = self.ticks_of, self.lots_of
+        if ticks.per_step != 1 or lots.per_step != 1:
+            return [(ticks[price], lots[qty]) for price, qty in pairs]
+        per_price, per_qty = ticks.per_unit, lots.per_unit
+        found = []
+        try:
+            for price, qty in pairs:
+                tick, lot = int(price * per_price + 0.5), int(qty * per_qty + 0.5)
+                if tick / per_price != price or tick > EXACT:
+                    tick = ticks[price]
+                if lot / per_qty != qty or lot > EXACT:
+                    lot = lots[qty]
+                found.append((tick, lot))
+        except BadNumber:
+            raise
+        except (ValueError, OverflowError):
+            raise BadNumber("a level that is no number") from None
+        return found
 
 
 def _ratio(numerator: int, denominator: int) -> tuple[int, int]:

@@ -13,7 +13,7 @@ import msgspec
 from market.venues.adapter import BookRule, Channel, VenueError, VenueSymbol
 from market.venues.events import BookDelta, BookSnapshot, Candle, Check, Event, Level, Quote, Status, Steps, Trade
 from market.venues.numbers import Listed
-from market.venues.wire import NS_PER_MS, Seq, VenueAdapter, decimal_of, millis, without_empty, written
+from market.venues.wire import NS_PER_MS, Seq, VenueAdapter, decimal_of, lax, millis, without_empty, written
 
 ARGS_BYTES: Final = 60_000
 """The venue takes 64 KB of args in a frame."""
@@ -57,8 +57,8 @@ class _Said(msgspec.Struct):
 
 class _Trade(msgspec.Struct, rename={"trade_id": "tradeId", "price": "px", "qty": "sz"}, gc=False):
     trade_id: str
-    price: str
-    qty: str
+    price: float
+    qty: float
     side: str
     ts: str
 
@@ -73,8 +73,10 @@ class _Ticker(
     ts: str
 
 
-_Levels = list[tuple[str, str, str, str]]
+_Levels = list[tuple[float, float, float, float]]
 """Price, quantity, always 0, number of orders."""
+_Texts = list[tuple[str, str, str, str]]
+"""The same in the venue's digits, which a checksum is over."""
 
 
 class _Book(msgspec.Struct, rename={"seq_id": "seqId", "prev_seq_id": "prevSeqId"}, gc=False):
@@ -84,6 +86,11 @@ class _Book(msgspec.Struct, rename={"seq_id": "seqId", "prev_seq_id": "prevSeqId
     checksum: int = 0
     seq_id: Seq = -1
     prev_seq_id: Seq = -1
+
+
+class _BookTexts(msgspec.Struct, gc=False):
+    asks: _Texts
+    bids: _Texts
 
 
 class _TradeFrame(msgspec.Struct, gc=False):
@@ -97,6 +104,10 @@ class _TickerFrame(msgspec.Struct, gc=False):
 class _BookFrame(msgspec.Struct, gc=False):
     data: list[_Book]
     action: str = "snapshot"
+
+
+class _BookTextFrame(msgspec.Struct, gc=False):
+    data: list[_BookTexts]
 
 
 _CandleRow = tuple[str, str, str, str, str, str, str, str, str]
@@ -135,17 +146,18 @@ class _InstrumentAnswer(msgspec.Struct):
 
 
 _said = msgspec.json.Decoder(_Said).decode
-_trades = msgspec.json.Decoder(_TradeFrame).decode
+_trades = lax(_TradeFrame)
 _tickers = msgspec.json.Decoder(_TickerFrame).decode
-_books = msgspec.json.Decoder(_BookFrame).decode
+_books = lax(_BookFrame)
+_book_texts = msgspec.json.Decoder(_BookTextFrame).decode
 _candle_rows = msgspec.json.Decoder(_CandleFrame).decode
-_book_answer = msgspec.json.Decoder(_BookAnswer).decode
+_book_answer = lax(_BookAnswer)
 _candle_answer = msgspec.json.Decoder(_CandleAnswer).decode
 _instrument_answer = msgspec.json.Decoder(_InstrumentAnswer).decode
 
 
 def decode_trades(one: Listed, frame: bytes) -> list[Event]:
-    ticks, lots, symbol = one.ticks, one.lots, one.symbol
+    ticks, lots, symbol = one.ticks_of, one.lots_of, one.symbol
     return [
         Trade(symbol, millis(said.ts), said.trade_id, ticks[said.price], lots[said.qty], _is_sell(said.side))
         for said in _trades(frame).data
@@ -182,35 +194,40 @@ def decode_books(one: Listed, frame: bytes) -> list[Event]:
     is_delta = whole.action == "update"
     if not is_delta and whole.action != "snapshot":
         raise ValueError(f"action {whole.action!r}")
-    return [(_delta if is_delta else _whole)(one, said) for said in whole.data]
+    make = _delta if is_delta else _whole
+    if not any(said.checksum for said in whole.data):
+        return [make(one, said) for said in whole.data]
+    texts = _book_texts(frame).data
+    return [make(one, said, text) for said, text in zip(whole.data, texts, strict=True)]
 
 
-def _whole(one: Listed, said: _Book) -> BookSnapshot:
+def _whole(one: Listed, said: _Book, texts: _BookTexts | None = None) -> BookSnapshot:
     off_grid = one.off_grid
     bids, asks = _levels(one, said.bids), _levels(one, said.asks)
-    check = _check(said) if said.checksum and one.off_grid == off_grid else None
+    check = _check(said, texts) if one.off_grid == off_grid else None
     if check is None:
         bids, asks = without_empty(bids), without_empty(asks)
     return BookSnapshot(one.symbol, millis(said.ts), bids, asks, said.seq_id, check)
 
 
-def _delta(one: Listed, said: _Book) -> BookDelta:
+def _delta(one: Listed, said: _Book, texts: _BookTexts | None = None) -> BookDelta:
     off_grid = one.off_grid
     bids, asks = _levels(one, said.bids), _levels(one, said.asks)
-    check = _check(said) if said.checksum and one.off_grid == off_grid else None
+    check = _check(said, texts) if one.off_grid == off_grid else None
     return BookDelta(one.symbol, millis(said.ts), bids, asks, said.seq_id, said.seq_id, said.prev_seq_id, check)
 
 
 def _levels(one: Listed, levels: _Levels) -> list[Level]:
-    ticks, lots = one.ticks, one.lots
-    return [(ticks[price], lots[qty]) for price, qty, _, _ in levels]
+    return one.levels_of([(price, qty) for price, qty, _, _ in levels])
 
 
-def _check(said: _Book) -> Check:
+def _check(said: _Book, texts: _BookTexts | None) -> Check | None:
+    if texts is None or not said.checksum:
+        return None
     return Check(
         said.checksum & 0xFFFFFFFF,
-        [(price, qty) for price, qty, _, _ in said.bids],
-        [(price, qty) for price, qty, _, _ in said.asks],
+        [(price, qty) for price, qty, _, _ in texts.bids],
+        [(price, qty) for price, qty, _, _ in texts.asks],
     )
 
 

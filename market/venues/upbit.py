@@ -9,7 +9,7 @@ Bithumb's v1 socket speaks the same language (`market.venues.bithumb`).
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, Protocol
 
 import msgspec
 
@@ -115,7 +115,7 @@ class _TickerShort(msgspec.Struct, tag_field="ty", tag="ticker", gc=False):
     """Not asked for."""
 
 
-class _Candle(msgspec.Struct, gc=False):
+class _Candle(Protocol):
     code: str
     opened: str
     open: float
@@ -123,9 +123,19 @@ class _Candle(msgspec.Struct, gc=False):
     low: float
     close: float
     volume: float
-    time: Millis = 0
+    time: int
 
 
+_CANDLE_FIELDS: Final[list[Any]] = [
+    ("code", str),
+    ("opened", str),
+    ("open", float),
+    ("high", float),
+    ("low", float),
+    ("close", float),
+    ("volume", float),
+    ("time", Millis, 0),
+]
 _CANDLE_NAMES = {
     "opened": "candle_date_time_utc",
     "open": "opening_price",
@@ -147,26 +157,19 @@ _CANDLE_SHORT_NAMES = {
 }
 
 
-class _RestCandle(_Candle, rename={**_CANDLE_NAMES, "code": "market"}, gc=False):
-    pass
+def _candle_type(name: str, names: Mapping[str, str], **tag: str) -> type[msgspec.Struct]:
+    return msgspec.defstruct(name, _CANDLE_FIELDS, rename=names, gc=False, **tag)  # type: ignore[arg-type]
 
 
 def _candle_types(field: str, names: Mapping[str, str]) -> dict[type[msgspec.Struct], int]:
     """A type per width: the tag is all that tells them apart."""
     return {
-        msgspec.defstruct(
-            f"_Candle_{field}_{name}",
-            [],
-            bases=(_Candle,),
-            tag_field=field,
-            tag=f"candle.{name}",
-            rename=names,
-            gc=False,
-        ): seconds
+        _candle_type(f"_Candle_{field}_{name}", names, tag_field=field, tag=f"candle.{name}"): seconds
         for seconds, name in WIDTHS.items()
     }
 
 
+_RestCandle: Any = _candle_type("_RestCandle", {**_CANDLE_NAMES, "code": "market"})
 _CANDLES = _candle_types("type", _CANDLE_NAMES)
 _CANDLES_SHORT = _candle_types("ty", _CANDLE_SHORT_NAMES)
 _WIDTH_OF: dict[type[Any], int] = {**_CANDLES, **_CANDLES_SHORT}

@@ -20,6 +20,8 @@ Seconds = Annotated[int, msgspec.Meta(ge=0, le=10**10)]
 Seq = Annotated[int, msgspec.Meta(ge=-1, le=(1 << 63) - 1)]
 Pairs = list[tuple[str, str]]
 """Price and quantity."""
+FloatPairs = list[tuple[float, float]]
+"""The same, read as doubles: by a decoder that is not strict where they are texts."""
 
 QUOTES = ("FDUSD", "USDT", "USDC", "TUSD", "BUSD", "KRW", "EUR", "TRY", "BRL", "JPY", "USD", "BTC", "ETH", "BNB", "DAI")
 """To part our symbol names; the longer before what they end in. Others give `Steps.code`."""
@@ -28,6 +30,11 @@ SHOWN = 120
 """Characters of a bad frame or a venue's message that a status carries."""
 
 T = TypeVar("T")
+
+
+def lax(kind: type[T]) -> Callable[[bytes], T]:
+    """A decoder that reads texts where numbers are expected: doubles straight off the wire."""
+    return msgspec.json.Decoder(kind, strict=False).decode
 
 
 def parted(symbol: str) -> tuple[str, str]:
