@@ -125,10 +125,11 @@ def test_symbols_are_apart() -> None:
 
 def test_after_a_hand_over_what_lies_behind_is_left_out() -> None:
     seen = Continuity()
-    for event in (delta(20), quote(0, 7)):
+    passed: list[Event] = [delta(20), quote(0, 7)]
+    for event in passed:
         assert seen.judge(event, 100) is NEW
     seen.hand_over()
-    held = [whole(5, seq=15), delta(16), delta(20), quote(0, 6), delta(21), whole(5, seq=21)]
+    held: list[Event] = [whole(5, seq=15), delta(16), delta(20), quote(0, 6), delta(21), whole(5, seq=21)]
     assert [seen.judge(event, 90) for event in held] == [DUPLICATE, DUPLICATE, DUPLICATE, LATE, NEW, NEW]
 
 
@@ -141,7 +142,8 @@ def test_after_a_hand_over_a_newer_snapshot_passes() -> None:
 
 def test_forgotten_books_begin_anew_and_trades_stay_known() -> None:
     seen = Continuity()
-    for event in (trade(1), delta(20), quote(5)):
+    passed: list[Event] = [trade(1), delta(20), quote(5)]
+    for event in passed:
         seen.judge(event, 0)
     seen.forget_books()
     assert [seen.judge(one, 0) for one in (trade(1), delta(3), quote(5))] == [DUPLICATE, NEW, NEW]

@@ -288,3 +288,13 @@ def test_imports_are_streams() -> None:
         for _ in range(100):
             next(found)
         assert endless.served < 1000
+
+
+@given(st.lists(EVENTS, max_size=20))
+def test_imported_events_are_recorded_and_read_back(events: list[Event]) -> None:
+    recorded = io.BytesIO()
+    writer = Writer.create(recorded, Header(venue="binance", symbols={"BTCUSDT": BTC}, created_ns=0))
+    for number, event in enumerate(events):
+        writer.event(number, encode_event(event))
+    writer.close()
+    assert [decode_event(entry.body) for entry in Reader(recorded).entries()] == events

@@ -1,8 +1,11 @@
 """Recordings: what goes in comes out, wherever the file ends, and damage is told."""
 
 import io
+import subprocess
+import sys
 import zlib
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -169,3 +172,36 @@ def test_blocks_are_written_by_size_and_found_by_time() -> None:
     assert [entry.arrival_ns for entry in reader.entries(1990)] == list(range(1990, 2000))
     assert file.getvalue().endswith(b"RPINDEX\n")
     assert INDEX_TAIL.size == 16
+
+
+WRITING = """
+import sys, time
+from market.recording import Header, Writer
+with open(sys.argv[1], "wb") as file:
+    writer = Writer.create(file, Header(venue="binance", symbols={}, created_ns=0))
+    for k in range(10**9):
+        writer.frame(k, b'{"u":%d}' % k)
+        if k % 100 == 99:
+            writer.flush()
+            file.flush()
+            print(k + 1, flush=True)
+"""
+
+
+def test_a_writer_that_is_killed_loses_nothing_that_was_flushed(tmp_path: Path) -> None:
+    path = tmp_path / "killed.rec"
+    with subprocess.Popen([sys.executable, "-c", WRITING, str(path)], stdout=subprocess.PIPE) as writing:
+        assert writing.stdout is not None
+        for _ in range(200):
+            told = int(writing.stdout.readline())
+        writing.kill()
+        rest = writing.stdout.read().splitlines()
+    told = int(rest[-1]) if rest else told
+    with path.open("r+b") as file:
+        read = [entry.arrival_ns for entry in Reader(file).entries()]
+        assert len(read) >= told
+        assert read == list(range(len(read)))
+        again = Writer.resume(file)
+        again.frame(len(read), b"{}")
+        again.close()
+        assert [entry.arrival_ns for entry in Reader(file).entries()] == list(range(len(read) + 1))

@@ -66,7 +66,7 @@ class FakeVenue:
         self.requests = 0
         self.changed = asyncio.Condition()
         self.url = ""
-        self._first_book = tape.rest("depth")
+        self._first_book = tape.rest("/depth") if tape.book.seq and hasattr(tape, "DEPTH") else None
 
     @property
     def ws_url(self) -> str:

@@ -9,9 +9,11 @@ import gzip
 import json
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -61,6 +63,8 @@ class Tape:
     symbol: str
     tick: str
     lot: str
+    captured: str
+    """Recorded answers of the venue's REST side."""
 
     def __init__(self, frames: Sequence[Said]) -> None:
         self.frames = list(frames)
@@ -79,11 +83,13 @@ class Tape:
         raise NotImplementedError
 
     def rest(self, path: str) -> bytes | None:
-        return None
+        """The answer to a GET; what is not this venue's own book is looked up among the captured answers."""
+        return answers(self.captured).get(path.partition("?")[0])
 
 
 class BinanceTape(Tape):
     symbol, tick, lot = "BTCUSDT", "0.01", "0.00001"
+    captured = "BINANCE.0.gz"
     DEPTH = "btcusdt@depth@100ms"
 
     def asked(self, text: bytes, topics: set[str]) -> tuple[set[str], list[bytes]]:
@@ -99,14 +105,15 @@ class BinanceTape(Tape):
             self.book.seq = changed["u"]
 
     def rest(self, path: str) -> bytes | None:
-        if "depth" not in path:
-            return None
+        if "/depth" not in path:
+            return super().rest(path)
         bids, asks = self.book.best_first()
         return json.dumps({"lastUpdateId": self.book.seq, "bids": bids, "asks": asks}).encode()
 
 
 class OkxTape(Tape):
     symbol, tick, lot = "BTCUSDT", "0.1", "0.00000001"
+    captured = "OKX.0.gz"
 
     def asked(self, text: bytes, topics: set[str]) -> tuple[set[str], list[bytes]]:
         if text == b"ping":
@@ -132,6 +139,7 @@ class OkxTape(Tape):
 class UpbitTape(Tape):
     binary = True
     symbol, tick, lot = "LAMBKRW", "1", "0.00000001"
+    captured = "UPBIT.0.gz"
     _last = b""
 
     def asked(self, text: bytes, topics: set[str]) -> tuple[set[str], list[bytes]]:
@@ -315,6 +323,18 @@ def captured(name: str) -> Iterator[bytes]:
             when, _, frame = line.rstrip("\n").partition(": ")
             if when.replace(".", "").isdecimal() and frame:
                 yield ast.literal_eval(frame) if frame.startswith("b'") else frame.encode()
+
+
+@cache
+def answers(name: str) -> dict[str, bytes]:
+    """Bodies by path, the first where a path was asked several times."""
+    found = {}
+    with gzip.open(recording(f"cryptofeed_v2/{name}"), "rt") as lines:
+        for line in lines:
+            url, arrow, rest = line.rstrip("\n").partition(" -> ")
+            if arrow:
+                found.setdefault(urlsplit(url).path, rest.partition(": ")[2].encode())
+    return found
 
 
 def okx_recorded() -> OkxTape:

@@ -14,11 +14,13 @@ import pytest
 
 from actors.feed_sinks import RecordingSink, Sink
 from actors.venue_connection import VENUE, Limits, VenueFeed
+from actors.venue_rest import Answered, fetch
+from market.continuity import Continuity, Verdict
 from market.recording import Header, Kind, Reader, Writer
 from market.venues.adapter import Adapter, Channel
 from market.venues.assembled import AssembledBooks
 from market.venues.binance import BinanceSpot
-from market.venues.events import Steps
+from market.venues.events import BookDelta, BookSnapshot, Status, Steps
 from market.venues.okx import Okx
 from market.venues.upbit import Upbit
 from market.venues.wire import VenueAdapter
@@ -492,10 +494,16 @@ async def test_what_is_recorded_through_faults_gives_the_same_books_again(tape: 
     assert again.trades == trades
 
 
-def replayed(reader: Reader, adapter: Adapter) -> Follower:
-    from market.continuity import Continuity, Verdict
-    from market.venues.events import BookDelta, BookSnapshot, Status
+@pytest.mark.parametrize("tape", WRITTEN)
+async def test_the_symbols_are_listed(tape: str) -> None:
+    async with world(tape) as one, aiohttp.ClientSession() as session:
+        answer = await fetch(session, one.adapter.symbols_url(), 5.0, 64 << 20)
+        assert isinstance(answer, Answered)
+        listed = one.adapter.decode_symbols(answer.body)
+        assert {"binance": "BTCUSDT", "okx": "BTCUSDT", "upbit": "BTCKRW"}[tape] in {each.symbol for each in listed}
 
+
+def replayed(reader: Reader, adapter: Adapter) -> Follower:
     follower, books, continuity = Follower(), AssembledBooks(adapter.book_rule), Continuity()
     for entry in reader.entries():
         if entry.kind == Kind.STATUS:
