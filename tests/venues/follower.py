@@ -17,6 +17,7 @@ class Follower:
         self.bids: dict[int, int] = {}
         self.asks: dict[int, int] = {}
         self.live = False
+        self.seq = 0
         self.trades: list[str] = []
         self.quotes: list[Quote] = []
         self.kinds: list[str] = []
@@ -70,10 +71,16 @@ class Follower:
 
     def _take(self, event: Event) -> None:
         if isinstance(event, BookSnapshot):
+            if self.live and 0 < event.seq <= self.seq:
+                self.broken.append(f"the book went back from {self.seq} to {event.seq}")
+            self.seq = event.seq
             self.bids, self.asks = dict(event.bids), dict(event.asks)
         elif isinstance(event, BookDelta):
             if not self.live:
                 self.broken.append(f"a delta of a book that is not live: {event.last_seq}")
+            if event.last_seq <= self.seq and event.prev_seq != self.seq:
+                self.broken.append(f"delta {event.last_seq} after {self.seq}")
+            self.seq = event.last_seq
             _apply(self.bids, event.bids)
             _apply(self.asks, event.asks)
         elif isinstance(event, Trade):

@@ -328,7 +328,7 @@ def captured(name: str) -> Iterator[bytes]:
 @cache
 def answers(name: str) -> dict[str, bytes]:
     """Bodies by path, the first where a path was asked several times."""
-    found = {}
+    found: dict[str, bytes] = {}
     with gzip.open(recording(f"cryptofeed_v2/{name}"), "rt") as lines:
         for line in lines:
             url, arrow, rest = line.rstrip("\n").partition(" -> ")

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -270,6 +271,19 @@ async def test_refused_dials_are_repeated_with_growing_delays(tape: str) -> None
             await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_an_address_that_does_not_answer_is_left_for_the_other() -> None:
+    async with FakeVenue(binance_written()).running() as venue, aiohttp.ClientSession() as session:
+        spoken = adapter_of(venue, "binance", urls=lambda _: ["ws://127.0.0.1:9/ws", venue.ws_url])
+        follower = Follower()
+        books = AssembledBooks(spoken.book_rule)
+        feed = VenueFeed(spoken, ["BTCUSDT"], CHANNELS, [follower], books, session, limits=QUICK)
+        task = asyncio.create_task(feed.run())
+        await follower.until(lambda: follower.live)
+        assert venue.dials == 1
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 async def test_snapshots_that_fail_are_asked_for_again() -> None:
     async with world("binance") as one:
         one.venue.faults.snapshot_status = [500, 429, 418, 503, 404]
@@ -488,6 +502,10 @@ async def test_what_is_recorded_through_faults_gives_the_same_books_again(tape: 
         await one.equal()
         writer.close()
         tape_end, adapter, trades = one.venue.tape, one.adapter, list(one.follower.trades)
+    written = Counter(entry.body for entry in Reader(file).entries())
+    twice = [number for number, said in enumerate(tape_end.frames) if written[said.frame] > 1]
+    again_and_again = {number for number, said in enumerate(tape_end.frames) if b'"bids":[]' in said.frame}
+    assert set(twice) - again_and_again <= {at + 9}
     again = replayed(Reader(file), adapter)
     assert not again.broken
     assert again.has(tape_end.book, tape_end.tick, tape_end.lot)
