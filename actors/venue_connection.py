@@ -10,6 +10,7 @@ open. Frames of the second are held until it takes over; what both brought passe
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from random import Random
 from typing import Any, Final, NamedTuple, Protocol
@@ -31,6 +32,8 @@ log = structlog.get_logger()
 
 FOREVER_S: Final = 7 * 24 * 3600.0
 """Loops do not like infinity."""
+COMPLAINTS_NS: Final = 1_000_000_000
+"""Between two complaints of a venue that are logged; all are counted and passed on."""
 VENUE: Final = ""
 """Key of the counters of what belongs to no symbol."""
 
@@ -49,7 +52,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     overlap_s: float = 10.0
     """Both connections are open at most so long; symbols that said nothing meanwhile are quiet, not lost."""
     held_most: int = 20_000
-    """Frames of the second connection; when there are more it takes over at once. They are delivered in one go: 0.3 s."""
+    """Frames of the second connection; when there are more it takes over at once, or, while it still subscribes, the
+    oldest are left to the first. They are delivered in one go: 0.3 s."""
     subscribe_burst: int = 4
     subscribe_per_s: float = 4.0
     """Binance and Upbit take five messages a second."""
@@ -119,10 +123,11 @@ class VenueFeed:
         self._counters = {symbol: Counters() for symbol in (VENUE, *self.symbols)}
         self._counted_ns = clock_ns()
         self._arrival_ns = 0
+        self._complained_ns = 0
         self._url = 0
         self._primary: VenueSocket | None = None
         self._successor: VenueSocket | None = None
-        self._held: list[_Held] = []
+        self._held: deque[_Held] = deque()
         self._ready = asyncio.Event()
         """The successor may take over."""
         self._roll = asyncio.Event()
@@ -157,6 +162,7 @@ class VenueFeed:
                 primary = await self._connect()
                 self._begin(primary)
                 last = await self._succeed(primary)
+                self._lost(last)
                 if last.age_s >= self.limits.healthy_s:
                     self._backoff.reset()
                 await last.close()
@@ -273,7 +279,7 @@ class VenueFeed:
 
     def _hand_over(self, successor: VenueSocket) -> None:
         """From here on the second connection speaks; what it brought meanwhile and nobody heard yet comes first."""
-        held, self._held = self._held, []
+        held, self._held = self._held, deque()
         if self._primary is not successor:
             self._primary = successor
             successor.closed.add_done_callback(lambda _: self._lost(successor))
@@ -289,7 +295,7 @@ class VenueFeed:
 
     async def _discard_successor(self) -> None:
         successor, self._successor = self._successor, None
-        self._held = []
+        self._held.clear()
         if successor is not None:
             await successor.close()
 
@@ -333,8 +339,12 @@ class VenueFeed:
 
     def _hold(self, socket: VenueSocket, held: _Held) -> None:
         self._held.append(held)
-        if len(self._held) >= self.limits.held_most or socket.symbols.issuperset(self.symbols):
+        full = len(self._held) >= self.limits.held_most
+        if socket.subscribed.is_set() and (full or socket.symbols.issuperset(self.symbols)):
             self._ready.set()
+        elif full:  # the first connection brought it long ago
+            self._held.popleft()
+            self._counters[VENUE].held_dropped += 1
 
     async def _relief(self) -> None:
         """Someone downstream is slow: the socket is not read meanwhile, and everybody is told."""
@@ -394,7 +404,9 @@ class VenueFeed:
             return ()
         if event.kind in ("error", "unknown_symbol"):
             self._counters.get(event.symbol, self._counters[VENUE]).errors += 1
-            log.warning("venue complains", venue=self.venue, kind=event.kind, symbol=event.symbol, text=event.text)
+            if self._arrival_ns - self._complained_ns >= COMPLAINTS_NS:
+                self._complained_ns = self._arrival_ns
+                log.warning("venue complains", venue=self.venue, kind=event.kind, symbol=event.symbol, text=event.text)
         elif event.kind == "notice" and not event.symbol and self._is_healthy():
             log.info("venue gives notice: the connection is replaced", venue=self.venue, text=event.text)
             self.roll()

@@ -44,6 +44,8 @@ class Counters(msgspec.Struct):
     snapshot_failures: int = 0
     reconnects: int = 0
     rolls: int = 0
+    held_dropped: int = 0
+    """Frames of a second connection that were left to the first."""
     silent: int = 0
     """How often nothing came within the limit after subscribing."""
     slow_sink_ns: int = 0

@@ -89,7 +89,7 @@ class FakeVenue:
             yield self
         finally:
             for peer in self.peers:
-                await self._break(peer)
+                await self.cut(peer)
             await runner.cleanup()
 
     async def play(self, count: int | None = None) -> None:
@@ -99,7 +99,7 @@ class FakeVenue:
             number = self.at
             if number in self.faults.close_at:
                 for peer in list(self.peers):
-                    await self._break(peer)
+                    await self.cut(peer)
             if number in self.faults.half_open_at:
                 for peer in self.peers:
                     peer.deaf = True
@@ -167,7 +167,7 @@ class FakeVenue:
         except ConnectionError:
             pass
 
-    async def _break(self, peer: Peer) -> None:
+    async def cut(self, peer: Peer) -> None:
         """As when a wire is cut: no closing handshake."""
         if peer in self.peers:
             self.peers.remove(peer)
@@ -206,7 +206,7 @@ class FakeVenue:
 
     async def _asked(self, peer: Peer, raw: bytes) -> None:
         self.asked.append(raw)
-        self.pings += raw.lower() == b"ping"
+        self.pings += raw.lower() == b"ping" or b"spot.ping" in raw
         topics, answers = self.tape.asked(raw, peer.topics)
         new = sorted(topics - peer.topics)
         peer.topics = topics

@@ -161,6 +161,38 @@ class UpbitTape(Tape):
             self._last = said.frame
 
 
+class GateTape(Tape):
+    symbol, tick, lot = "BTCUSDT", "0.01", "0.1"
+    captured = "GATEIO.0.gz"
+    BOOK = "spot.obu:ob.BTC_USDT.50"
+
+    def asked(self, text: bytes, topics: set[str]) -> tuple[set[str], list[bytes]]:
+        said = json.loads(text)
+        if said["channel"] == "spot.ping":
+            return topics, [b'{"time":1,"channel":"spot.pong","event":"","result":null}']
+        named = {f"{said['channel']}:{one}" for one in said["payload"]}
+        topics = topics | named if said["event"] == "subscribe" else topics - named
+        answer = {"time": 1, "channel": said["channel"], "event": said["event"], "result": {"status": "success"}}
+        return topics, [json.dumps(answer).encode()]
+
+    def opening(self, topic: str) -> bytes | None:
+        if topic != self.BOOK:
+            return None
+        bids, asks = self.book.best_first()
+        return _gate("spot.obu", {"t": 1, "full": True, "s": topic[9:], "u": self.book.seq, "b": bids, "a": asks})
+
+    def happened(self, said: Said) -> None:
+        if said.topic == self.BOOK:
+            changed = json.loads(said.frame)["result"]
+            self.book.change(changed.get("b", []), changed.get("a", []))
+            self.book.seq = changed["u"]
+
+
+def _gate(channel: str, result: Any) -> bytes:
+    said = {"channel": channel, "result": result, "time_ms": 1, "event": "update"}
+    return json.dumps(said, separators=(",", ":")).encode()
+
+
 def okx_book(action: str, bids: Any, asks: Any, seq: int, previous: int) -> bytes:
     book = {
         "asks": [[price, qty, "0", "1"] for price, qty, *_ in asks],
@@ -253,6 +285,25 @@ def _okx_trade(number: int, price: str, qty: str, sold: bool) -> Said:
     }  # fmt: skip
     arg = {"channel": "trades", "instId": "BTC-USDT"}
     return Said("trades:BTC-USDT", json.dumps({"arg": arg, "data": [trade]}, separators=(",", ":")).encode())
+
+
+def gate_written(count: int = 300, seed: int = 4) -> GateTape:
+    frames = []
+    seq = 100
+    for number, change in enumerate(walk(count, seed, 2)):
+        first, seq = seq + 1, seq + 1 + number % 3
+        book = {"t": 1, "s": GateTape.BOOK[9:], "U": first, "u": seq, "b": change.bids, "a": change.asks}
+        frames.append(Said(GateTape.BOOK, _gate("spot.obu", book)))
+        if change.traded:
+            price, qty, sold = change.traded
+            trade = {
+                "id": number, "create_time": 1, "create_time_ms": "1619093543708.26", "side": "sell" if sold else "buy",
+                "currency_pair": "BTC_USDT", "amount": qty, "price": price,
+            }  # fmt: skip
+            frames.append(Said("spot.trades:BTC_USDT", _gate("spot.trades", trade)))
+    tape = GateTape(frames[1:])
+    tape.happened(frames[0])
+    return tape
 
 
 def upbit_written(count: int = 200, seed: int = 3) -> UpbitTape:
@@ -376,6 +427,7 @@ TAPES: Final[dict[str, Callable[[], Tape]]] = {
     "binance recorded": binance_recorded,
     "okx": okx_written,
     "okx recorded": okx_recorded,
+    "gate": gate_written,
     "upbit": upbit_written,
     "upbit recorded": upbit_recorded,
 }

@@ -11,6 +11,7 @@ from random import Random
 from typing import Any, Final
 
 import aiohttp
+import msgspec
 import pytest
 
 from actors.feed_sinks import RecordingSink, Sink
@@ -22,16 +23,17 @@ from market.venues.adapter import Adapter, Channel
 from market.venues.assembled import AssembledBooks
 from market.venues.binance import BinanceSpot
 from market.venues.events import BookDelta, BookSnapshot, Status, Steps
+from market.venues.gate import GateSpot
 from market.venues.okx import Okx
 from market.venues.upbit import Upbit
 from market.venues.wire import VenueAdapter
 from tests.venues.fake_venue import FakeVenue
 from tests.venues.follower import WITHIN_S, Follower
-from tests.venues.tapes import TAPES, binance_written, okx_written, upbit_written
+from tests.venues.tapes import TAPES, binance_written, gate_written, okx_written, upbit_written
 
-ADAPTERS: Final[dict[str, type[VenueAdapter]]] = {"binance": BinanceSpot, "okx": Okx, "upbit": Upbit}
-WRITTEN: Final = ("binance", "okx", "upbit")
-NUMBERED: Final = ("binance", "okx")
+ADAPTERS: Final[dict[str, type[VenueAdapter]]] = {"binance": BinanceSpot, "okx": Okx, "gate": GateSpot, "upbit": Upbit}
+WRITTEN: Final = ("binance", "okx", "gate", "upbit")
+NUMBERED: Final = ("binance", "okx", "gate")
 """Whose gaps are seen."""
 CHANNELS: Final = (Channel.BOOK, Channel.TRADE)
 QUICK: Final = Limits(
@@ -112,7 +114,9 @@ async def world(
 
 def trades_of(one: World, start: int = 0, end: int | None = None) -> list[str]:
     """What the tape trades between two positions."""
-    keys = {"binance": ("data", "t"), "okx": ("data", 0, "tradeId"), "upbit": ("sid",)}[one.adapter.name]
+    keys = {"binance": ("data", "t"), "gate": ("result", "id"), "okx": ("data", 0, "tradeId"), "upbit": ("sid",)}[
+        one.adapter.name
+    ]
     found = []
     for said in one.venue.tape.frames[start:end]:
         if "trade" in said.topic:
@@ -317,7 +321,7 @@ async def test_a_quiet_book_is_fetched_though_nothing_changes() -> None:
         assert one.venue.at == 0
 
 
-@pytest.mark.parametrize("tape", ["okx", "upbit"])
+@pytest.mark.parametrize("tape", ["okx", "gate", "upbit"])
 async def test_deltas_before_the_snapshot_are_not_believed(tape: str) -> None:
     async with world(tape) as one:
         one.venue.faults.frames_before_opening = 5
@@ -425,6 +429,59 @@ async def test_the_first_connection_breaks_while_the_second_is_made() -> None:
         await one.equal()
 
 
+@pytest.mark.parametrize("broken", [1, 2])
+async def test_connections_break_while_one_hands_over_to_the_other(broken: int) -> None:
+    """The second one has heard nothing yet: what it has is not trusted to go on where the first one ended."""
+    async with world("binance", limits=msgspec.structs.replace(QUICK, overlap_s=10.0)) as one:
+        await one.venue.until_subscribed()
+        await one.play(30)
+        await one.live()
+        one.feed.roll()
+        await one.venue.until_subscribed(2)
+        for peer in list(one.venue.peers)[:broken]:
+            await one.venue.cut(peer)
+        await one.follower.until(lambda: "stale" in one.follower.kinds)
+        await one.live()
+        await one.play()
+        await one.equal()
+        assert [kind for kind in one.follower.kinds if kind != "notice"] == ["live", "stale", "live"]
+        assert one.venue.dials == 1 + broken
+
+
+async def test_a_second_connection_that_breaks_is_made_again() -> None:
+    async with world("binance", limits=msgspec.structs.replace(QUICK, overlap_s=10.0)) as one:
+        await one.venue.until_subscribed()
+        await one.play(30)
+        await one.live()
+        one.feed.roll()
+        await one.venue.until_subscribed(2)
+        await one.venue.cut(one.venue.peers[1])
+        async with one.venue.changed:
+            await one.venue.changed.wait_for(lambda: one.venue.dials == 3)
+        await one.venue.until_subscribed(2)
+        await one.play()
+        await one.equal()
+        assert "stale" not in one.follower.kinds
+
+
+async def test_more_than_may_be_held_is_left_to_the_first_connection() -> None:
+    slow = msgspec.structs.replace(QUICK, held_most=5, subscribe_burst=1, subscribe_per_s=4.0, overlap_s=10.0)
+    async with world("gate", limits=slow) as one:  # two frames to subscribe
+        await one.follower.until(lambda: bool(one.venue.asked[1:]) or one.follower.live)
+        await one.play(30)
+        await one.live()
+        one.feed.roll()
+        await one.venue.until_subscribed(2)
+        await one.play(100)
+        await one.follower.until(lambda: one.count("held_dropped", VENUE) > 0)
+        while not one.count("rolls", VENUE):
+            await one.play(1)
+            await asyncio.sleep(0.005)
+        await one.play()
+        await one.equal()
+        assert one.follower.kinds == ["live"]
+
+
 async def test_a_symbol_that_is_never_heard_of_is_told() -> None:
     async with FakeVenue(binance_written()).running() as venue, aiohttp.ClientSession() as session:
         steps = Steps(Decimal("0.01"), Decimal("0.00001"))
@@ -518,7 +575,9 @@ async def test_the_symbols_are_listed(tape: str) -> None:
         answer = await fetch(session, one.adapter.symbols_url(), 5.0, 64 << 20)
         assert isinstance(answer, Answered)
         listed = one.adapter.decode_symbols(answer.body)
-        assert {"binance": "BTCUSDT", "okx": "BTCUSDT", "upbit": "BTCKRW"}[tape] in {each.symbol for each in listed}
+        assert {"binance": "BTCUSDT", "okx": "BTCUSDT", "gate": "BTCUSDT", "upbit": "BTCKRW"}[tape] in {
+            each.symbol for each in listed
+        }
 
 
 def replayed(reader: Reader, adapter: Adapter) -> Follower:
@@ -544,7 +603,12 @@ def replayed(reader: Reader, adapter: Adapter) -> Follower:
 
 
 def test_written_tapes_are_what_the_adapters_read() -> None:
-    for tape, name in ((binance_written(), "binance"), (okx_written(), "okx"), (upbit_written(), "upbit")):
+    for tape, name in (
+        (binance_written(), "binance"),
+        (okx_written(), "okx"),
+        (gate_written(), "gate"),
+        (upbit_written(), "upbit"),
+    ):
         adapter = ADAPTERS[name]({tape.symbol: Steps(Decimal(tape.tick), Decimal(tape.lot))})
         kinds = [event for said in tape.frames for event in adapter.decode(said.frame)]
         assert not [event for event in kinds if getattr(event, "kind", "") == "error"]
