@@ -298,3 +298,39 @@ def test_imported_events_are_recorded_and_read_back(events: list[Event]) -> None
         writer.event(number, encode_event(event))
     writer.close()
     assert [decode_event(entry.body) for entry in Reader(recorded).entries()] == events
+
+
+SIDES = st.dictionaries(st.integers(1, 12), st.integers(1, 9), max_size=3)
+
+
+def row_of(bids: dict[int, int], asks: dict[int, int], levels: int) -> str:
+    sides = (
+        [(price + 100, qty) for price, qty in sorted(asks.items())],
+        sorted(bids.items(), reverse=True),
+    )
+    cells: list[int] = []
+    for level in range(levels):
+        for side, empty in zip(sides, (lobster.EMPTY, -lobster.EMPTY), strict=True):
+            price, qty = side[level] if level < len(side) else (None, 0)
+            cells += [price * 100 if price is not None else empty, qty]
+    return ",".join(map(str, cells))
+
+
+@given(st.lists(st.tuples(SIDES, SIDES), min_size=1, max_size=12))
+def test_differences_of_lobster_give_every_row_again(rows: list[tuple[dict[int, int], dict[int, int]]]) -> None:
+    messages = "".join(f"34200.{number:09d},1,{number},1,100,1\n" for number in range(len(rows)))
+    books = "".join(row_of(bids, asks, 3) + "\n" for bids, asks in rows)
+    name = AAPL.replace("_2.csv", "_3.csv")
+    held: list[dict[int, int]] = [{}, {}]
+    seen: dict[int, list[dict[int, int]]] = {}
+    for event in lobster.events(name, file(messages), name.replace("message", "orderbook"), file(books)):
+        assert isinstance(event, (BookSnapshot, BookDelta))
+        for side, levels in zip(held, (event.bids, event.asks), strict=True):
+            side.update(levels)
+            for price in [price for price, qty in side.items() if not qty]:
+                del side[price]
+        seen[event.venue_ns - MIDNIGHT - 34200 * 10**9] = [dict(side) for side in held]
+    last: list[dict[int, int]] = [{}, {}]
+    for number, (bids, asks) in enumerate(rows):
+        last = seen.get(number, last)
+        assert last == [bids, {price + 100: qty for price, qty in asks.items()}]
