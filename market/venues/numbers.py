@@ -128,17 +128,19 @@ class Listed:
     def levels_of(self, pairs: Sequence[tuple[float, float]]) -> list[Level]:
         """`ticks_of` and `lots_of` written out: a call a number would double what a book costs."""
         ticks, lots = self.ticks_of, self.lots_of
-        if ticks.per_step != 1 or lots.per_step != 1:
-            return [(ticks[price], lots[qty]) for price, qty in pairs]
-        per_price, per_qty = ticks.per_unit, lots.per_unit
+        per_price, price_step, per_qty, qty_step = ticks.per_unit, ticks.per_step, lots.per_unit, lots.per_step
         found = []
         try:
             for price, qty in pairs:
                 tick, lot = int(price * per_price + 0.5), int(qty * per_qty + 0.5)
                 if tick / per_price != price or tick > EXACT:
                     tick = ticks[price]
+                elif price_step != 1:
+                    tick = ticks[price] if tick % price_step else tick // price_step
                 if lot / per_qty != qty or lot > EXACT:
                     lot = lots[qty]
+                elif qty_step != 1:
+                    lot = lots[qty] if lot % qty_step else lot // qty_step
                 found.append((tick, lot))
         except BadNumber:
             raise

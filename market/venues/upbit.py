@@ -16,7 +16,7 @@ import msgspec
 from market.venues.adapter import BookRule, Channel, VenueError, VenueSymbol
 from market.venues.events import BookSnapshot, Candle, Event, Quote, Status, Trade
 from market.venues.numbers import Listed
-from market.venues.wire import NS_PER_S, SHOWN, Micros, Millis, VenueAdapter, written
+from market.venues.wire import NS_PER_S, SHOWN, Micros, Millis, VenueAdapter, without_empty, written
 
 TICKET: Final = "raypit"
 """Names the connection to the venue's support; need not differ."""
@@ -332,9 +332,8 @@ class Upbit(VenueAdapter):
 
 def _book(one: Listed, units: Sequence[_Unit | _UnitShort], time: int) -> tuple[Event, ...]:
     """Best bid and ask, and the book; zero padding and quantities below the smallest told (zero) are dropped."""
-    ticks, lots = one.ticks_of, one.lots_of
-    bids = [(ticks[unit.bid], qty) for unit in units if (qty := lots[unit.bid_qty])]
-    asks = [(ticks[unit.ask], qty) for unit in units if (qty := lots[unit.ask_qty])]
+    bids = without_empty(one.levels_of([(unit.bid, unit.bid_qty) for unit in units]))
+    asks = without_empty(one.levels_of([(unit.ask, unit.ask_qty) for unit in units]))
     bids.sort(reverse=True)
     asks.sort()
     venue_ns = time * (1_000 if time >= MICROS_FROM else 1_000_000)

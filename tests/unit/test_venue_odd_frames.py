@@ -5,7 +5,7 @@ import random
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from market.venues import ADAPTERS
@@ -160,6 +160,7 @@ JSONS = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(GOOD)), st.data())
 def test_a_member_of_any_type_never_raises(name: str, data: st.DataObject) -> None:
     message = msgspec.json.decode(GOOD[name])
