@@ -13,20 +13,21 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from random import Random
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import aiohttp
-import msgspec
 import structlog
 
+from actors.book_sync import Books, BookSync, Snapshots
 from actors.dialing import Backoff, Budget
+from actors.feed_limits import Limits
 from actors.feed_sinks import Sink
-from actors.venue_rest import Answered, Refused, fetch
+from actors.feed_tally import VENUE, Tally
 from actors.venue_socket import VenueSocket
 from market.continuity import Continuity, Verdict
 from market.quality import Counters
-from market.venues.adapter import Adapter, Channel, VenueError
-from market.venues.events import BookDelta, BookEvent, BookSnapshot, Event, Quote, Status
+from market.venues.adapter import Adapter, Channel
+from market.venues.events import BookDelta, BookSnapshot, Event, Quote, Status
 
 log = structlog.get_logger()
 
@@ -34,50 +35,6 @@ FOREVER_S: Final = 7 * 24 * 3600.0
 """Loops do not like infinity."""
 COMPLAINTS_NS: Final = 1_000_000_000
 """Between two complaints of a venue that are logged; all are counted and passed on."""
-VENUE: Final = ""
-"""Key of the counters of what belongs to no symbol."""
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Times and bounds of a feed; tests make them milliseconds."""
-
-    backoff_first_s: float = 0.25
-    backoff_most_s: float = 30.0
-    healthy_s: float = 60.0
-    """A connection that lived so long forgives the failures before it."""
-    dial_s: float = 10.0
-    close_s: float = 1.0
-    roll_share: float = 0.9
-    """Of `max_life_s`: then a second connection is made, at a tenth of jitter earlier."""
-    overlap_s: float = 10.0
-    """Both connections are open at most so long; symbols that said nothing meanwhile are quiet, not lost."""
-    held_most: int = 20_000
-    """Frames of the second connection; when there are more it takes over at once, or, while it still subscribes, the
-    oldest are left to the first. They are delivered in one go: 0.3 s."""
-    subscribe_burst: int = 4
-    subscribe_per_s: float = 4.0
-    """Binance and Upbit take five messages a second."""
-    silent_symbol_s: float = 10.0
-    resync_s: float = 10.0
-    """A book must be whole again so long after a gap, else the connection is given up."""
-    snapshot_s: float = 10.0
-    snapshots_per_minute: float = 100.0
-    """Binance: weight 50 each of 6,000 a minute, most of which is left to others behind the same address."""
-    snapshots_at_once: int = 4
-    max_frame_bytes: int = 16 << 20
-
-
-class Books(Protocol):
-    """Assembles books, or only checks that they could be: what is told may be published."""
-
-    def apply(self, event: BookEvent) -> Sequence[Event]:
-        """What follows: the event itself, nothing, the whole book and `Status` live, or `Status` gap.
-
-        After a gap deltas tell nothing until a snapshot comes, of the same connection or by REST.
-        """
-
-    def drop(self, symbol: str) -> None:
-        """Forget a book; all of them for the empty name."""
 
 
 class _Held(NamedTuple):
@@ -108,20 +65,16 @@ class VenueFeed:
         self.symbols = tuple(symbols)
         self.channels = tuple(channels)
         self.limits = limits or Limits()
-        self.stale = set(self.symbols)
-        """Symbols whose book, or last word, is not to be trusted now."""
         self._sinks = tuple(sinks)
-        self._books = books
         self._session = session
         self._dials = dials or Budget(adapter.dials_per_minute)
-        self._requests = requests or Budget(self.limits.snapshots_per_minute)
-        self._requests_at_once = asyncio.Semaphore(self.limits.snapshots_at_once)
         self._clock_ns = clock_ns
         self._random = random or Random()  # noqa: S311  # spreads dials in time
         self._backoff = Backoff(self.limits.backoff_first_s, self.limits.backoff_most_s, self._random)
         self._continuity = Continuity()
-        self._counters = {symbol: Counters() for symbol in (VENUE, *self.symbols)}
-        self._counted_ns = clock_ns()
+        self._tally = Tally(self.symbols, clock_ns)
+        snapshots = Snapshots(session, self.limits, requests or Budget(self.limits.snapshots_per_minute), self._random)
+        self._sync = BookSync(adapter, books, self._continuity, self._tally, snapshots, self)
         self._arrival_ns = 0
         self._complained_ns = 0
         self._url = 0
@@ -132,10 +85,6 @@ class VenueFeed:
         """The successor may take over."""
         self._roll = asyncio.Event()
         """Somebody wants the connection replaced."""
-        self._snapshots: dict[str, asyncio.Task[None]] = {}
-        self._synced: set[str] = set()
-        """Symbols whose REST snapshot is applied."""
-        self._resyncs: dict[str, asyncio.TimerHandle] = {}
         self._helpers: set[asyncio.Task[Any]] = set()
         self._has_book = Channel.BOOK in self.channels
 
@@ -149,11 +98,15 @@ class VenueFeed:
         """Replace the connection, without losing anything."""
         self._roll.set()
 
+    @property
+    def stale(self) -> set[str]:
+        """Symbols whose book, or last word, is not to be trusted now."""
+        return self._tally.stale
+
     def counters(self) -> dict[str, Counters]:
         """A reading, by symbol; `VENUE` for what belongs to none."""
-        self._count_time()
-        self._counters[VENUE].off_grid = self.adapter.off_grid
-        return {symbol: one.copy() for symbol, one in self._counters.items()}
+        self._tally.venue.off_grid = self.adapter.off_grid
+        return self._tally.read()
 
     async def run(self) -> None:
         """Until canceled."""
@@ -202,7 +155,7 @@ class VenueFeed:
             ping_every_s=self.adapter.ping_every_s,
             silence_limit_s=self.adapter.silence_limit_s,
         )
-        self._help(self._subscribe(socket))
+        self.spawn(self._subscribe(socket))
         return socket
 
     async def _subscribe(self, socket: VenueSocket) -> None:
@@ -217,20 +170,19 @@ class VenueFeed:
     def _notice_silence(self, socket: VenueSocket) -> None:
         if self.adapter.needs_snapshot and self._has_book and socket is self._primary:
             for symbol in self.symbols:
-                if symbol not in self._synced:
-                    self._fetch(symbol)  # a quiet book is a book too
+                self._sync.want(symbol)  # a quiet book is a book too
         silent = [symbol for symbol in self.symbols if symbol not in socket.symbols]
         if not silent:
             return
         log.warning("nothing heard after subscribing", venue=self.venue, symbols=silent[:20], count=len(silent))
         for symbol in silent:
-            self._counters[symbol].silent += 1
+            self._tally.of(symbol).silent += 1
         text = f"{self.venue}: nothing heard {self.limits.silent_symbol_s:g} s after subscribing"
         self._tell([Status(symbol, 0, "notice", text) for symbol in silent])
 
     def _begin(self, primary: VenueSocket) -> None:
         log.info("venue connected", venue=self.venue, symbols=len(self.symbols))
-        self._forget("")
+        self._sync.forget()
         self._roll.clear()
         self._primary = primary
         primary.closed.add_done_callback(lambda _: self._lost(primary))
@@ -284,7 +236,7 @@ class VenueFeed:
             self._primary = successor
             successor.closed.add_done_callback(lambda _: self._lost(successor))
         self._successor = None
-        self._counters[VENUE].rolls += 1
+        self._tally.venue.rolls += 1
         self._continuity.hand_over()
         self._take(held)
         log.info("venue connection replaced", venue=self.venue, held=len(held))
@@ -307,14 +259,13 @@ class VenueFeed:
         reason = socket.closed.result()
         log.warning("venue connection lost", venue=self.venue, reason=reason)
         self._primary = None
-        self._counters[VENUE].reconnects += 1
-        self._forget("")
-        self._count_time()
-        self.stale.update(self.symbols)
+        self._tally.venue.reconnects += 1
+        self._sync.forget()
+        self._tally.lose(self.symbols)
         self._tell([Status("", 0, "stale", f"{self.venue}: {reason}")])
 
     async def _stop(self) -> None:
-        self._forget("")
+        self._sync.forget()
         for task in self._helpers:
             task.cancel()
         await asyncio.gather(*self._helpers, return_exceptions=True)
@@ -344,7 +295,7 @@ class VenueFeed:
             self._ready.set()
         elif full:  # the first connection brought it long ago
             self._held.popleft()
-            self._counters[VENUE].held_dropped += 1
+            self._tally.venue.held_dropped += 1
 
     async def _relief(self) -> None:
         """Someone downstream is slow: the socket is not read meanwhile, and everybody is told."""
@@ -352,7 +303,7 @@ class VenueFeed:
         log.warning("a sink is full, reading stands still", venue=self.venue)
         for sink in self._sinks:
             await sink.room()
-        self._counters[VENUE].slow_sink_ns += time.monotonic_ns() - began
+        self._tally.venue.slow_sink_ns += time.monotonic_ns() - began
 
     def _stamp(self) -> int:
         """Arrival times never go back, whatever the clock does."""
@@ -361,9 +312,9 @@ class VenueFeed:
 
     def _deliver(self, arrival_ns: int, held: _Held, taken_over: bool = False) -> None:
         events = held.events
-        counters = self._counters.get(events[0].symbol if events else VENUE, self._counters[VENUE])
+        counters = self._tally.of(events[0].symbol if events else VENUE)
         counters.frames += 1
-        counters.last_arrival_ns = self._counters[VENUE].last_arrival_ns = arrival_ns
+        counters.last_arrival_ns = self._tally.venue.last_arrival_ns = arrival_ns
         passed: list[Event] = []
         for event in events:
             passed.extend(self._pass(held.arrival_ns, event))
@@ -383,7 +334,7 @@ class VenueFeed:
         """What of an event goes downstream."""
         if isinstance(event, Status):
             return self._status(event)
-        counters = self._counters.get(event.symbol)
+        counters = self._tally.known(event.symbol)
         if counters is None:
             return ()
         verdict = self._continuity.judge(event, arrival_ns)
@@ -394,16 +345,16 @@ class VenueFeed:
         counters.arrived(arrival_ns, event.venue_ns)
         counters.crossed += _is_crossed(event)
         if isinstance(event, (BookDelta, BookSnapshot)):
-            return self._book(event)
+            return self._sync.apply(event)
         if not self._has_book and event.symbol in self.stale:
-            return (event, self._live(event.symbol))
+            return (event, self._tally.live(event.symbol))
         return (event,)
 
     def _status(self, event: Status) -> Sequence[Event]:
         if event.kind == "pong":
             return ()
         if event.kind in ("error", "unknown_symbol"):
-            self._counters.get(event.symbol, self._counters[VENUE]).errors += 1
+            self._tally.of(event.symbol).errors += 1
             if self._arrival_ns - self._complained_ns >= COMPLAINTS_NS:
                 self._complained_ns = self._arrival_ns
                 log.warning("venue complains", venue=self.venue, kind=event.kind, symbol=event.symbol, text=event.text)
@@ -415,55 +366,30 @@ class VenueFeed:
     def _is_healthy(self) -> bool:
         return self._primary is not None and self._primary.age_s >= self.limits.healthy_s
 
-    def _live(self, symbol: str) -> Status:
-        self._count_time()
-        self.stale.discard(symbol)
-        timer = self._resyncs.pop(symbol, None)
-        if timer is not None:
-            timer.cancel()
-        return Status(symbol, 0, "live")
+    # What the synchronisation of books asks for
 
-    # Books
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._helpers.add(task)
+        task.add_done_callback(self._helped)
+        return task
 
-    def _book(self, event: BookEvent) -> Sequence[Event]:
-        told = self._books.apply(event)
-        for one in told:
-            if isinstance(one, Status):
-                if one.kind == "gap":
-                    self._gap(event.symbol)
-                elif one.kind == "live":
-                    self._live(event.symbol)
-        if self.adapter.needs_snapshot and event.symbol not in self._synced:
-            self._fetch(event.symbol)
-        elif event.symbol in self.stale and not told and self._primary is not None:
-            self._await_snapshot(event.symbol, self._primary)  # deltas, but of what?
-        return told
+    def got_snapshot(self, symbol: str, body: bytes, told: Sequence[Event]) -> None:
+        arrival_ns = self._stamp()
+        for sink in self._sinks:
+            sink.on_snapshot(self.venue, arrival_ns, symbol, body)
+        self._tell(told, arrival_ns)
 
-    def _gap(self, symbol: str) -> None:
-        counters = self._counters[symbol]
-        counters.gaps += 1
-        counters.missed += 1
-        self._count_time()
-        self.stale.add(symbol)
-        self._continuity.forget_books(symbol)
-        self._synced.discard(symbol)
-        if self._primary is not None and self._await_snapshot(symbol, self._primary):
-            self._help(self._resubscribe(self._primary, symbol))
+    def resubscribe(self, symbol: str) -> None:
+        if self._primary is not None:
+            self.spawn(self._resubscribe(self._primary, symbol))
 
-    def _await_snapshot(self, symbol: str, socket: VenueSocket) -> bool:
-        """Give the connection up if none comes; False where that was begun before, or it comes by REST."""
-        if self.adapter.needs_snapshot or symbol in self._resyncs:
-            return False
-        loop = asyncio.get_running_loop()
-        self._resyncs[symbol] = loop.call_later(self.limits.resync_s, self._give_up, symbol, socket)
-        return True
-
-    def _give_up(self, symbol: str, socket: VenueSocket) -> None:
-        self._resyncs.pop(symbol, None)
-        socket.fail(f"{symbol} is not whole after {self.limits.resync_s:g} s")
+    def give_up(self, reason: str) -> None:
+        if self._primary is not None:
+            self._primary.fail(reason)
 
     async def _resubscribe(self, socket: VenueSocket, symbol: str) -> None:
-        """For a new snapshot on the same connection; where a venue knows no unsubscribing, everything anew."""
+        """Where a venue knows no unsubscribing, everything anew."""
         frames = self.adapter.unsubscribe_frames([symbol], [Channel.BOOK])
         if frames:
             frames = [*frames, *self.adapter.subscribe_frames([symbol], [Channel.BOOK])]
@@ -471,85 +397,7 @@ class VenueFeed:
             frames = self.adapter.subscribe_frames(self.symbols, self.channels)
         await socket.send_paced(frames, self.limits.subscribe_burst, self.limits.subscribe_per_s)
 
-    def _forget(self, symbol: str) -> None:
-        """Books begin anew, as on a new connection."""
-        self._continuity.forget_books(symbol)
-        self._books.drop(symbol)
-        self._synced.clear()
-        for timer in self._resyncs.values():
-            timer.cancel()
-        self._resyncs.clear()
-        for task in self._snapshots.values():
-            task.cancel()
-        self._snapshots.clear()
-
-    def _fetch(self, symbol: str) -> None:
-        if symbol not in self._snapshots:
-            self._snapshots[symbol] = self._help(self._snapshot(symbol))
-
-    async def _snapshot(self, symbol: str) -> None:
-        """Fetch snapshots until one fits."""
-        backoff = Backoff(self.limits.backoff_first_s, self.limits.backoff_most_s, self._random)
-        while True:
-            await self._requests.take()
-            async with self._requests_at_once:
-                answer = await fetch(
-                    self._session,
-                    self.adapter.snapshot_url(symbol),
-                    self.limits.snapshot_s,
-                    self.limits.max_frame_bytes,
-                )
-            if isinstance(answer, Answered) and self._apply_snapshot(symbol, answer.body):
-                self._snapshots.pop(symbol, None)
-                return
-            delay_s = backoff.next_s()
-            if isinstance(answer, Refused):
-                self._snapshot_failed(symbol, answer.reason)
-                delay_s = max(delay_s, answer.retry_after_s)
-            await asyncio.sleep(delay_s)
-
-    def _apply_snapshot(self, symbol: str, body: bytes) -> bool:
-        """Whether the book is whole now."""
-        try:
-            book = self.adapter.decode_snapshot(symbol, body)
-        except VenueError as error:
-            self._snapshot_failed(symbol, str(error))
-            return False
-        arrival_ns = self._stamp()
-        for sink in self._sinks:
-            sink.on_snapshot(self.venue, arrival_ns, symbol, body)
-        self._counters[symbol].snapshots += 1
-        told = self._books.apply(book)
-        for event in told:
-            if isinstance(event, Status) and event.kind == "gap":
-                self._snapshot_failed(symbol, event.text)
-                return False
-        self._live(symbol)
-        self._synced.add(symbol)
-        self._tell(told, arrival_ns)
-        return True
-
-    def _snapshot_failed(self, symbol: str, reason: str) -> None:
-        self._counters[symbol].snapshot_failures += 1
-        self._counters[symbol].errors += 1
-        log.warning("no snapshot", venue=self.venue, symbol=symbol, reason=reason)
-
     # Small things
-
-    def _count_time(self) -> None:
-        now = max(self._counted_ns, self._clock_ns())
-        passed, self._counted_ns = now - self._counted_ns, now
-        for symbol in self.symbols:
-            counters = self._counters[symbol]
-            counters.watched_ns += passed
-            if symbol not in self.stale:
-                counters.live_ns += passed
-
-    def _help(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._helpers.add(task)
-        task.add_done_callback(self._helped)
-        return task
 
     def _helped(self, task: asyncio.Task[None]) -> None:
         self._helpers.discard(task)

@@ -14,8 +14,10 @@ import aiohttp
 import msgspec
 import pytest
 
+from actors.feed_limits import Limits
 from actors.feed_sinks import RecordingSink, Sink
-from actors.venue_connection import VENUE, Limits, VenueFeed
+from actors.feed_tally import VENUE
+from actors.venue_connection import VenueFeed
 from actors.venue_rest import Answered, fetch
 from market.continuity import Continuity, Verdict
 from market.recording import Header, Kind, Reader, Writer
