@@ -197,9 +197,7 @@ class VenueFeed:
             successor = await self._prepare(primary)
             if successor is None:
                 continue
-            if self._primary is None:
-                self._begin(successor)  # between the two something may be missing
-            self._hand_over(successor)
+            self._hand_over(successor)  # where the first was lost before it was ready, all books are stale already
             await primary.close()
             primary = successor
         return primary
