@@ -51,11 +51,17 @@ IN_FLIGHT_LIMIT: Final = 131_072
 OPS_LIMIT: Final = 4_096
 """Order lists and other ops that wait for the journal; beyond it new lists are refused with OVERLOADED."""
 SNAPSHOT_EVERY_S: Final = 60.0
+SNAPSHOT_LAYOUT: Final = 2
+"""Higher whenever the ledger's snapshot or REPORT changes."""
 METRICS_EVERY_S: Final = 2.0
 SUBSCRIPTIONS_PER_LINK: Final = 1_000_000
 
 
-class _Snapshot(msgspec.Struct):
+class _Version(msgspec.Struct):
+    layout: int = 0
+
+
+class _Snapshot(_Version, kw_only=True):
     own_seq: int
     positions: list[int]
     quiet: list[int]
@@ -121,13 +127,7 @@ class AccountService:
         phases = Phases()
         await self.journal.activate()
         if found := await self.journal.newest_snapshot():
-            snapshot = msgspec.msgpack.decode(found[1], type=_Snapshot)
-            self.ledger = Ledger.restore(self.settings.instruments(), snapshot.ledger)
-            self.own_seq = snapshot.own_seq
-            self._hush(snapshot.quiet)
-            self.history.load(snapshot.history)
-            for book, seq in zip(self.books, snapshot.positions, strict=True):
-                book.seq = seq
+            self._restore(found[1])
         phases.done("snapshot")
         async for row in self.journal.read(self.own_seq):
             if row.seq != self.own_seq + 1:
@@ -162,6 +162,19 @@ class AccountService:
             seconds=phases.seconds,
         )
         self._server = await listen(self.settings.socket(self.name), self._on_frame, self._on_close)
+
+    def _restore(self, payload: bytes) -> None:
+        """A snapshot of another version is not read: the journal tells it all, only not as fast."""
+        if msgspec.msgpack.decode(payload, type=_Version).layout != SNAPSHOT_LAYOUT:
+            log.info("snapshot of another version, reading the whole journal", name=self.name)
+            return
+        snapshot = msgspec.msgpack.decode(payload, type=_Snapshot)
+        self.ledger = Ledger.restore(self.settings.instruments(), snapshot.ledger)
+        self.own_seq = snapshot.own_seq
+        self._hush(snapshot.quiet)
+        self.history.load(snapshot.history)
+        for book, seq in zip(self.books, snapshot.positions, strict=True):
+            book.seq = seq
 
     async def run(self) -> None:
         self._tasks += [
@@ -614,8 +627,13 @@ class AccountService:
     def _copy(self) -> tuple[int, int, bytes]:
         own_seq = self.own_seq
         state = _Snapshot(
-            own_seq, [book.seq for book in self.books], sorted(self.quiet), self.ledger.snapshot(), self.history.save()
-        )  # fmt: skip
+            layout=SNAPSHOT_LAYOUT,
+            own_seq=own_seq,
+            positions=[book.seq for book in self.books],
+            quiet=sorted(self.quiet),
+            ledger=self.ledger.snapshot(),
+            history=self.history.save(),
+        )
         return own_seq, own_seq + sum(state.positions), encoder.encode(state)
 
     async def _when_settled(self, ask: Callable[[], T]) -> T:

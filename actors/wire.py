@@ -149,6 +149,7 @@ class ReportRow(NamedTuple):
     list_id: int
     working_ns: int
     tracking_ns: int
+    given: int
     trailing_bips: int
     peg_type: int
     peg_offset: int
@@ -162,7 +163,7 @@ class ReportRow(NamedTuple):
     """Zero-padded."""
 
 
-_REPORT: Final = struct.Struct("<8B2i10q2i5qQH2Bi7qi4B4q40s")
+_REPORT: Final = struct.Struct("<8B2i10q2i5qQH2Bi8qi4B4q40s")
 assert _REPORT.size == REPORT.itemsize
 assert ReportRow._fields == REPORT.names
 

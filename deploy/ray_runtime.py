@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import random
 import socket
 from pathlib import Path
 from typing import Any, Final
@@ -53,11 +54,17 @@ OBJECT_STORE_BYTES: Final = 80 * 1024 * 1024
 """The least that Ray takes; the exchange keeps nothing there."""
 
 
+PORTS: Final = range(20_000, 30_000)
+"""Below those that the system gives to connections: one of these, found free now, is still free when it is bound."""
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """On all interfaces, as Ray Serve's HAProxy binds its statistics."""
+    for port in random.SystemRandom().sample(PORTS, len(PORTS)):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("", port))
+            return port
+    raise RayError(f"none of the ports {PORTS.start} to {PORTS.stop - 1} is free; end what uses them.")
 
 
 def prepare_environment(folder: Path) -> None:

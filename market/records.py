@@ -125,13 +125,14 @@ REPORT = np.dtype(
         ("last", "u1"),  # 1: the last report that this command causes for the commander: answer now
         ("command_kind", "u1"),
         ("partition", "<i4"),  # account partition
-        ("orig_order_id", "<i8"),  # REPLACE: of the order replaced
+        ("orig_order_id", "<i8"),  # REPLACE: of the order replaced; TRADE_PREVENTION: the other order
         ("stop_price_ticks", "<i8"),  # stop family: as commanded
         ("display_lots", "<i8"),  # iceberg: as commanded
         ("prevented_lots", "<i8"),  # what self-trade prevention took off the order so far
         ("list_id", "<i8"),  # of the order list it belongs to; 0: none
         ("working_ns", "<i8"),  # when it entered the book to trade; 0: it waits (stop family, pending orders of a list)
         ("tracking_ns", "<i8"),  # trailing stop: since when it follows the market; 0: not yet
+        ("given", "<i8"),  # pegged: the price (ticks) that came with it, or 0; BY_QUOTE: the amount (quote units)
         ("trailing_bips", "<i4"),
         ("peg_type", "u1"),  # PegType
         ("peg_offset", "u1"),
@@ -155,7 +156,7 @@ REPORT_MAKER = 128
 
 assert COMMAND.itemsize == 160
 assert EVENT.itemsize == 104
-assert REPORT.itemsize == 296
+assert REPORT.itemsize == 304
 
 
 # numpy copies records field by field, some microseconds a call; as plain bytes they move at the speed of memory.

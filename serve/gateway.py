@@ -162,7 +162,7 @@ class Gateway:
         place, new_id = self.desk.place, self.new_client_order_id
         for k, order in enumerate(orders):
             try:
-                packed.append(place(account, order, _SIDES[order.side], new_id(order.client_order_id)))
+                packed.append(place(account, order, order.side.code, new_id(order.client_order_id)))
             except ApiError as error:
                 refusals[k] = refused(error)
         return packed, refusals

@@ -56,9 +56,6 @@ TIFS: Final = [one.name for one in TimeInForce]
 STATUSES: Final = [one.name for one in OrdStatus]
 EXEC_TYPES: Final = [one.name for one in ExecType]
 _PEGS: Final = [one.name for one in PegType]
-_ORD_TYPE: Final = {one: int(OrdType[one]) for one in OrdTypeName}
-_TIF: Final = {TifName(one.name): int(one) for one in TimeInForce}
-_STP: Final = {one: int(StpMode[one]) for one in StpName}
 _PLAIN: Final = (0, 0, 0, 0, 0, 0, 0, 0)
 """No stop price, iceberg, list, trailing delta, peg (type, offset), role or restriction."""
 _VISIBLE: Final = bytes(range(33, 127))
@@ -145,12 +142,12 @@ class OrderDesk:
     def _new(self, kind: int, account: int, order: SideOrder, side: int, client_order_id: bytes, target: int) -> bytes:
         terms = self.by_name.get(order.symbol) or self.terms_of(order.symbol)
         price = qty = quote = flags = tif = stop = display = bips = 0
-        ord_type = _ORD_TYPE[order.type]
+        ord_type = order.type.code
         if ord_type in _BY_MARKET:
             qty, quote, flags = self._market(terms, order)
         else:
             price, qty = self._limit(terms, order)
-            tif = _TIF[order.time_in_force]
+            tif = order.time_in_force.code
             if tif and ord_type == OrdType.LIMIT_MAKER:
                 raise ApiError(Code.VALIDATION, "A LIMIT_MAKER order is always GTC.", "time_in_force")
         if order.stop_price is not None or order.trailing_bips is not None or ord_type in _STOPS:
@@ -158,7 +155,7 @@ class OrderDesk:
         if order.display_quantity is not None:
             display = self._display(terms, order, ord_type, tif, qty)
         return pack_command(
-            kind, side, ord_type, tif, _STP[order.stp_mode], flags, 0, terms.symbol_id, account, 0, target,
+            kind, side, ord_type, tif, order.stp_mode.code, flags, 0, terms.symbol_id, account, 0, target,
             price, qty, quote, -1, 0, 0, 0, 0, stop, display, 0, bips, 0, 0, 0, 0, client_order_id,
         )  # fmt: skip
 

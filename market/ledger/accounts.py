@@ -23,6 +23,8 @@ from market.records import CLIENT_ORDER_ID_BYTES, COMMAND, EVENT, REPORT, copied
 
 MAX_ROWS: Final = 4_000_000
 """Accounts of one partition: a bound on what an account id can make us allocate."""
+EXEC_IDS_OF_LISTS: Final = 1 << 52
+"""Plus the report's own number: executions that no book knows, above all of a book's and exact in a float."""
 _FIRST_REPORTS = 512
 _REPORTS_PER_EVENT = 2
 """TRADE and PREVENTED: the taker's and the maker's."""
@@ -159,7 +161,18 @@ class Ledger:
         slot = kernels.find(self._arrays, row, one.order_ids[1], _NO_CLIENT_ID)
         if not slot or int(self._arrays.orders[slot, L.O_META]) >> L.STATUS_BIT != L.HELD:
             return commands[:0], Reason.NONE
+        if not commands["qty_lots"][0]:
+            commands["qty_lots"] = self._lots_brought(one, slot)
         return commands, Reason(kernels.place_pending(self._arrays, commands))
+
+    def _lots_brought(self, one: OrderList, slot: int) -> int:
+        """What the working order bought; without its commission, unless other funds cover that."""
+        arrays, instrument = self._arrays, self.instruments[one.symbol]
+        brought = int(arrays.orders[slot, L.O_BROUGHT])
+        base = int(arrays.instruments[one.symbol, L.I_BASE])
+        free = int(arrays.balances[self._row(one.account), base, L.B_FREE])
+        whole = one.filled_lots * instrument.base_units_per_lot <= brought + free
+        return one.filled_lots if whole else brought // instrument.base_units_per_lot
 
     def end_list(self, list_id: int, reason: int, ts_ns: int) -> Records:
         """Journaled: its pending orders cannot be placed, or no book ever saw its first order; REPORT[m]."""
@@ -183,6 +196,7 @@ class Ledger:
         arrays.rows[row, L.R_SEQ] += len(reports)
         reports["seq"] = np.arange(first, first + len(reports))
         reports["account"], reports["partition"], reports["ts_ns"] = account, self.partition, ts_ns
+        reports["exec_id"] = EXEC_IDS_OF_LISTS + reports["seq"]
         base, quote = arrays.instruments[symbol, [L.I_BASE, L.I_QUOTE]]
         reports["base_free"], reports["base_locked"] = arrays.balances[row, base]
         reports["quote_free"], reports["quote_locked"] = arrays.balances[row, quote]

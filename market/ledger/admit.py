@@ -82,6 +82,7 @@ _MAX_NUM_ORDERS = int(Reason.MAX_NUM_ORDERS)
 _MAX_NUM_ALGO_ORDERS = int(Reason.MAX_NUM_ALGO_ORDERS)
 _MAX_NUM_ICEBERG_ORDERS = int(Reason.MAX_NUM_ICEBERG_ORDERS)
 _MAX_POSITION = int(Reason.MAX_POSITION)
+_CANCEL_RESTRICTED = int(Reason.CANCEL_RESTRICTED)
 _OCO_PAIR_REFUSED = int(Reason.OCO_PAIR_REFUSED)
 _INSUFFICIENT_BALANCE = int(Reason.INSUFFICIENT_BALANCE)
 _ORDER_PENDING = int(Reason.ORDER_PENDING)
@@ -357,6 +358,8 @@ def _admit_change(t: Tables, command: CommandRecord, words: Words, client_id: in
         slot = find_id(t, t.orders[order + L.O_LEADER])
         if command.kind == _AMEND or slot == 0:
             return _ORDER_PENDING
+        if command.cancel_restriction != 0:
+            return _CANCEL_RESTRICTED
         order = order_at(slot)
     command.order_id = t.orders[order + L.O_ID]
     command.symbol = t.orders[order + L.O_SYMBOL]
@@ -491,27 +494,20 @@ def hold_pending(t: Tables, commands: Records, words: Words, ts_ns: int) -> None
 
 @routine
 def place_pending(t: Tables, commands: Records) -> int:
-    """It is the turn of a list's pending orders: reserve and put them on their way; why not, or NONE.
-
-    Completes the commands: what sells the working order's proceeds gets its quantity.
-    """
+    """It is the turn of a list's pending orders: reserve and put them on their way; why not, or NONE."""
     n = len(commands)
     head: CommandRecord = commands[0]
     first = order_at(find_id(t, head.order_id))
-    row = t.orders[first + L.O_ROW]
-    brought = t.orders[first + L.O_BROUGHT]
-    balance = balance_at(t, row, given_asset(t, head.symbol, head.side))
+    balance = balance_at(t, t.orders[first + L.O_ROW], given_asset(t, head.symbol, head.side))
     free, needed = t.balances[balance + L.B_FREE] + t.orders[first + L.O_RESERVED], signed(0)
     for k in range(n):
         command: CommandRecord = commands[k]
-        if command.qty_lots == 0:
-            command.qty_lots = brought // t.instruments[instrument_at(command.symbol) + L.I_BASE_PER_LOT]
         need = need_of(t, command, free)
         if need.reason != _NONE:
             return need.reason
         needed = max(needed, need.units)
-    if brought == 0:
-        lock(t, first, needed)
+    # What is too much, of what the working order brought, is given back when the book has the orders.
+    lock(t, first, max(signed(0), needed - t.orders[first + L.O_RESERVED]))
     for k in range(n):
         placed: CommandRecord = commands[k]
         order = order_at(find_id(t, placed.order_id))

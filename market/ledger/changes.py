@@ -25,7 +25,7 @@ from market.ledger.orders import (
     rename,
     units_to_lock,
 )
-from market.ledger.positions import keep_buy, keep_sell
+from market.ledger.positions import keep_buy, keep_sell, mul_div
 from market.ledger.records import EventRecord
 from market.ledger.tables import Tables, balance_at, instrument_at, position_at
 from market.reasons import Reason
@@ -108,13 +108,10 @@ def _give(t: Tables, order: int, asset: int, units: int) -> None:
 
 
 @routine
-def _bring(t: Tables, order: int, payee: int, units: int, fee: int) -> None:
-    """Lock what the order received for the pending one: all of it where other funds cover the commission."""
-    asset = t.instruments[instrument_at(t.orders[order + L.O_SYMBOL]) + L.I_BASE]
-    free = t.balances[balance_at(t, t.orders[order + L.O_ROW], asset) + L.B_FREE]
-    brought = units if free >= units else units - fee
-    lock(t, payee, brought)
-    t.orders[payee + L.O_BROUGHT] += brought
+def _bring(t: Tables, payee: int, units: int, fee: int) -> None:
+    """Lock what the order received for the pending one. What is free is not looked at: a replay knows no pending orders."""
+    lock(t, payee, units - fee)
+    t.orders[payee + L.O_BROUGHT] += units - fee
 
 
 @routine
@@ -134,7 +131,7 @@ def _fill(t: Tables, order: int, lots: int, quote_units: int, ppm: int) -> tuple
         keep_buy(t.positions, position, base_units - fee, quote_units)
         payee = pays_for(t, order)
         if payee != 0:
-            _bring(t, order, payee, base_units, fee)
+            _bring(t, payee, base_units, fee)
         return fee, base
     _give(t, order, base, base_units)
     fee = _receive(t, row, quote, quote_units, ppm)
@@ -210,10 +207,13 @@ def _decremented(t: Tables, order: int, event: EventRecord, leg: Leg) -> Outcome
 @inlined
 def _amended(t: Tables, order: int, event: EventRecord, words: Words, name: int) -> Outcome:
     """`words` from `name` on: its new client order id, if any."""
+    before = t.orders[order + L.O_LEAVES]
     t.orders[order + L.O_QTY] = event.qty_lots
     t.orders[order + L.O_LEAVES] = event.leaves_lots
-    if t.orders[order + L.O_PARTNER] != 0 or not is_budgeted(t, order):
-        fit_lock(t, order)
+    t.orders[order + L.O_DISPLAY] = min(t.orders[order + L.O_DISPLAY], event.leaves_lots)
+    if is_budgeted(t, order):  # an order without a price is amended while it waits: all of its budget is there
+        t.orders[order + L.O_BUDGET] -= mul_div(t.orders[order + L.O_BUDGET], before - event.leaves_lots, before)
+    fit_lock(t, order)
     if name >= 0:
         rename(t, order, words, name)
     return _unpaid(_X_REPLACED, _working(t, order), False)

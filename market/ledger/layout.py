@@ -75,8 +75,10 @@ O_TRACKING: Final = 29
 """Trailing stop: since when it follows the market; 0: not yet."""
 O_PREVENTED: Final = 30
 """Lots that self-trade prevention took off."""
+O_GIVEN: Final = 31
+"""Pegged: the price that came with it; by quote amount: the amount."""
 ORDER_WORDS: Final = 32
-"""One to spare: an order is four cache lines."""
+"""Four cache lines."""
 
 SIDE_MASK: Final = 255
 ORD_TYPE_BIT: Final = 8
@@ -147,8 +149,8 @@ HEADER_WORDS: Final = 16
 CLIENT_ID_WORDS: Final = 5
 COMMAND_WORDS: Final = 20
 COMMAND_CLIENT_ID: Final = 15
-REPORT_WORDS: Final = 37
-REPORT_CLIENT_ID: Final = 32
+REPORT_WORDS: Final = 38
+REPORT_CLIENT_ID: Final = 33
 
 MARKET_BUDGET_PERCENT: Final = 110
 """A market order sized by quantity may spend this much of quantity x last price; the rest stays free."""

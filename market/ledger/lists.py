@@ -1,7 +1,8 @@
 """Order lists: which orders depend on each other, what one's end means for the others, and how that is told.
 
 A pair (OCO) stands in the book, which ends one order with the other. Of an OTO list the working order does, and its
-pending ones wait here until it is filled; when it ends otherwise they end with it. All of it follows from the journals:
+pending ones wait here until it is filled; when it ends otherwise they end with it. They are placed even when the account
+was paused meanwhile: they were ordered before. All of it follows from the journals:
 that a list was placed, and what the books told of its orders.
 
 Must not know: how money moves, where orders stand.
@@ -44,8 +45,10 @@ class OrderList(msgspec.Struct):
     """COMMAND[n] of the pending orders, as they are to be placed."""
     started: bool = False
     """A book has accepted its first order."""
-    filled: bool = False
-    """It is the turn of the pending orders."""
+    filled_lots: int = 0
+    """Of the working order, once it is filled: it is the turn of the pending ones."""
+    ends: dict[int, tuple[int, int]] = {}
+    """Status and reason of those that ended, by order id."""
 
     @property
     def status(self) -> ListStatus:
@@ -75,7 +78,7 @@ class OrderLists:
         self._open = {one.list_id: one for one in lists}
         self._by_name = {(one.account, one.name): one for one in self._open.values()}
         self._ended: deque[OrderList] = deque(maxlen=ENDED_KEPT)
-        self._filled: list[int] = [one.list_id for one in self._open.values() if one.filled]
+        self._filled: list[int] = [one.list_id for one in self._open.values() if one.filled_lots]
         self._changed: dict[int, OrderList] = {}
         self._just_placed: set[int] = set()
         """Whose first order was accepted in the batch that is followed: who placed them still waits for the answer."""
@@ -171,15 +174,17 @@ class OrderLists:
             return self._refuse(one, desk, ts_ns)
         told: list[Records] = []
         place = one.order_ids.index(int(row["order_id"]))
+        renamed = one.names[place] != bytes(row["client_order_id"])
         one.names[place] = bytes(row["client_order_id"])
         if not one.started:
             one.started = True
             self._just_placed.add(one.list_id)
             told += [self._tell_list(one, desk, ts_ns), *self._tell_pending(one, desk, ts_ns)]
-        if row["exec_type"] == ExecType.REPLACED:
+        if renamed and one.started:
             told.append(self._tell_list(one, desk, ts_ns, int(row["command_kind"])))
         if row["ord_status"] in _ENDED:
             one.is_open[place] = False
+            one.ends[int(row["order_id"])] = int(row["ord_status"]), int(row["reason"])
             if place == 0 and one.pending:
                 told += self._leader_ended(one, row, desk, ts_ns)
             if not any(one.is_open):
@@ -189,7 +194,7 @@ class OrderLists:
 
     def _leader_ended(self, one: OrderList, row: np.void, desk: Desk, ts_ns: int) -> list[Records]:
         if row["ord_status"] == OrdStatus.FILLED:
-            one.filled = True
+            one.filled_lots = int(row["cum_qty_lots"])
             self._filled.append(one.list_id)
             return []
         canceled = row["ord_status"] == OrdStatus.CANCELED
@@ -253,6 +258,7 @@ class OrderLists:
             report["exec_type"] = ExecType.CANCELED if canceled else ExecType.EXPIRED
             report["ord_status"] = OrdStatus.CANCELED if canceled else OrdStatus.EXPIRED
             report["reason"] = reason
+            one.ends[one.order_ids[place]] = int(report["ord_status"][0]), int(reason)
             desk.sign(one.account, one.symbol, report, ts_ns)
             told.append(report)
         return told

@@ -255,6 +255,13 @@ def _unlink(t: Tables, slot: int) -> None:
     t.header[L.H_LIVE] -= 1
 
 
+@inlined
+def _given(command: CommandRecord) -> int:
+    if command.peg_type != 0:
+        return command.price_ticks
+    return command.quote_units if command.flags & _BY_QUOTE else signed(0)
+
+
 @routine
 def enter(
     t: Tables, command: CommandRecord, words: Words, client_id: int, row: int, reserved: int, borrowed: int, ts_ns: int
@@ -282,8 +289,9 @@ def enter(
     t.orders[order + L.O_DISPLAY] = command.display_lots
     t.orders[order + L.O_LIST] = command.list_id
     t.orders[order + L.O_BUDGET] = command.quote_units
-    for k in range(L.O_WORKING, L.ORDER_WORDS):
+    for k in range(L.O_WORKING, L.O_GIVEN):
         t.orders[order + k] = 0
+    t.orders[order + L.O_GIVEN] = _given(command)
     for k in range(L.O_PARTNER, L.O_BUDGET):
         t.orders[order + k] = 0
     for k in range(L.CLIENT_ID_WORDS):

@@ -101,6 +101,7 @@ class ReportRecord(Protocol):
     list_id: int
     working_ns: int
     tracking_ns: int
+    given: int
     trailing_bips: int
     peg_type: int
     peg_offset: int

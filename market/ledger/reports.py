@@ -4,13 +4,14 @@ Must not know: how money moves.
 """
 
 from market.book.machine import Words, inlined, routine, signed
-from market.enums import CommandKind, ExecType, OrdStatus
+from market.enums import CommandKind, EventKind, ExecType, OrdStatus
 from market.ledger import layout as L
 from market.ledger.records import CommandRecord, EventRecord, ReportRecord
 from market.ledger.tables import Records, Tables, balance_at, instrument_at, order_at, record_words, row_at
 from market.records import REPORT_MAKER
 
 _NEW = int(CommandKind.NEW)
+_PREVENTED = int(EventKind.PREVENTED)
 _X_REJECTED = int(ExecType.REJECTED)
 _X_CANCEL_REJECTED = int(ExecType.CANCEL_REJECTED)
 _X_EXPIRED = int(ExecType.EXPIRED)
@@ -74,12 +75,15 @@ def tell_order(t: Tables, report: ReportRecord, words: Words, place: int, order:
     report.list_id = t.orders[order + L.O_LIST]
     report.working_ns = t.orders[order + L.O_WORKING]
     report.tracking_ns = t.orders[order + L.O_TRACKING]
+    report.given = t.orders[order + L.O_GIVEN]
     copy_client_id(words, place, t.orders, order + L.O_CID)
 
 
 @inlined
 def tell_execution(report: ReportRecord, event: EventRecord, fee: int, fee_asset: int, maker: bool) -> None:
     """What a TRADE or PREVENTED tells beside the order."""
+    if event.kind == _PREVENTED:
+        report.orig_order_id = event.order_id if maker else event.maker_order_id
     report.last_qty_lots = event.qty_lots
     report.last_price_ticks = event.price_ticks
     report.last_quote_units = event.quote_units

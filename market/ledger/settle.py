@@ -43,6 +43,7 @@ from market.ledger.tables import (
 
 _NEW = int(CommandKind.NEW)
 _REPLACE = int(CommandKind.REPLACE)
+_CANCEL = int(CommandKind.CANCEL)
 _CANCEL_ALL = int(CommandKind.CANCEL_ALL)
 _BUY = int(Side.BUY)
 _AMEND = int(CommandKind.AMEND)
@@ -182,9 +183,9 @@ def _settle_leg(
 
 @inlined
 def _answers(event: EventRecord, command: CommandRecord) -> bool:
-    """Whether the event, in its taker's leg, tells the commander about the order that was commanded."""
+    """Whether the event, in its taker's leg, tells the commander about an order that was commanded or canceled."""
     kind, order_id = signed(command.kind), event.order_id
-    if kind == _CANCEL_ALL or order_id == command.order_id:
+    if kind in (_CANCEL, _CANCEL_ALL) or order_id == command.order_id:
         return True
     return kind == _REPLACE and order_id == command.target_id
 

@@ -115,7 +115,7 @@ class TradingApi:
             ]
             return OrderList(wanted[: query.limit])
         rows = await self.gateway.pool.fetch(
-            "SELECT * FROM orders WHERE account = $1 AND ($2::text IS NULL OR symbol = $2) "
+            "SELECT * FROM all_orders WHERE account = $1 AND ($2::text IS NULL OR symbol = $2) "
             "AND ($3::text IS NULL OR client_order_id = $3) AND ($4::bigint IS NULL OR order_id < $4) "
             "ORDER BY order_id DESC LIMIT $5",
             account, query.symbol, query.client_order_id, query.before_id, query.limit,
@@ -146,7 +146,7 @@ class TradingApi:
         waited = 0.0
         while True:
             row = await self.gateway.pool.fetchrow(
-                "SELECT * FROM orders WHERE account = $1 AND order_id >= $2 ORDER BY order_id LIMIT 1",
+                "SELECT * FROM all_orders WHERE account = $1 AND order_id >= $2 ORDER BY order_id LIMIT 1",
                 account,
                 order_id,
             )

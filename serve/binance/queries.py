@@ -84,7 +84,7 @@ _ORDERS: Final = (
     "cum_quote_units, ord_status, reason, created_ns, updated_ns, coalesce(stop_price_ticks, 0), "
     "coalesce(display_lots, 0), coalesce(trailing_bips, 0), coalesce(peg_type, 0), coalesce(peg_offset, 0), "
     "coalesce(list_id, 0), coalesce(list_role, 0), coalesce(prevented_lots, 0), coalesce(prevented_match_id, 0), "
-    "coalesce(working_ns, created_ns), coalesce(tracking_ns, 0) FROM orders WHERE account = $1 AND symbol = $2 "
+    "coalesce(working_ns, created_ns), coalesce(tracking_ns, 0) FROM all_orders WHERE account = $1 AND symbol = $2 "
 )
 _EXECUTIONS: Final = (
     "SELECT trade_id, order_id, coalesce((SELECT list_id FROM orders AS o WHERE o.order_id = e.order_id), 0), side, "

@@ -302,7 +302,7 @@ def test_a_pending_order_that_cannot_be_paid_expires(venue: Venue) -> None:
 
 
 def test_what_a_working_order_brings_pays_its_pending_order(venue: Venue) -> None:
-    """OPO: no quantity of its own; the proceeds are locked fill by fill, the commission paid from what else is free."""
+    """OPO: no quantity of its own; the proceeds are locked fill by fill, at last the commission from what else is free."""
     assert venue.place(b"", order(Side.BUY, 4, 9, **WORKS), order(Side.SELL, 0, 12, **WORKS)) == []
     venue.commit()
     lot = MARKET[0].base_units_per_lot
@@ -316,6 +316,60 @@ def test_what_a_working_order_brings_pays_its_pending_order(venue: Venue) -> Non
     placed = venue.ledger.open_orders(ALICE)
     assert placed["qty_lots"].tolist() == [4]
     assert held(venue, BASE)[1] == 4 * lot
+    venue.check()
+
+
+def test_what_is_on_its_way_does_not_change_what_a_fill_brings(venue: Venue) -> None:
+    """Live, a sell of all that is free is reserved for before the working order's fill is settled; a replay sees it later."""
+    venue.write([Op("post", ALICE, BASE, -held(venue, BASE)[0] + 3 * MARKET[0].base_units_per_lot)])
+    venue.place(b"", order(Side.BUY, 4, 9, **WORKS), order(Side.SELL, 0, 12, **WORKS))
+    venue.commit()
+    venue.send(order(Side.SELL, 22, 9, account=BOB))
+    filled, venue.in_flight = venue.in_flight, []
+    venue.send(order(Side.SELL, 3, 13))
+    on_its_way, venue.in_flight = venue.in_flight, filled
+    venue.commit()
+    venue.in_flight += on_its_way
+    venue.check()
+    venue.crash()
+    venue.check()
+    assert min(held(venue, BASE)) >= 0
+
+
+def test_amending_a_stop_that_buys_gives_back_its_part_of_the_budget(venue: Venue) -> None:
+    before = held(venue, QUOTE)
+    venue.send(stop(Side.BUY, 10, 12))
+    venue.commit()
+    locked = held(venue, QUOTE)[1]
+    (order_id,) = venue.ledger.open_orders(ALICE)["order_id"]
+    venue.send({"kind": CommandKind.AMEND, "account": ALICE, "order_id": order_id, "symbol": 0, "qty_lots": 1})
+    venue.commit()
+    assert held(venue, QUOTE) == (before[0] - (locked + 9) // 10, (locked + 9) // 10)
+    venue.check()
+
+
+def test_canceling_one_order_of_a_pair_answers_for_both(venue: Venue) -> None:
+    venue.place(b"", *bracket(Side.SELL, 1, 13, 8))
+    venue.commit()
+    first, second = sorted(venue.ledger.open_orders(ALICE)["order_id"].tolist())
+    venue.send({"kind": CommandKind.CANCEL, "account": ALICE, "order_id": second, "symbol": 0})
+    token = venue.token
+    venue.commit()
+    assert {int(row["order_id"]) for row in venue.reports if row["token"] == token} == {first, second}
+    assert venue.answers[token] == 1
+
+
+def test_a_list_is_told_anew_when_one_of_its_orders_gets_another_name(venue: Venue) -> None:
+    venue.place(b"", *bracket(Side.SELL, 4, 13, 8))
+    venue.commit()
+    first, _ = sorted(venue.ledger.open_orders(ALICE)["order_id"].tolist())
+    amend = {"kind": CommandKind.AMEND, "account": ALICE, "order_id": first, "symbol": 0}
+    venue.send(amend | {"qty_lots": 3})
+    venue.commit()
+    assert venue.lists() == ["EXECUTING"]
+    venue.send(amend | {"qty_lots": 2, "client_order_id": b"renamed"})
+    venue.commit()
+    assert venue.lists() == ["EXECUTING", "EXECUTING"]
     venue.check()
 
 

@@ -104,6 +104,7 @@ class Told(NamedTuple):
     list_id: int
     working_ns: int
     tracking_ns: int
+    given: int
     trailing_bips: int
     peg_type: int
     peg_offset: int
@@ -156,6 +157,7 @@ class Order:
     working_ns: int = 0
     tracking_ns: int = 0
     prevented: int = 0
+    given: int = 0
     cum_qty: int = 0
     cum_quote: int = 0
     status: OrdStatus = OrdStatus.PENDING_NEW
@@ -429,6 +431,7 @@ class NaiveLedger:
 
     def _enter(self, command: Command, reserved: int, borrowed: int, partner: Order | None = None) -> Order:
         unpriced = command.ord_type in NO_LIMIT or command.peg_type
+        by_quote = bool(command.flags & CommandFlag.BY_QUOTE)
         order = Order(
             order_id=command.order_id,
             account=command.account,
@@ -447,6 +450,7 @@ class NaiveLedger:
             lock=Lock() if partner is None else partner.lock,
             borrowed=borrowed,
             partner=partner,
+            given=command.price_ticks if command.peg_type else by_quote * command.quote_units,
         )
         self.orders[order.order_id] = order
         if partner is None:
@@ -541,9 +545,12 @@ class NaiveLedger:
             order.prevented += event.qty_lots
             exec_type, order.status = ExecType.TRADE_PREVENTION, working(order)
         elif event.kind == EventKind.AMENDED:
+            command_of, before = order.command, order.leaves
             order.qty, order.leaves = event.qty_lots, leaves
-            if order.partner is not None or not order.budgeted:
-                self._fit(order)
+            budget = -(-command_of.quote_units * leaves // before) if order.budgeted else command_of.quote_units
+            display = min(command_of.display_lots, leaves)
+            order.command = command_of._replace(quote_units=budget, display_lots=display)
+            self._fit(order)
             given = command.client_order_id.ljust(8, b"\0")
             if order_id == command.order_id and not command.flags & CommandFlag.BY_CLIENT_ORDER_ID:
                 order.client_order_id = order.client_order_id if given.startswith(NO_ID) else command.client_order_id
@@ -559,6 +566,7 @@ class NaiveLedger:
         executed = event.kind in (EventKind.TRADE, EventKind.PREVENTED)
         answers = not maker and (
             command.kind == CommandKind.CANCEL_ALL
+            or command.kind == CommandKind.CANCEL
             or order_id == command.order_id
             or (command.kind == CommandKind.REPLACE and order_id == command.target_id)
         )
@@ -585,7 +593,8 @@ class NaiveLedger:
             commission_asset=fee_asset,
             trade_id=event.trade_id,
             token=command.token if answers else 0,
-            orig_order_id=order.orig_order_id,
+            orig_order_id=order.orig_order_id if event.kind != EventKind.PREVENTED else other_of(event, maker),
+            given=order.given,
             client_order_id=order.client_order_id,
             prevented_lots=order.prevented,
             working_ns=order.working_ns,
@@ -722,6 +731,10 @@ class NaiveLedger:
 
 TERMS = ("stop_price_ticks", "display_lots", "list_id", "trailing_bips", "peg_type", "peg_offset", "list_role")
 AMOUNTS = ("price_ticks", "qty_lots", "quote_units", "stop_price_ticks", "display_lots", "trailing_bips")
+
+
+def other_of(event: Event, maker: bool) -> int:
+    return event.order_id if maker else event.maker_order_id
 
 
 def terms_of(command: Command) -> dict[str, int]:
