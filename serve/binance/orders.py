@@ -154,16 +154,30 @@ async def cancel_one(
     ctx: Context, scale: Scale, order_id: int | None, client_id: str | None, cancel_id: str | None,
     restriction: int | None,
 ) -> Canceled:  # fmt: skip
-    if order_id is not None and client_id is not None:
+    if client_id is not None and (order_id is not None or cancel_id is not None):
         target = await open_order(ctx, scale, order_id, client_id)
         if target is None:
             raise cancel_rejected("Unknown order sent.")
-    key = b"" if order_id is not None else (client_id or "").encode("ascii")
+        order_id = target.order_id  # the cancel's name belongs to the order, not to what it is called
     names = ctx.venue.cancel_names
-    names.give(ctx.account, order_id or client_id or "", cancel_id)
-    rows = await send_cancel(ctx, scale, order_id or 0, key, restriction or 0)
+    if order_id is not None and cancel_id is not None:
+        names.give(ctx.account, order_id, cancel_id)
+    key = b"" if order_id is not None else (client_id or "").encode("ascii")
+    try:
+        rows = await send_cancel(ctx, scale, order_id or 0, key, restriction or 0)
+    except BinanceError:
+        if order_id is not None and cancel_id is not None:
+            names.forget(ctx.account, order_id, cancel_id)
+        raise
     own = _row_of(rows, order_id or 0, key)
     return canceled(ctx, scale, own, names.of(own) or "")
+
+
+class CancelRefused(BinanceError):
+    def __init__(self, reason: int) -> None:
+        told = refusal(CANCEL, reason)
+        super().__init__(told.code, told.msg, told.status, retry_after_s=told.retry_after_s)
+        self.reason = reason
 
 
 async def send_cancel(ctx: Context, scale: Scale, order_id: int, key: bytes, restriction: int = 0) -> list[ReportRow]:
@@ -174,7 +188,7 @@ async def send_cancel(ctx: Context, scale: Scale, order_id: int, key: bytes, res
     )  # fmt: skip
     rows = of_orders(await ctx.venue.gateway.submit(ctx.account, [packed]))
     if is_refusal(rows[-1]):
-        raise refusal(CANCEL, rows[-1].reason)
+        raise CancelRefused(rows[-1].reason)
     return rows
 
 

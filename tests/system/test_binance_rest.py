@@ -459,7 +459,9 @@ async def test_order_lists(venue: Venue, price: Decimal) -> None:
         await venue.signed("DELETE", "orderList", symbol=SYMBOL, listClientOrderId="pair", newClientOrderId="bye")
     ).ok()
     assert (gone["listStatusType"], gone["listOrderStatus"]) == ("ALL_DONE", "ALL_DONE")
-    assert {(one["status"], one["clientOrderId"]) for one in gone["orderReports"]} == {("CANCELED", "bye")}
+    assert [(one["orderId"], one["status"], one["clientOrderId"]) for one in gone["orderReports"]] == [
+        (one["orderId"], "CANCELED", "bye") for one in made["orders"]
+    ]
     again = await venue.signed("DELETE", "orderList", symbol=SYMBOL, listClientOrderId="pair")
     assert refusal(again) == (400, -2011, "Unknown order sent.")
     one_leg = (await venue.signed("POST", "orderList/oco", **oco)).ok()
@@ -516,10 +518,10 @@ async def test_pairs_refused_by_their_prices(venue: Venue, price: Decimal) -> No
     assert refusal(reply) == (400, -2010, "The relationship of the prices for the orders is not correct.")
     taking = {name: text for name, text in oco.items() if name not in ("aboveStopPrice", "aboveTimeInForce")}
     reply = await venue.signed("POST", "orderList/oco", **taking | {"aboveType": "LIMIT_MAKER"})
-    assert refusal(reply) == (400, -2010, "Order would immediately match and take.")
+    assert refusal(reply) == (400, -2010, "The relationship of the prices for the orders is not correct.")
     triggering = oco | {"abovePrice": priced(price, "1.4"), "belowStopPrice": priced(price, "1.1")}
     reply = await venue.signed("POST", "orderList/oco", **triggering)
-    assert refusal(reply) == (400, -2010, "Order would trigger immediately.")
+    assert refusal(reply) == (400, -2010, "The relationship of the prices for the orders is not correct.")
     poor = oco | {"abovePrice": priced(price, "1.4"), "quantity": "1"}
     reply = await venue.signed("POST", "orderList/oco", **poor)
     assert refusal(reply) == (400, -2010, "Account has insufficient balance for requested action.")

@@ -152,6 +152,34 @@ async def test_cancel_restrictions_are_the_books_to_look_at(world: World) -> Non
     assert (raised.value.code, raised.value.msg) == (-2011, "Order was not canceled due to cancel restrictions.")
 
 
+async def test_a_cancels_name_is_not_told_of_a_later_order(world: World) -> None:
+    """A client order id may be used again; what a cancel was called is of one order."""
+    names = world.api.venue.cancel_names
+    await placed(world, **LIMIT)
+    open_one = row_of(world.account.sent[0][0], 0, client_order_id=b"mine")
+    world.account.told["order"] = packed_reports([open_one])
+    world.account.answer = lambda commands: canceled(commands[0], [FIRST_ID])
+    gone = await world.ask("order.cancel", symbol="BTCUSDT", origClientOrderId="mine", newClientOrderId="bye")
+    assert (gone.orderId, gone.clientOrderId) == (FIRST_ID, "bye")
+    assert world.account.sent[-1]["order_id"].tolist() == [FIRST_ID]
+    later = canceled(world.account.sent[-1][0], [FIRST_ID + 1])[0]._replace(client_order_id=b"mine")
+    assert names.of(later) == "rpc-0-1"
+    world.account.told["order"] = b""
+    with pytest.raises(BinanceError) as raised:
+        await world.ask("order.cancel", symbol="BTCUSDT", origClientOrderId="mine", newClientOrderId="again")
+    assert (raised.value.code, raised.value.msg) == (-2011, "Unknown order sent.")
+
+
+async def test_a_refused_cancel_names_nothing(world: World) -> None:
+    world.account.answer = lambda commands: [
+        refused(commands[0], 0, Reason.CANCEL_RESTRICTED)._replace(exec_type=int(ExecType.CANCEL_REJECTED))
+    ]
+    with pytest.raises(BinanceError):
+        await world.ask("order.cancel", symbol="BTCUSDT", orderId="100", newClientOrderId="bye")
+    row = canceled(world.account.sent[0][0], [FIRST_ID])[0]
+    assert world.api.venue.cancel_names.of(row) == "rpc-0-1"
+
+
 async def test_a_canceled_stop_order_tells_its_conditions(world: World) -> None:
     fields = {"stop_price_ticks": 4_000_000, "trailing_bips": 50, "display_lots": 10, "ord_type": 4}
     world.account.answer = lambda commands: [
