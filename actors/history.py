@@ -20,7 +20,7 @@ _ORDER_FIELDS: Final = [
     "account", "symbol", "order_id", "orig_order_id", "client_order_id", "side", "ord_type", "time_in_force",
     "stp_mode", "flags", "ord_status", "reason", "price_ticks", "qty_lots", "cum_qty_lots", "leaves_lots",
     "cum_quote_units", "created_ns", "ts_ns", "stop_price_ticks", "display_lots", "prevented_lots", "list_id",
-    "working_ns", "tracking_ns", "trailing_bips", "peg_type", "peg_offset", "list_role",
+    "working_ns", "tracking_ns", "given", "trailing_bips", "peg_type", "peg_offset", "list_role",
 ]  # fmt: skip
 """What an answer about an order tells, as the ledger does for open ones; the execution it was last told by is not in it."""
 

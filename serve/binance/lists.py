@@ -38,7 +38,7 @@ from serve.binance.new_order import LIMITED, STOPS, Leg, new_command
 from serve.binance.numbers import Scale
 from serve.binance.order_structs import OrderList
 from serve.binance.order_views import DONE, answer, canceled, client_order_id, is_refusal, of_orders
-from serve.binance.orders import CancelRefused, send_cancel
+from serve.binance.orders import CancelRefused, makers_of, send_cancel
 
 _BUY: Final = int(Side.BUY)
 _LIMIT, _MAKER = int(OrdType.LIMIT), int(OrdType.LIMIT_MAKER)
@@ -195,7 +195,8 @@ async def _place(ctx: Context, p: ListParams, contingency: Contingency, cast: Ca
     ctx.order_counts = venue.count_orders(ctx.account, sum(not end.cum_qty_lots for end in ends), now)
     resp_type = p.newOrderRespType or "RESULT"
     reports = [
-        answer(ctx, scale, rows, one, resp_type, gateway.assets) for rows, (one, _) in zip(answers, cast, strict=True)
+        answer(ctx, scale, rows, one, resp_type, gateway.assets, await makers_of(ctx, rows))
+        for rows, (one, _) in zip(answers, cast, strict=True)
     ]
     return order_list(ctx, _placed(scale.symbol, contingency, name, ends), reports)
 

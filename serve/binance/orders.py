@@ -1,5 +1,6 @@
 """Placing, testing, canceling, replacing and amending orders."""
 
+import contextlib
 import time
 from typing import Annotated, Final
 
@@ -35,7 +36,7 @@ from serve.binance.order_structs import (
     OrderResult,
     Rates,
 )
-from serve.binance.order_views import amended, answer, canceled, client_order_id, is_refusal, of_orders
+from serve.binance.order_views import amended, answer, canceled, client_order_id, is_refusal, matches_of, of_orders
 from serve.binance.params import (
     Bool,
     Decimal8,
@@ -119,7 +120,17 @@ async def place_leg(ctx: Context, scale: Scale, leg: Leg, resp_type: str | None,
     ctx.order_counts = venue.count_orders(ctx.account, 0 if last.cum_qty_lots else 1, now)
     if resp_type is None:
         resp_type = "FULL" if leg.type in FULL_BY_DEFAULT else "ACK"
-    return answer(ctx, scale, rows, leg, resp_type, gateway.assets)
+    return answer(ctx, scale, rows, leg, resp_type, gateway.assets, await makers_of(ctx, rows))
+
+
+async def makers_of(ctx: Context, rows: list[ReportRow]) -> dict[int, ReportRow]:
+    """By prevented match that the reports of a placed order tell of: the report of the order that rested."""
+    found: dict[int, ReportRow] = {}
+    with contextlib.suppress(ApiError):  # the order is placed whether or not this is known
+        for maker_id in {row.orig_order_id for row in matches_of(rows)}:
+            told = decode_reports(await ctx.venue.gateway.ask(ctx.account, "reports_of", ctx.account, maker_id))
+            found |= {row.trade_id: row for row in matches_of(told)}
+    return found
 
 
 async def test(ctx: Context, p: TestOrder) -> Nothing | OrderCommission:

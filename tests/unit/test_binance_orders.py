@@ -5,11 +5,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from market.enums import CancelRestriction, CommandFlag, ExecType, OrdStatus, PegType
+from market.enums import CancelRestriction, CommandFlag, ExecType, OrdStatus, OrdType, PegType
 from market.reasons import Reason
 from market.records import Records
 from serve.binance.errors import BinanceError
 from serve.binance.exchange_info import SymbolInfo
+from serve.errors import ApiError, Code
 from tests.unit.list_world import FIRST_ID, NOW, World, canceled, packed_reports, refused, row_of
 
 MS = 1_000_000
@@ -101,23 +102,96 @@ async def test_pegged_orders(world: World) -> None:
     assert "peggedPrice" not in await asked(world, row._replace(price_ticks=0, working_ns=0)), "not chosen yet"
 
 
-async def test_what_self_trade_prevention_took(world: World) -> None:
+MATCH = {"exec_type": int(ExecType.TRADE_PREVENTION), "trade_id": 4, "last_price_ticks": 5_000_000, "last": 0}
+MAKER_ID = 77
+
+
+def prevented(world: World, lots: int, *, ends: bool, **maker: int) -> None:
+    """The next order meets one of the same account: `lots` taken off both, or `ends` by it."""
+
     def answer(commands: Records) -> list[Any]:
-        new = row_of(commands[0], 0, last=0)
-        match = new._replace(exec_type=int(ExecType.TRADE_PREVENTION), trade_id=4)
+        new = row_of(commands[0], 0, last=int(not ends), prevented_lots=lots)
+        match = new._replace(**MATCH, last_qty_lots=lots, orig_order_id=MAKER_ID)
+        other = match._replace(order_id=MAKER_ID, orig_order_id=new.order_id, **maker)
+        world.account.told["reports_of"] = packed_reports([other])
         end = new._replace(
-            exec_type=int(ExecType.EXPIRED), ord_status=int(OrdStatus.EXPIRED_IN_MATCH), trade_id=4, cum_qty_lots=40,
+            exec_type=int(ExecType.EXPIRED), ord_status=int(OrdStatus.EXPIRED_IN_MATCH), trade_id=4,
             reason=int(Reason.SELF_TRADE_PREVENTION), last=1,
         )  # fmt: skip
-        return [new, match, end]
+        return [new._replace(last=0), match, end] if ends else [new._replace(last=0), match._replace(last=1)]
 
     world.account.answer = answer
+
+
+@pytest.mark.parametrize(
+    ("mode", "lots", "ends", "taker", "maker"),
+    [
+        ("EXPIRE_TAKER", 0, True, "0.00100000", None),
+        ("EXPIRE_BOTH", 0, True, "0.00100000", "0.00070000"),
+        ("EXPIRE_MAKER", 0, False, None, "0.00070000"),
+        ("DECREMENT", 30, False, "0.00030000", "0.00030000"),
+        ("TRANSFER", 30, False, "0.00030000", "0.00030000"),
+    ],
+)
+async def test_prevented_matches_are_told_with_the_order(
+    world: World, mode: str, lots: int, ends: bool, taker: str | None, maker: str | None
+) -> None:
+    for resp_type in ("RESULT", "FULL"):
+        prevented(world, lots, ends=ends, leaves_lots=70)
+        told = await placed(world, **LIMIT, selfTradePreventionMode=mode, newOrderRespType=resp_type)
+        quantities = {"takerPreventedQuantity": taker, "makerPreventedQuantity": maker}
+        assert told["preventedMatches"] == [
+            {"preventedMatchId": 4, "makerOrderId": MAKER_ID, "price": "50000.00000000"}
+            | {name: text for name, text in quantities.items() if text is not None}
+        ]
+        assert told["selfTradePreventionMode"] == mode
+
+
+async def test_what_self_trade_prevention_took(world: World) -> None:
+    prevented(world, 0, ends=True)
     told = await placed(world, **LIMIT, selfTradePreventionMode="EXPIRE_TAKER")
-    assert only(told, "status", "preventedMatchId", "preventedQuantity") == ["EXPIRED_IN_MATCH", 4, "0.00060000"]
+    assert only(told, "status", "preventedMatchId", "preventedQuantity") == ["EXPIRED_IN_MATCH", 4, "0.00100000"]
     assert "expiryReason" not in told
     answering(world, prevented_lots=30)
     told = await placed(world, **LIMIT, selfTradePreventionMode="TRANSFER")
     assert only(told, "status", "preventedQuantity", "selfTradePreventionMode") == ["NEW", "0.00030000", "TRANSFER"]
+    row = row_of(world.account.sent[1][0], 0, prevented_lots=30)
+    world.account.told["reports_of"] = packed_reports([row, row._replace(**MATCH, last_qty_lots=30), row])
+    assert only(await asked(world, row), "preventedMatchId", "preventedQuantity") == [4, "0.00030000"]
+
+
+async def test_an_answer_does_not_depend_on_what_is_known_of_the_other_order(world: World) -> None:
+    prevented(world, 0, ends=True)
+
+    def away(*_: Any) -> bytes:
+        raise ApiError(Code.UNAVAILABLE)
+
+    answer = world.account.answer
+
+    def lost(commands: Records) -> list[Any]:
+        rows = answer(commands)
+        world.account.told["reports_of"] = away
+        return rows
+
+    world.account.answer = lost
+    told = await placed(world, **LIMIT, selfTradePreventionMode="EXPIRE_MAKER")
+    assert told["preventedMatches"][0]["makerOrderId"] == MAKER_ID
+
+
+async def test_what_a_pegged_order_and_one_by_amount_came_with(world: World) -> None:
+    await placed(world, **LIMIT)
+    pegged = row_of(world.account.sent[0][0], 0, peg_type=int(PegType.PRIMARY_PEG), given=4_900_000)
+    assert only(await asked(world, pegged), "price", "peggedPrice") == ["49000.00000000", "50000.00000000"]
+    market = pegged._replace(
+        peg_type=0, ord_type=int(OrdType.MARKET), price_ticks=0, flags=int(CommandFlag.BY_QUOTE), given=5_000_000_000
+    )
+    assert only(await asked(world, market), "price", "origQuoteOrderQty") == ["0.00000000", "50.00000000"]
+    world.account.answer = lambda commands: [
+        row._replace(peg_type=int(PegType.PRIMARY_PEG), given=4_900_000, price_ticks=5_000_000)
+        for row in canceled(commands[0], [FIRST_ID])
+    ]
+    gone = await world.ask("order.cancel", symbol="BTCUSDT", orderId="100")
+    assert (gone.price, gone.peggedPrice) == ("49000.00000000", "50000.00000000")
 
 
 @pytest.mark.parametrize(
