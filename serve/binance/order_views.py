@@ -161,8 +161,6 @@ def placed(
     tell_conditions(told, ctx, scale, last)
     if last.ord_status == _IN_MATCH:
         told.preventedMatchId = last.trade_id
-    if leg.peg_offset is not None:
-        told.pegOffsetType, told.pegOffsetValue = PRICE_LEVEL, leg.peg_offset
     return told
 
 

@@ -98,7 +98,7 @@ _AMENDMENTS: Final = (
 _PREVENTED: Final = (
     "SELECT prevented_match_id, taker_order_id, maker_order_id, "
     "CASE WHEN stp_mode = 5 AND 5 <> (SELECT o.stp_mode FROM orders AS o WHERE o.order_id = maker_order_id) THEN 4 "
-    "ELSE stp_mode END, price_ticks, taker_prevented_lots, maker_prevented_lots, ts_ns "
+    "ELSE stp_mode END AS stp_mode, price_ticks, taker_prevented_lots, maker_prevented_lots, ts_ns "
     "FROM prevented_matches WHERE account = $1 AND symbol = $2 "
 )
 _MATCHES_OF: Final = (

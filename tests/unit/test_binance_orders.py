@@ -94,6 +94,8 @@ async def test_pegged_orders(world: World) -> None:
     assert only(told, *names) == ["0.00000000", "49000.00000000", "PRIMARY_PEG", None, None]
     told = await placed(world, **pegged, price="50000", pegOffsetType="PRICE_LEVEL", pegOffsetValue="3")
     assert only(told, *names) == ["50000.00000000", "49000.00000000", "PRIMARY_PEG", "PRICE_LEVEL", 3]
+    told = await placed(world, **pegged, pegOffsetType="PRICE_LEVEL", pegOffsetValue="0")
+    assert only(told, *names)[3:] == [None, None], "none, here as wherever it is asked for"
     row = row_of(world.account.sent[1][0], 0, price_ticks=4_900_000)
     assert (row.peg_type, row.peg_offset) == (PegType.PRIMARY_PEG, 3)
     assert only(await asked(world, row), *names) == [

@@ -195,11 +195,10 @@ async def test_prevented_matches(ctx: Context) -> None:
 
 
 async def test_the_mode_of_a_prevented_match_is_the_one_in_effect(ctx: Context) -> None:
-    ctx.key.user_id = BOB
-    ask = queries.PreventedMatches
-    symbol = DESK.terms[ONE]
-    told = [await queries.prevented_matches(ctx, ask(symbol=symbol, orderId=order_id)) for order_id in (9, 11)]
-    assert [one.selfTradePreventionMode for (one,) in told] == ["TRANSFER", "DECREMENT"]
+    rows = await ctx.venue.gateway.pool.fetch(queries._PREVENTED + "ORDER BY prevented_match_id", BOB, NAME)
+    assert [(row["taker_order_id"], row["stp_mode"]) for row in rows] == [
+        (9, StpMode.TRANSFER), (11, StpMode.DECREMENT),
+    ]  # fmt: skip
 
 
 async def test_lists(ctx: Context) -> None:
