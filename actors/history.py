@@ -20,7 +20,7 @@ _ORDER_FIELDS: Final = [
     "account", "symbol", "order_id", "orig_order_id", "client_order_id", "side", "ord_type", "time_in_force",
     "stp_mode", "flags", "ord_status", "reason", "price_ticks", "qty_lots", "cum_qty_lots", "leaves_lots",
     "cum_quote_units", "created_ns", "ts_ns", "stop_price_ticks", "display_lots", "prevented_lots", "list_id",
-    "working_ns", "tracking_ns", "trailing_bips", "peg_type", "peg_offset", "list_role",
+    "working_ns", "tracking_ns", "given", "trailing_bips", "peg_type", "peg_offset", "list_role",
 ]  # fmt: skip
 """What an answer about an order tells, as the ledger does for open ones; the execution it was last told by is not in it."""
 
@@ -59,12 +59,13 @@ class ReportHistory:
         return _orders_of(found[found["account"] == account])
 
     def named(self, account: int, client_order_id: bytes) -> Records:
-        """REPORT[n]: how each order stands that had this client_order_id, by order id."""
+        """REPORT[n]: how each order stands that is called so now (an amendment renames), by order id."""
         own = self._places((self._accounts == account) & (self._orders != 0))
-        found = self._ring[own]
-        found = found[found["client_order_id"] == client_order_id[:CLIENT_ORDER_ID_BYTES].rstrip(b"\0")]
-        newest = {int(row["order_id"]): k for k, row in enumerate(found)}
-        return _orders_of(found[[newest[order_id] for order_id in sorted(newest)]])
+        wanted = client_order_id[:CLIENT_ORDER_ID_BYTES].rstrip(b"\0")
+        is_named = self._ring["client_order_id"][own] == wanted
+        orders = self._orders[own]
+        found = _newest(own, orders, np.unique(orders[is_named]))
+        return _orders_of(self._ring[found[self._ring["client_order_id"][found] == wanted]])
 
     def recent_orders(self, account: int, since_ns: int) -> Records:
         """REPORT[n]: how each order stands that was told of since then, by order id."""
@@ -122,6 +123,15 @@ class ReportHistory:
             return self._ring[: self._count]
         at = self._count % KEPT
         return np.concatenate((self._ring[at:], self._ring[:at]))
+
+
+def _newest(
+    places: np.typing.NDArray[np.intp], orders: np.typing.NDArray[np.int64], wanted: np.typing.NDArray[np.int64]
+) -> np.typing.NDArray[np.intp]:
+    """The last place of each wanted order, all of which occur; `places`, oldest first, are of `orders`."""
+    by_id = np.argsort(orders, kind="stable")
+    last = np.searchsorted(orders[by_id], wanted, side="right") - 1
+    return places[by_id[last]]
 
 
 def _orders_of(reports: Records) -> Records:

@@ -16,24 +16,25 @@ _ALL: Final = int(CommandKind.CANCEL_ALL)
 
 
 class CancelNames:
-    def __init__(self) -> None:
-        self._given: OrderedDict[tuple[int, int | str], str] = OrderedDict()
+    """By order id: an order is canceled once, while its client order id may be another order's tomorrow."""
 
-    def give(self, account: int, order: int | str, name: str | None) -> None:
-        """Before a cancel is sent; `order` is the order id or client order id that it names."""
-        self._given.pop((account, order), None)
-        if name is not None:
-            self._given[account, order] = name
-            if len(self._given) > KEPT:
-                self._given.popitem(last=False)
+    def __init__(self) -> None:
+        self._given: OrderedDict[tuple[int, int], str] = OrderedDict()
+
+    def give(self, account: int, order_id: int, name: str) -> None:
+        """Before a cancel is sent. One that is already on its way keeps its name."""
+        self._given.setdefault((account, order_id), name)
+        if len(self._given) > KEPT:
+            self._given.popitem(last=False)
+
+    def forget(self, account: int, order_id: int, name: str) -> None:
+        """The cancel of that name was refused."""
+        if self._given.get((account, order_id)) == name:
+            del self._given[account, order_id]
 
     def of(self, row: ReportRow) -> str | None:
         """The cancel's name; None when the report tells of no cancel."""
         if row.exec_type != _CANCELED:
             return None
-        if row.command_kind != _ALL:
-            own = row.client_order_id.rstrip(b"\0").decode("latin-1")
-            given = self._given.get((row.account, row.order_id)) or self._given.get((row.account, own))
-            if given is not None:
-                return given
-        return f"rpc-{row.symbol}-{row.exec_id}"
+        given = None if row.command_kind == _ALL else self._given.get((row.account, row.order_id))
+        return given or f"rpc-{row.symbol}-{row.exec_id}"

@@ -1,5 +1,7 @@
 """Placing and canceling order lists: OCO, OTO, OTOCO, OPO, OPOCO. All orders of a list are taken, or none."""
 
+import asyncio
+import contextlib
 import time
 from itertools import groupby
 from operator import attrgetter
@@ -33,9 +35,10 @@ from serve.binance.list_params import (
 )
 from serve.binance.list_views import FoundList, canceled_list, live_list, order_list
 from serve.binance.new_order import LIMITED, STOPS, Leg, new_command
+from serve.binance.numbers import Scale
 from serve.binance.order_structs import OrderList
 from serve.binance.order_views import DONE, answer, canceled, client_order_id, is_refusal, of_orders
-from serve.binance.orders import send_cancel
+from serve.binance.orders import CancelRefused, makers_of, send_cancel
 
 _BUY: Final = int(Side.BUY)
 _LIMIT, _MAKER = int(OrdType.LIMIT), int(OrdType.LIMIT_MAKER)
@@ -47,6 +50,11 @@ _FIRST, _SECOND, _MEMBER = int(ListRole.OCO_FIRST), int(ListRole.OCO_SECOND), in
 _DONE, _EXECUTING = int(ListStatus.ALL_DONE), int(ListStatus.EXECUTING)
 _FOR_ANOTHER: Final = frozenset((int(Reason.OCO_PAIR_REFUSED), int(Reason.PENDING_NEVER_PLACED)))
 """Reasons that say nothing but that another order of the list was refused."""
+_PENDING: Final = int(Reason.ORDER_PENDING)
+PENDING_WAIT_S: Final = 2.0
+"""How long a cancel waits for the book to have a list's pending orders."""
+_WRONG_SIDE: Final = frozenset((int(Reason.WOULD_TAKE), int(Reason.STOP_WOULD_TRIGGER)))
+"""Of an order of a pair: its price is not on its side of the last price."""
 _token = attrgetter("token")
 
 OPO_WORKING_MUST_BE_BUY: Final = (-1222, "Working order in an OPO list must be a bid.")
@@ -183,11 +191,12 @@ async def _place(ctx: Context, p: ListParams, contingency: Contingency, cast: Ca
     name = gateway.new_client_order_id(p.listClientOrderId)
     answers = by_command(await gateway.submit_list(ctx.account, name, packed))
     ends = [rows[-1] for rows in answers]
-    _raise_refusal(ends)
+    _raise_refusal(ends, contingency)
     ctx.order_counts = venue.count_orders(ctx.account, sum(not end.cum_qty_lots for end in ends), now)
     resp_type = p.newOrderRespType or "RESULT"
     reports = [
-        answer(ctx, scale, rows, one, resp_type, gateway.assets) for rows, (one, _) in zip(answers, cast, strict=True)
+        answer(ctx, scale, rows, one, resp_type, gateway.assets, await makers_of(ctx, rows))
+        for rows, (one, _) in zip(answers, cast, strict=True)
     ]
     return order_list(ctx, _placed(scale.symbol, contingency, name, ends), reports)
 
@@ -197,11 +206,15 @@ def by_command(rows: list[ReportRow]) -> list[list[ReportRow]]:
     return [list(told) for _, told in groupby(of_orders(rows), key=_token)]
 
 
-def _raise_refusal(ends: list[ReportRow]) -> None:
+def _raise_refusal(ends: list[ReportRow], contingency: Contingency) -> None:
     """With the reason that tells most, when the list was refused."""
     refused = [row.reason for row in ends if is_refusal(row)]
-    if refused:
-        raise refusal(NEW_ORDER, next((one for one in refused if one not in _FOR_ANOTHER), refused[0]))
+    if not refused:
+        return
+    reason = next((one for one in refused if one not in _FOR_ANOTHER), refused[0])
+    if contingency is Contingency.OCO and reason in _WRONG_SIDE:
+        reason = int(Reason.OCO_PRICES)
+    raise refusal(NEW_ORDER, reason)
 
 
 def _placed(symbol: str, contingency: Contingency, name: bytes, ends: list[ReportRow]) -> FoundList:
@@ -228,9 +241,54 @@ async def cancel_list(ctx: Context, p: CancelList) -> OrderList:
     cancel_id = p.newClientOrderId or venue.gateway.new_client_order_id(None).decode("ascii")
     for order_id in found.open_ids:
         venue.cancel_names.give(ctx.account, order_id, cancel_id)
-    # The last one lives longest: a working order may be filled while the cancel is on its way.
-    rows = await send_cancel(ctx, scale, found.open_ids[-1], b"")
+    try:
+        rows = await _cancel(ctx, scale, found)
+    except BinanceError:
+        for order_id in found.open_ids:
+            venue.cancel_names.forget(ctx.account, order_id, cancel_id)
+        raise
     ended = {row.order_id: row for row in rows}
     found.updated_ns = rows[-1].ts_ns
     reports = [canceled(ctx, scale, ended[one], cancel_id) for one, _ in found.orders if one in ended]
     return canceled_list(ctx, found, reports)
+
+
+async def _cancel(ctx: Context, scale: Scale, found: FoundList) -> list[ReportRow]:
+    """By the last of its orders, which lives longest: a working order may be filled while the cancel is on its way.
+
+    Between that fill and the book's word that it has the pending orders they cannot be canceled: that word is waited for.
+    """
+    order_id, gateway = found.open_ids[-1], ctx.venue.gateway
+    with contextlib.suppress(StillPending):
+        return await _cancel_now(ctx, scale, order_id)
+    heard = asyncio.Event()
+
+    def listen(row: ReportRow) -> None:
+        if row.list_id == found.list_id:
+            heard.set()
+
+    await gateway.listen(ctx.account, -1, listen)
+    try:
+        async with asyncio.timeout(PENDING_WAIT_S):
+            while True:
+                heard.clear()
+                with contextlib.suppress(StillPending):
+                    return await _cancel_now(ctx, scale, order_id)
+                await heard.wait()
+    except TimeoutError:
+        raise cancel_rejected("Unknown order sent.") from None
+    finally:
+        gateway.forget(ctx.account, listen)
+
+
+async def _cancel_now(ctx: Context, scale: Scale, order_id: int) -> list[ReportRow]:
+    try:
+        return await send_cancel(ctx, scale, order_id, b"")
+    except CancelRefused as error:
+        if error.reason == _PENDING:
+            raise StillPending from None
+        raise
+
+
+class StillPending(Exception):
+    """The order is on its way to the book."""

@@ -260,7 +260,7 @@ def lots_of(scale: Scale, value: int, name: str = "quantity") -> int:
 
 def _display(scale: Scale, iceberg: int, qty: int) -> int:
     shown = lots_of(scale, iceberg, "icebergQty")
-    if shown > qty:
+    if shown >= qty:
         raise rejected("IcebergQty exceeds QTY.")
     if -(-qty // shown) > scale.instrument.iceberg_parts:
         raise filter_failure("ICEBERG_PARTS")

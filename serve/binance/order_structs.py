@@ -25,6 +25,16 @@ class OrderFill(msgspec.Struct, gc=False):
     tradeId: int
 
 
+class Prevented(msgspec.Struct, gc=False):
+    """A match that self-trade prevention kept from being a trade, as the taker's answer tells it."""
+
+    preventedMatchId: int
+    makerOrderId: int
+    price: str
+    takerPreventedQuantity: Opt = UNSET
+    makerPreventedQuantity: Opt = UNSET
+
+
 class OrderResult(msgspec.Struct):
     """RESULT, and with `fills` FULL."""
 
@@ -54,6 +64,7 @@ class OrderResult(msgspec.Struct):
     workingTime: int
     icebergQty: Opt
     fills: list[OrderFill] | UnsetType
+    preventedMatches: list[Prevented] | UnsetType
     selfTradePreventionMode: str
     preventedMatchId: OptInt = UNSET
     preventedQuantity: Opt = UNSET
@@ -88,6 +99,7 @@ class OrderStatus(msgspec.Struct):
     pegOffsetType: Opt = UNSET
     pegOffsetValue: OptInt = UNSET
     peggedPrice: Opt = UNSET
+    preventedMatchId: OptInt = UNSET
     preventedQuantity: Opt = UNSET
 
 

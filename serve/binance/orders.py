@@ -1,5 +1,6 @@
 """Placing, testing, canceling, replacing and amending orders."""
 
+import contextlib
 import time
 from typing import Annotated, Final
 
@@ -35,7 +36,7 @@ from serve.binance.order_structs import (
     OrderResult,
     Rates,
 )
-from serve.binance.order_views import amended, answer, canceled, client_order_id, is_refusal, of_orders
+from serve.binance.order_views import amended, answer, canceled, client_order_id, is_refusal, matches_of, of_orders
 from serve.binance.params import (
     Bool,
     Decimal8,
@@ -119,7 +120,17 @@ async def place_leg(ctx: Context, scale: Scale, leg: Leg, resp_type: str | None,
     ctx.order_counts = venue.count_orders(ctx.account, 0 if last.cum_qty_lots else 1, now)
     if resp_type is None:
         resp_type = "FULL" if leg.type in FULL_BY_DEFAULT else "ACK"
-    return answer(ctx, scale, rows, leg, resp_type, gateway.assets)
+    return answer(ctx, scale, rows, leg, resp_type, gateway.assets, await makers_of(ctx, rows))
+
+
+async def makers_of(ctx: Context, rows: list[ReportRow]) -> dict[int, ReportRow]:
+    """By prevented match that the reports of a placed order tell of: the report of the order that rested."""
+    found: dict[int, ReportRow] = {}
+    with contextlib.suppress(ApiError):  # the order is placed whether or not this is known
+        for maker_id in {row.orig_order_id for row in matches_of(rows)}:
+            told = decode_reports(await ctx.venue.gateway.ask(ctx.account, "reports_of", ctx.account, maker_id))
+            found |= {row.trade_id: row for row in matches_of(told)}
+    return found
 
 
 async def test(ctx: Context, p: TestOrder) -> Nothing | OrderCommission:
@@ -154,16 +165,30 @@ async def cancel_one(
     ctx: Context, scale: Scale, order_id: int | None, client_id: str | None, cancel_id: str | None,
     restriction: int | None,
 ) -> Canceled:  # fmt: skip
-    if order_id is not None and client_id is not None:
+    if client_id is not None and (order_id is not None or cancel_id is not None):
         target = await open_order(ctx, scale, order_id, client_id)
         if target is None:
             raise cancel_rejected("Unknown order sent.")
-    key = b"" if order_id is not None else (client_id or "").encode("ascii")
+        order_id = target.order_id  # the cancel's name belongs to the order, not to what it is called
     names = ctx.venue.cancel_names
-    names.give(ctx.account, order_id or client_id or "", cancel_id)
-    rows = await send_cancel(ctx, scale, order_id or 0, key, restriction or 0)
+    if order_id is not None and cancel_id is not None:
+        names.give(ctx.account, order_id, cancel_id)
+    key = b"" if order_id is not None else (client_id or "").encode("ascii")
+    try:
+        rows = await send_cancel(ctx, scale, order_id or 0, key, restriction or 0)
+    except BinanceError:
+        if order_id is not None and cancel_id is not None:
+            names.forget(ctx.account, order_id, cancel_id)
+        raise
     own = _row_of(rows, order_id or 0, key)
     return canceled(ctx, scale, own, names.of(own) or "")
+
+
+class CancelRefused(BinanceError):
+    def __init__(self, reason: int) -> None:
+        told = refusal(CANCEL, reason)
+        super().__init__(told.code, told.msg, told.status, retry_after_s=told.retry_after_s)
+        self.reason = reason
 
 
 async def send_cancel(ctx: Context, scale: Scale, order_id: int, key: bytes, restriction: int = 0) -> list[ReportRow]:
@@ -174,7 +199,7 @@ async def send_cancel(ctx: Context, scale: Scale, order_id: int, key: bytes, res
     )  # fmt: skip
     rows = of_orders(await ctx.venue.gateway.submit(ctx.account, [packed]))
     if is_refusal(rows[-1]):
-        raise refusal(CANCEL, rows[-1].reason)
+        raise CancelRefused(rows[-1].reason)
     return rows
 
 

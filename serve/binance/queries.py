@@ -21,7 +21,7 @@ from serve.binance.errors import (
 )
 from serve.binance.numbers import Scale, amount
 from serve.binance.order_structs import Amendment, MyTrade, OrderStatus, PreventedMatch
-from serve.binance.order_views import STPS, client_order_id, standing
+from serve.binance.order_views import NO_TRADE_GROUP, STPS, client_order_id, costs, prevented_lots, standing
 from serve.binance.params import Limit1000, Long, OrigClientId, Params, Symbol, TimeNs
 
 DEFAULT_LIMIT: Final = 500
@@ -29,7 +29,6 @@ DAY_NS: Final = 86_400 * 10**9
 RECENT_NS: Final = 30 * 10**9
 """How far the read models may lag: what is newer is asked of the account as well."""
 FOREVER_NS: Final = (1 << 62) - 1
-NO_TRADE_GROUP: Final = -1
 _BUY: Final = int(Side.BUY)
 _REPLACED: Final = int(ExecType.REPLACED)
 
@@ -95,9 +94,15 @@ _AMENDMENTS: Final = (
     "SELECT order_id, exec_id, orig_client_order_id, new_client_order_id, orig_qty_lots, new_qty_lots, ts_ns "
     "FROM amendments WHERE order_id = $3 AND account = $1 AND symbol = $2 AND exec_id >= $4 ORDER BY exec_id LIMIT $5"
 )
+# The mode in effect: TRANSFER (5) is DECREMENT (4) unless both orders say it.
 _PREVENTED: Final = (
-    "SELECT prevented_match_id, taker_order_id, maker_order_id, stp_mode, price_ticks, taker_prevented_lots, "
-    "maker_prevented_lots, ts_ns FROM prevented_matches WHERE account = $1 AND symbol = $2 "
+    "SELECT prevented_match_id, taker_order_id, maker_order_id, "
+    "CASE WHEN stp_mode = 5 AND 5 <> (SELECT o.stp_mode FROM orders AS o WHERE o.order_id = maker_order_id) THEN 4 "
+    "ELSE stp_mode END AS stp_mode, price_ticks, taker_prevented_lots, maker_prevented_lots, ts_ns "
+    "FROM prevented_matches WHERE account = $1 AND symbol = $2 "
+)
+_MATCHES_OF: Final = (
+    "SELECT order_id, prevented_match_id FROM orders WHERE order_id = ANY($1) AND prevented_match_id > 0"
 )
 _LISTS: Final = (
     "SELECT list_id, symbol, contingency, list_client_order_id, list_status, created_ns, updated_ns, order_ids, "
@@ -178,8 +183,28 @@ async def _live_order(ctx: Context, scale: Scale, p: QueryOrder) -> OrderStatus 
     else:
         named = (p.origClientOrderId or "").encode("ascii")
         rows = decode_reports(await gateway.ask(ctx.account, "named_orders", ctx.account, named))
-    own = [row for row in rows if row.symbol == scale.symbol_id]
-    return standing(ctx, scale, own[-1], client_order_id(own[-1])) if own else None
+    own = [row for row in rows if row.symbol == scale.symbol_id][-1:]
+    return (await _standing(ctx, own))[0] if own else None
+
+
+async def _standing(ctx: Context, rows: list[ReportRow]) -> list[OrderStatus]:
+    """Of orders that the account told of."""
+    matches = await _matches(ctx, [row.order_id for row in rows if prevented_lots(row)])
+    scales = ctx.venue.scales
+    return [standing(ctx, scales[row.symbol], row, client_order_id(row), matches.get(row.order_id, 0)) for row in rows]
+
+
+async def _matches(ctx: Context, order_ids: list[int]) -> dict[int, int]:
+    """The newest prevented match of each order: the account knows it when it is new, the read models when it is not."""
+    found: dict[int, int] = {}
+    for order_id in order_ids:
+        told = decode_reports(await ctx.venue.gateway.ask(ctx.account, "reports_of", ctx.account, order_id))
+        if made := [row.trade_id for row in told if costs(row)]:
+            found[order_id] = made[-1]
+    if missing := [order_id for order_id in order_ids if order_id not in found]:
+        rows = await ctx.venue.gateway.pool.fetch(_MATCHES_OF, missing)
+        found |= {row["order_id"]: row["prevented_match_id"] for row in rows}
+    return found
 
 
 async def _stored_order(ctx: Context, scale: Scale, p: QueryOrder) -> OrderStatus | None:
@@ -195,15 +220,14 @@ async def _stored_order(ctx: Context, scale: Scale, p: QueryOrder) -> OrderStatu
 
 
 def _told(ctx: Context, scale: Scale, one: Stored) -> OrderStatus:
-    return standing(ctx, scale, one, one.named)
+    return standing(ctx, scale, one, one.named, one.prevented_match_id)
 
 
 async def open_orders(ctx: Context, p: OpenOrders) -> list[OrderStatus]:
-    venue = ctx.venue
     symbol = -1 if p.symbol is None else p.symbol.symbol_id
-    rows = decode_reports(await venue.gateway.ask(ctx.account, "open_orders", ctx.account, symbol))
+    rows = decode_reports(await ctx.venue.gateway.ask(ctx.account, "open_orders", ctx.account, symbol))
     rows.sort(key=lambda row: row.order_id)
-    return [standing(ctx, venue.scales[row.symbol], row, client_order_id(row)) for row in rows]
+    return await _standing(ctx, rows)
 
 
 async def all_orders(ctx: Context, p: AllOrders) -> list[OrderStatus]:
@@ -220,10 +244,12 @@ async def all_orders(ctx: Context, p: AllOrders) -> list[OrderStatus]:
     )  # fmt: skip
     found = {row["order_id"]: _told(ctx, scale, Stored(*row)) for row in rows}
     full = ascending and len(rows) == p.limit
+    newer = []
     for row in await _recent(ctx, "recent_orders"):
         inside = row.symbol == scale.symbol_id and row.order_id >= from_id and start <= row.created_ns <= end
         if inside and (row.order_id in found or not full):
-            found[row.order_id] = standing(ctx, scale, row, client_order_id(row))
+            newer.append(row)
+    found |= {one.orderId: one for one in await _standing(ctx, newer)}
     return _cut([found[order_id] for order_id in sorted(found)], p.limit, ascending)
 
 

@@ -19,13 +19,16 @@ from serve.binance.list_views import CONTINGENCIES, LIST_STATUSES, STATUS_TYPES
 from serve.binance.numbers import ZERO, Scale, amount
 from serve.binance.order_structs import Opt, OptInt
 from serve.binance.order_views import (
+    NO_TRADE_GROUP,
     PEGS,
     PRICE_LEVEL,
     STPS,
     client_order_id,
     expiry_reason,
+    lost_in,
     own_price,
     prevented_lots,
+    quote_order_qty,
 )
 from serve.orders import EXEC_TYPES, ORD_TYPES, SIDES, STATUSES, TIFS
 
@@ -174,14 +177,18 @@ class AccountEvents:
         self._assets = assets
         self._held: dict[int, tuple[int, int]] = {}
         """By asset: free and locked as last told."""
-        self._matches: OrderedDict[tuple[int, int], dict[int, ReportRow]] = OrderedDict()
-        """Prevented matches by symbol and number: each order's report."""
+        self._matches: OrderedDict[tuple[int, int, int], ReportRow] = OrderedDict()
+        """Prevented matches by symbol, number and order."""
 
     def of(self, rows: Sequence[ReportRow], cancel_name: Callable[[ReportRow], str | None]) -> "list[Told]":
         """What is told of reports that came together. `cancel_name`: of the cancel that a report tells of, if of one."""
         told: list[Told] = []
         ends = {row.order_id: row for row in rows if row.exec_type == _EXPIRED and row.ord_status == _FILLED}
         listed: list[ReportRow] = []
+        for row in rows:
+            if row.exec_type == _PREVENTION:
+                self._note_match(row)
+        in_match = {_match(row) for row in rows if row.exec_type == _EXPIRED and row.trade_id}
         for k, row in enumerate(rows):
             if row.exec_type == _LIST:
                 if row.order_id:
@@ -190,6 +197,8 @@ class AccountEvents:
                     listed = []
                     told.append(Told(row, listed=listed))
                 continue
+            if row.exec_type == _PREVENTION and _match(row) in in_match:
+                continue  # it ended by this match, which its expiry tells
             if end := ends.get(row.order_id):
                 # An order by quote amount is filled by its last trade; that the rest of its budget went back is not told.
                 if row is end and row.cum_qty_lots:
@@ -200,6 +209,8 @@ class AccountEvents:
                         quote_free=end.quote_free, quote_locked=end.quote_locked,
                     )  # fmt: skip
             told += self._of(row, cancel_name(row))
+        while len(self._matches) > MATCHES_KEPT:
+            self._matches.popitem(last=False)
         return told
 
     def _of(self, row: ReportRow, canceled_as: str | None) -> "list[Told]":
@@ -209,10 +220,8 @@ class AccountEvents:
         if kind == _BALANCE:
             changed = [(row.asset, row.base_free, row.base_locked)]
             return [*self._positions(row, changed), Told(row, posted=True)]
-        if kind == _PREVENTION:
-            self._note_match(row)
-            if not row.last_qty_lots:
-                return []  # an expiry follows, of one of the two orders or of both
+        if kind == _PREVENTION and not row.last_qty_lots:
+            return []  # it cost only the other order something
         told = [Told(row, match=self._match_of(row), canceled_as=canceled_as)]
         if kind != _REJECTED:
             terms = self._scales[row.symbol].terms
@@ -233,19 +242,11 @@ class AccountEvents:
         return [Told(row, balances=now)]
 
     def _note_match(self, row: ReportRow) -> None:
-        key = row.symbol, row.trade_id
-        self._matches.setdefault(key, {})[row.order_id] = row
-        if len(self._matches) > MATCHES_KEPT:
-            self._matches.popitem(last=False)
+        self._matches[_match(row)] = row
 
-    def _match_of(self, row: ReportRow) -> "tuple[ReportRow, int] | None":
-        """The prevented match that a report tells of, and the other order of it."""
-        if not row.trade_id or row.exec_type == _TRADE:
-            return None
-        sides = self._matches.get((row.symbol, row.trade_id), {})
-        own = sides.get(row.order_id)
-        other = next((order_id for order_id in sides if order_id != row.order_id), 0)
-        return None if own is None else (own, other)
+    def _match_of(self, row: ReportRow) -> ReportRow | None:
+        """The order's report of the prevented match that ended it, or is told."""
+        return None if row.exec_type == _TRADE else self._matches.get(_match(row))
 
     # -- as events ------------------------------------------------------------------------------------------------
 
@@ -300,12 +301,12 @@ class AccountEvents:
             None if asset is None else asset.name, row.ts_ns // unit_ns, row.trade_id if trade else NO_TRADE,
             row.exec_id, since > 0 and status in _WORKING, trade and bool(row.flags & REPORT_MAKER), False,
             (row.created_ns or row.ts_ns) // unit_ns, quote[row.cum_quote_units],
-            quote[row.last_quote_units] if trade else ZERO, ZERO,
+            quote[row.last_quote_units] if trade else ZERO, quote_order_qty(scale, row),
             UNSET if not since or kind == _REJECTED else since // unit_ns, STPS[row.stp_mode],
             eR=expiry_reason(status, row.reason) if kind == _EXPIRED else UNSET,
         )  # fmt: skip
         if told.match is not None:
-            self._tell_match(event, row, *told.match, scale)
+            self._tell_match(event, row, told.match, scale)
         if row.trailing_bips:
             event.d = row.trailing_bips
             if row.tracking_ns:
@@ -323,14 +324,14 @@ class AccountEvents:
             event.gp = scale.price[row.price_ticks]
 
     @staticmethod
-    def _tell_match(event: ExecutionReport, row: ReportRow, match: ReportRow, other: int, scale: Scale) -> None:
-        lots = match.last_qty_lots or match.leaves_lots
+    def _tell_match(event: ExecutionReport, row: ReportRow, match: ReportRow, scale: Scale) -> None:
+        lots = lost_in(match)
         prevented = scale.quantity[lots]
         event.v = row.trade_id
         event.A = scale.quantity[max(lots, prevented_lots(row))]
         event.B = prevented
-        event.u = row.account
-        event.U = other
+        event.u = NO_TRADE_GROUP
+        event.U = match.orig_order_id
         event.Cs = scale.symbol
         event.pl = prevented
         event.pL = scale.price[match.last_price_ticks]
@@ -343,10 +344,14 @@ class Told(msgspec.Struct, gc=False):
     row: ReportRow
     posted: bool = False
     balances: list[tuple[int, int, int]] | None = None
-    match: tuple[ReportRow, int] | None = None
+    match: ReportRow | None = None
     canceled_as: str | None = None
     listed: list[ReportRow] | None = None
     """Of a list's report: those of its orders."""
+
+
+def _match(row: ReportRow) -> tuple[int, int, int]:
+    return row.symbol, row.trade_id, row.order_id
 
 
 def _signed(units: int, scale: int) -> str:

@@ -275,7 +275,9 @@ class WsApiSession(Session):
         account = self._api.venue.gateway.account_of(user_id)
         if account in self._by_account:
             raise BinanceError(*SUBSCRIBED)
-        if len(self._by_account) >= SUBSCRIPTIONS or self._subscribed >= SUBSCRIPTIONS_OF_A_LIFE:
+        if self._subscribed >= SUBSCRIPTIONS_OF_A_LIFE:
+            raise BinanceError(-2042, "Maximum subscription ID reached for this connection.")
+        if len(self._by_account) >= SUBSCRIPTIONS:
             raise BinanceError(-1034, f"Too many concurrent connections; current limit is '{SUBSCRIPTIONS}'.")
         number = self._subscribed
         self._subscribed += 1

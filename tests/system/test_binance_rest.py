@@ -361,6 +361,7 @@ REFUSED_ORDERS: list[tuple[dict[str, Any], int, str]] = [
      "'pegOffsetValue' contains unexpected value. Cannot be greater than 100."),
     ({"price": None, "pegPriceType": "PRIMARY_PEG", "timeInForce": "IOC"}, -1014, "Unsupported order combination."),
     ({"icebergQty": "0.002"}, -2010, "IcebergQty exceeds QTY."),
+    ({"icebergQty": "0.001"}, -2010, "IcebergQty exceeds QTY."),
     ({"quantity": "1", "icebergQty": "0.00001"}, -1013, "Filter failure: ICEBERG_PARTS"),
     ({"quantity": "0"}, -1013, "Invalid quantity."),
     ({"price": "0"}, -1013, "Invalid price."),
@@ -436,6 +437,58 @@ async def test_icebergs_and_pegged_orders(venue: Venue, price: Decimal) -> None:
     await venue.signed("DELETE", "openOrders", symbol=SYMBOL)
 
 
+async def test_filters_that_count(venue: Venue, price: Decimal) -> None:
+    iceberg = limit(price, "0.9", icebergQty="0.0005", newOrderRespType="ACK")
+    for _ in range(10):
+        (await venue.signed("POST", "order", **iceberg)).ok()
+    reply = await venue.signed("POST", "order", **iceberg)
+    assert refusal(reply) == (400, -1013, "Filter failure: MAX_NUM_ICEBERG_ORDERS")
+    order_id = (await venue.signed("POST", "order", **limit(price, "0.9", quantity="0.005"))).ok()["orderId"]
+    for k in range(10):
+        amend = {"symbol": SYMBOL, "orderId": order_id, "newQty": f"0.00{49 - k}"}
+        (await venue.signed("PUT", "order/amend/keepPriority", **amend)).ok()
+    reply = await venue.signed("PUT", "order/amend/keepPriority", symbol=SYMBOL, orderId=order_id, newQty="0.0031")
+    assert refusal(reply) == (400, -2038, "Filter failure: MAX_NUM_ORDER_AMENDS")
+    (await venue.signed("DELETE", "openOrders", symbol=SYMBOL)).ok()
+    oto = {
+        "symbol": SYMBOL, "workingType": "LIMIT", "workingSide": "BUY", "workingPrice": priced(price, "0.9"),
+        "workingTimeInForce": "GTC", "workingQuantity": "0.001", "pendingType": "LIMIT_MAKER", "pendingSide": "SELL",
+        "pendingPrice": priced(price, "1.5"), "pendingQuantity": "0.0005",
+    }  # fmt: skip
+    for _ in range(20):
+        (await venue.signed("POST", "orderList/oto", **oto)).ok()
+    reply = await venue.signed("POST", "orderList/oto", **oto)
+    assert refusal(reply) == (400, -1013, "Filter failure: MAX_NUM_ORDER_LISTS")
+    (await venue.signed("DELETE", "openOrders", symbol=SYMBOL)).ok()
+
+
+async def test_refusals_that_only_special_orders_meet(venue: Venue, price: Decimal) -> None:
+    unpriced = {name: text for name, text in limit(price).items() if name != "price"}
+    deep = {"pegPriceType": "PRIMARY_PEG", "pegOffsetType": "PRICE_LEVEL", "pegOffsetValue": "100"}
+    reply = await venue.signed("POST", "order", **unpriced, **deep)
+    assert refusal(reply) == (400, -2010, "Order book liquidity is too low for this pegged order.")
+    oto = {
+        "symbol": SYMBOL, "workingType": "STOP_LOSS", "workingSide": "BUY", "workingQuantity": "0.001",
+        "pendingType": "MARKET", "pendingSide": "SELL", "pendingQuantity": "0.0005",
+    }  # fmt: skip
+    reply = await venue.signed("POST", "orderList/oto", **oto)
+    assert refusal(reply) == (400, -2010, "Unsupported order combination")
+    reply = await venue.ask("GET", "depth", symbol=SYMBOL, **{f"x{k}": 1 for k in range(600)})
+    assert refusal(reply) == (400, -1100, "Illegal characters found in a parameter.")
+
+
+async def test_renamed_orders_are_found_by_their_new_name(venue: Venue, price: Decimal) -> None:
+    made = (await venue.signed("POST", "order", **limit(price), newClientOrderId="older")).ok()
+    amend = {"symbol": SYMBOL, "orderId": made["orderId"], "newQty": "0.0009", "newClientOrderId": "newer"}
+    (await venue.signed("PUT", "order/amend/keepPriority", **amend)).ok()
+    for _ in range(2):
+        gone = await venue.signed("GET", "order", symbol=SYMBOL, origClientOrderId="older")
+        assert refusal(gone) == (400, -2013, "Order does not exist.")
+        asked = (await venue.signed("GET", "order", symbol=SYMBOL, origClientOrderId="newer")).ok()
+        assert asked["orderId"] == made["orderId"]
+        await venue.signed("DELETE", "order", symbol=SYMBOL, orderId=made["orderId"])
+
+
 async def test_order_lists(venue: Venue, price: Decimal) -> None:
     await venue.signed("POST", "order", symbol=SYMBOL, side="BUY", type="MARKET", quantity="0.01")
     oco = {
@@ -459,7 +512,9 @@ async def test_order_lists(venue: Venue, price: Decimal) -> None:
         await venue.signed("DELETE", "orderList", symbol=SYMBOL, listClientOrderId="pair", newClientOrderId="bye")
     ).ok()
     assert (gone["listStatusType"], gone["listOrderStatus"]) == ("ALL_DONE", "ALL_DONE")
-    assert {(one["status"], one["clientOrderId"]) for one in gone["orderReports"]} == {("CANCELED", "bye")}
+    assert [(one["orderId"], one["status"], one["clientOrderId"]) for one in gone["orderReports"]] == [
+        (one["orderId"], "CANCELED", "bye") for one in made["orders"]
+    ]
     again = await venue.signed("DELETE", "orderList", symbol=SYMBOL, listClientOrderId="pair")
     assert refusal(again) == (400, -2011, "Unknown order sent.")
     one_leg = (await venue.signed("POST", "orderList/oco", **oco)).ok()
@@ -505,6 +560,45 @@ async def test_lists_whose_orders_trigger_others(venue: Venue, price: Decimal) -
     assert made["listOrderStatus"] == "ALL_DONE"
 
 
+async def test_why_orders_of_lists_expire(venue: Venue, price: Decimal) -> None:
+    async def ended(order_id: int) -> str | None:
+        asked = (await venue.signed("GET", "order", symbol=SYMBOL, orderId=order_id)).ok()
+        reason: str | None = asked.get("expiryReason")
+        return reason
+
+    oto = {
+        "symbol": SYMBOL, "workingType": "LIMIT", "workingSide": "BUY", "workingPrice": priced(price, "1.02"),
+        "workingTimeInForce": "GTC", "workingQuantity": "0.002", "pendingType": "LIMIT_MAKER", "pendingSide": "SELL",
+        "pendingPrice": priced(price, "0.95"), "pendingQuantity": "0.001",
+    }  # fmt: skip
+    made = (await venue.signed("POST", "orderList/oto", **oto)).ok()
+    refused = made["orders"][1]["orderId"]
+    assert (
+        await eventually(lambda: ended(refused), bool, "its price is on the wrong side when its turn comes")
+        == "REJECTED"
+    )
+
+    async def triggered() -> str | None:
+        book = (await venue.ask("GET", "ticker/bookTicker", symbol=SYMBOL)).ok()
+        pair = {
+            "symbol": SYMBOL, "side": "BUY", "quantity": "0.001", "belowType": "LIMIT_MAKER",
+            "belowPrice": priced(price, "0.5"), "aboveType": "STOP_LOSS",
+            "aboveStopPrice": format(Decimal(book["askPrice"]) + Decimal("0.01"), "f"),
+        }  # fmt: skip
+        reply = await venue.signed("POST", "orderList/oco", **pair)
+        if reply.status != 200:
+            return None  # the price has just reached it
+        await venue.signed("POST", "order", symbol=SYMBOL, side="BUY", type="MARKET", quantity="0.05")
+        stop, far = (one["orderId"] for one in reply.json["orders"])
+        reason = await ended(far)
+        await venue.signed("DELETE", "openOrders", symbol=SYMBOL)
+        await venue.signed("POST", "order", symbol=SYMBOL, side="SELL", type="MARKET", quantity="0.05")
+        assert stop != far
+        return reason
+
+    assert await eventually(triggered, bool, "the stop order triggers") == "OCO_TRIGGER"
+
+
 async def test_pairs_refused_by_their_prices(venue: Venue, price: Decimal) -> None:
     await venue.signed("POST", "order", symbol=SYMBOL, side="BUY", type="MARKET", quantity="0.01")
     oco = {
@@ -516,10 +610,10 @@ async def test_pairs_refused_by_their_prices(venue: Venue, price: Decimal) -> No
     assert refusal(reply) == (400, -2010, "The relationship of the prices for the orders is not correct.")
     taking = {name: text for name, text in oco.items() if name not in ("aboveStopPrice", "aboveTimeInForce")}
     reply = await venue.signed("POST", "orderList/oco", **taking | {"aboveType": "LIMIT_MAKER"})
-    assert refusal(reply) == (400, -2010, "Order would immediately match and take.")
+    assert refusal(reply) == (400, -2010, "The relationship of the prices for the orders is not correct.")
     triggering = oco | {"abovePrice": priced(price, "1.4"), "belowStopPrice": priced(price, "1.1")}
     reply = await venue.signed("POST", "orderList/oco", **triggering)
-    assert refusal(reply) == (400, -2010, "Order would trigger immediately.")
+    assert refusal(reply) == (400, -2010, "The relationship of the prices for the orders is not correct.")
     poor = oco | {"abovePrice": priced(price, "1.4"), "quantity": "1"}
     reply = await venue.signed("POST", "orderList/oco", **poor)
     assert refusal(reply) == (400, -2010, "Account has insufficient balance for requested action.")

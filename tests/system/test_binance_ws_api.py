@@ -519,6 +519,7 @@ async def test_the_maker_is_told_of_its_fills(trader: Trader, ws: WsVenue, price
         ("EXPIRE_TAKER", [("TRADE_PREVENTION", "EXPIRED_IN_MATCH", "taker")]),
         ("EXPIRE_MAKER", [("TRADE_PREVENTION", "EXPIRED_IN_MATCH", "maker")]),
         ("EXPIRE_BOTH", [("TRADE_PREVENTION", "EXPIRED_IN_MATCH", "taker"), ("TRADE_PREVENTION", "EXPIRED_IN_MATCH", "maker")]),
+        ("DECREMENT", [("TRADE_PREVENTION", "EXPIRED_IN_MATCH", "taker"), ("TRADE_PREVENTION", "NEW", "maker")]),
     ],
 )  # fmt: skip
 async def test_prevented_self_trades_are_told(
@@ -532,11 +533,13 @@ async def test_prevented_self_trades_are_told(
         book = (await ws.ask("ticker.book", symbol=SYMBOL))["result"]
         top = format(Decimal(book["askPrice"]) - Decimal("0.01"), "f")
         maker = limit(Decimal(top), "1", newClientOrderId="maker")
-        await ws.ok("order.place", **maker)
-        await ws.ok(
+        resting = await ws.ok("order.place", **maker)
+        taker = await ws.ok(
             "order.place", symbol=SYMBOL, side="SELL", type="LIMIT", timeInForce="GTC", quantity="0.0005", price=top,
             newClientOrderId="taker", selfTradePreventionMode=mode,
         )  # fmt: skip
+        if matches := taker.get("preventedMatches"):
+            await _check_prevented(ws, mode, resting["orderId"], taker, matches)
         await ws.signed("openOrders.cancelAll", symbol=SYMBOL)
         reports = [one["event"] for one in ws.events if one["event"]["e"] == "executionReport"]
         return [one for one in reports if one["x"] == "TRADE_PREVENTION"]
@@ -546,9 +549,20 @@ async def test_prevented_self_trades_are_told(
     for one in found:
         assert one["v"] > 0
         assert one["U"] not in (0, one["i"])
+        assert one["u"] == -1, "no trade group"
         assert (one["Cs"], one["A"], one["B"]) == (SYMBOL, one["pl"], one["pl"])
         assert Decimal(one["pY"]) == Decimal(one["pl"]) * Decimal(one["pL"])
         assert one["V"] == (mode if one["c"] == "taker" else "NONE")
+
+
+async def _check_prevented(ws: WsVenue, mode: str, maker_id: int, taker: Json, matches: list[Json]) -> None:
+    """The answer to the order that took, and what both orders are told as."""
+    (one,) = [one for one in matches if one["makerOrderId"] == maker_id]
+    assert ("takerPreventedQuantity" in one) == (mode != "EXPIRE_MAKER")
+    assert ("makerPreventedQuantity" in one) == (mode != "EXPIRE_TAKER")
+    for order_id, costs in ((taker["orderId"], "EXPIRE_MAKER"), (maker_id, "EXPIRE_TAKER")):
+        asked = await ws.ok("order.status", symbol=SYMBOL, orderId=order_id)
+        assert asked.get("preventedMatchId") == (None if mode == costs else one["preventedMatchId"])
 
 
 async def test_a_pair_is_told_from_its_placing_to_its_end(ws: WsVenue, price: Decimal) -> None:

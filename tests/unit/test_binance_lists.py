@@ -1,5 +1,6 @@
 """Order lists: what is sent to the account for each kind, and the venue's words for what comes back."""
 
+import asyncio
 from typing import Any, NamedTuple
 
 import msgspec
@@ -185,8 +186,8 @@ async def test_a_working_order_that_expires_at_once(world: World) -> None:
     ("reasons", "code", "text"),
     [
         ((Reason.OCO_PRICES, Reason.OCO_PRICES), -2010, "The relationship of the prices for the orders is not correct."),
-        ((Reason.OCO_PAIR_REFUSED, Reason.WOULD_TAKE), -2010, "Order would immediately match and take."),
-        ((Reason.STOP_WOULD_TRIGGER, Reason.OCO_PAIR_REFUSED), -2010, "Order would trigger immediately."),
+        ((Reason.OCO_PAIR_REFUSED, Reason.WOULD_TAKE), -2010, "The relationship of the prices for the orders is not correct."),
+        ((Reason.STOP_WOULD_TRIGGER, Reason.OCO_PAIR_REFUSED), -2010, "The relationship of the prices for the orders is not correct."),
         ((Reason.PENDING_NEVER_PLACED, Reason.PERCENT_PRICE_BY_SIDE), -1013, "Filter failure: PERCENT_PRICE_BY_SIDE"),
         ((Reason.DUPLICATE_LIST_CLIENT_ORDER_ID,) * 2, -2010, "Duplicate order sent."),
         ((Reason.MAX_NUM_ORDER_LISTS,) * 2, -1013, "Filter failure: MAX_NUM_ORDER_LISTS"),
@@ -273,6 +274,42 @@ async def test_canceling_a_list(world: World) -> None:
     assert told == [(100, "order-100", "bye", "CANCELED"), (101, "order-101", "bye", "CANCELED")]
     rows = canceled(commands[0], [FIRST_ID, FIRST_ID + 1])
     assert [world.api.venue.cancel_names.of(row) for row in rows] == ["bye", "bye"], "events say the same"
+
+
+def pending(command: Any) -> list[Any]:
+    return [refused(command, 0, Reason.ORDER_PENDING)._replace(exec_type=int(ExecType.CANCEL_REJECTED))]
+
+
+async def test_a_list_is_canceled_when_the_book_has_its_pending_orders(world: World) -> None:
+    """Between the fill of the working order and then the account does not know how to."""
+    world.account.told |= {"list": listed(), "subscribe": {"missed": b"", "seq": 0}}
+    gateway = world.api.venue.gateway
+
+    def answer(commands: Records) -> list[Any]:
+        if len(world.account.sent) < 3:
+            asyncio.get_running_loop().call_soon(
+                lambda: [tell(report_of(FIRST_ID, LIST_ID)) for tell in gateway._listeners[world.context.account]]
+            )
+            return pending(commands[0])
+        return canceled(commands[0], [FIRST_ID, FIRST_ID + 1], list_id=LIST_ID)
+
+    world.account.answer = answer
+    ended = await world.ask("orderList.cancel", symbol="BTCUSDT", orderListId="100")
+    assert [one.status for one in ended.orderReports] == ["CANCELED", "CANCELED"]
+    assert len(world.account.sent) == 3
+    await asyncio.gather(*gateway._tasks)
+    assert world.context.account not in gateway._listeners, "nobody listens any more"
+
+
+async def test_a_list_whose_pending_orders_the_book_never_gets(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("serve.binance.lists.PENDING_WAIT_S", 0.05)
+    world.account.told |= {"list": listed(), "subscribe": {"missed": b"", "seq": 0}}
+    world.account.answer = lambda commands: pending(commands[0])
+    with pytest.raises(BinanceError) as raised:
+        await world.ask("orderList.cancel", symbol="BTCUSDT", orderListId="100", newClientOrderId="bye")
+    assert (raised.value.code, raised.value.msg) == (-2011, "Unknown order sent.")
+    row = report_of(FIRST_ID, LIST_ID)._replace(exec_type=int(ExecType.CANCELED), exec_id=4)
+    assert world.api.venue.cancel_names.of(row) == "rpc-0-4", "a refused cancel names nothing"
 
 
 @pytest.mark.parametrize(

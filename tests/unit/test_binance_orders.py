@@ -5,11 +5,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from market.enums import CancelRestriction, CommandFlag, ExecType, OrdStatus, PegType
+from market.enums import CancelRestriction, CommandFlag, ExecType, OrdStatus, OrdType, PegType
 from market.reasons import Reason
 from market.records import Records
 from serve.binance.errors import BinanceError
 from serve.binance.exchange_info import SymbolInfo
+from serve.errors import ApiError, Code
 from tests.unit.list_world import FIRST_ID, NOW, World, canceled, packed_reports, refused, row_of
 
 MS = 1_000_000
@@ -93,6 +94,8 @@ async def test_pegged_orders(world: World) -> None:
     assert only(told, *names) == ["0.00000000", "49000.00000000", "PRIMARY_PEG", None, None]
     told = await placed(world, **pegged, price="50000", pegOffsetType="PRICE_LEVEL", pegOffsetValue="3")
     assert only(told, *names) == ["50000.00000000", "49000.00000000", "PRIMARY_PEG", "PRICE_LEVEL", 3]
+    told = await placed(world, **pegged, pegOffsetType="PRICE_LEVEL", pegOffsetValue="0")
+    assert only(told, *names)[3:] == [None, None], "none, here as wherever it is asked for"
     row = row_of(world.account.sent[1][0], 0, price_ticks=4_900_000)
     assert (row.peg_type, row.peg_offset) == (PegType.PRIMARY_PEG, 3)
     assert only(await asked(world, row), *names) == [
@@ -101,23 +104,96 @@ async def test_pegged_orders(world: World) -> None:
     assert "peggedPrice" not in await asked(world, row._replace(price_ticks=0, working_ns=0)), "not chosen yet"
 
 
-async def test_what_self_trade_prevention_took(world: World) -> None:
+MATCH = {"exec_type": int(ExecType.TRADE_PREVENTION), "trade_id": 4, "last_price_ticks": 5_000_000, "last": 0}
+MAKER_ID = 77
+
+
+def prevented(world: World, lots: int, *, ends: bool, **maker: int) -> None:
+    """The next order meets one of the same account: `lots` taken off both, or `ends` by it."""
+
     def answer(commands: Records) -> list[Any]:
-        new = row_of(commands[0], 0, last=0)
-        match = new._replace(exec_type=int(ExecType.TRADE_PREVENTION), trade_id=4)
+        new = row_of(commands[0], 0, last=int(not ends), prevented_lots=lots)
+        match = new._replace(**MATCH, last_qty_lots=lots, orig_order_id=MAKER_ID)
+        other = match._replace(order_id=MAKER_ID, orig_order_id=new.order_id, **maker)
+        world.account.told["reports_of"] = packed_reports([other])
         end = new._replace(
-            exec_type=int(ExecType.EXPIRED), ord_status=int(OrdStatus.EXPIRED_IN_MATCH), trade_id=4, cum_qty_lots=40,
+            exec_type=int(ExecType.EXPIRED), ord_status=int(OrdStatus.EXPIRED_IN_MATCH), trade_id=4,
             reason=int(Reason.SELF_TRADE_PREVENTION), last=1,
         )  # fmt: skip
-        return [new, match, end]
+        return [new._replace(last=0), match, end] if ends else [new._replace(last=0), match._replace(last=1)]
 
     world.account.answer = answer
+
+
+@pytest.mark.parametrize(
+    ("mode", "lots", "ends", "taker", "maker"),
+    [
+        ("EXPIRE_TAKER", 0, True, "0.00100000", None),
+        ("EXPIRE_BOTH", 0, True, "0.00100000", "0.00070000"),
+        ("EXPIRE_MAKER", 0, False, None, "0.00070000"),
+        ("DECREMENT", 30, False, "0.00030000", "0.00030000"),
+        ("TRANSFER", 30, False, "0.00030000", "0.00030000"),
+    ],
+)
+async def test_prevented_matches_are_told_with_the_order(
+    world: World, mode: str, lots: int, ends: bool, taker: str | None, maker: str | None
+) -> None:
+    for resp_type in ("RESULT", "FULL"):
+        prevented(world, lots, ends=ends, leaves_lots=70)
+        told = await placed(world, **LIMIT, selfTradePreventionMode=mode, newOrderRespType=resp_type)
+        quantities = {"takerPreventedQuantity": taker, "makerPreventedQuantity": maker}
+        assert told["preventedMatches"] == [
+            {"preventedMatchId": 4, "makerOrderId": MAKER_ID, "price": "50000.00000000"}
+            | {name: text for name, text in quantities.items() if text is not None}
+        ]
+        assert told["selfTradePreventionMode"] == mode
+
+
+async def test_what_self_trade_prevention_took(world: World) -> None:
+    prevented(world, 0, ends=True)
     told = await placed(world, **LIMIT, selfTradePreventionMode="EXPIRE_TAKER")
-    assert only(told, "status", "preventedMatchId", "preventedQuantity") == ["EXPIRED_IN_MATCH", 4, "0.00060000"]
+    assert only(told, "status", "preventedMatchId", "preventedQuantity") == ["EXPIRED_IN_MATCH", 4, "0.00100000"]
     assert "expiryReason" not in told
     answering(world, prevented_lots=30)
     told = await placed(world, **LIMIT, selfTradePreventionMode="TRANSFER")
     assert only(told, "status", "preventedQuantity", "selfTradePreventionMode") == ["NEW", "0.00030000", "TRANSFER"]
+    row = row_of(world.account.sent[1][0], 0, prevented_lots=30)
+    world.account.told["reports_of"] = packed_reports([row, row._replace(**MATCH, last_qty_lots=30), row])
+    assert only(await asked(world, row), "preventedMatchId", "preventedQuantity") == [4, "0.00030000"]
+
+
+async def test_an_answer_does_not_depend_on_what_is_known_of_the_other_order(world: World) -> None:
+    prevented(world, 0, ends=True)
+
+    def away(*_: Any) -> bytes:
+        raise ApiError(Code.UNAVAILABLE)
+
+    answer = world.account.answer
+
+    def lost(commands: Records) -> list[Any]:
+        rows = answer(commands)
+        world.account.told["reports_of"] = away
+        return rows
+
+    world.account.answer = lost
+    told = await placed(world, **LIMIT, selfTradePreventionMode="EXPIRE_MAKER")
+    assert told["preventedMatches"][0]["makerOrderId"] == MAKER_ID
+
+
+async def test_what_a_pegged_order_and_one_by_amount_came_with(world: World) -> None:
+    await placed(world, **LIMIT)
+    pegged = row_of(world.account.sent[0][0], 0, peg_type=int(PegType.PRIMARY_PEG), given=4_900_000)
+    assert only(await asked(world, pegged), "price", "peggedPrice") == ["49000.00000000", "50000.00000000"]
+    market = pegged._replace(
+        peg_type=0, ord_type=int(OrdType.MARKET), price_ticks=0, flags=int(CommandFlag.BY_QUOTE), given=5_000_000_000
+    )
+    assert only(await asked(world, market), "price", "origQuoteOrderQty") == ["0.00000000", "50.00000000"]
+    world.account.answer = lambda commands: [
+        row._replace(peg_type=int(PegType.PRIMARY_PEG), given=4_900_000, price_ticks=5_000_000)
+        for row in canceled(commands[0], [FIRST_ID])
+    ]
+    gone = await world.ask("order.cancel", symbol="BTCUSDT", orderId="100")
+    assert (gone.price, gone.peggedPrice) == ("49000.00000000", "50000.00000000")
 
 
 @pytest.mark.parametrize(
@@ -150,6 +226,34 @@ async def test_cancel_restrictions_are_the_books_to_look_at(world: World) -> Non
     with pytest.raises(BinanceError) as raised:
         await world.ask("order.cancel", symbol="BTCUSDT", orderId="100", cancelRestrictions="ONLY_PARTIALLY_FILLED")
     assert (raised.value.code, raised.value.msg) == (-2011, "Order was not canceled due to cancel restrictions.")
+
+
+async def test_a_cancels_name_is_not_told_of_a_later_order(world: World) -> None:
+    """A client order id may be used again; what a cancel was called is of one order."""
+    names = world.api.venue.cancel_names
+    await placed(world, **LIMIT)
+    open_one = row_of(world.account.sent[0][0], 0, client_order_id=b"mine")
+    world.account.told["order"] = packed_reports([open_one])
+    world.account.answer = lambda commands: canceled(commands[0], [FIRST_ID])
+    gone = await world.ask("order.cancel", symbol="BTCUSDT", origClientOrderId="mine", newClientOrderId="bye")
+    assert (gone.orderId, gone.clientOrderId) == (FIRST_ID, "bye")
+    assert world.account.sent[-1]["order_id"].tolist() == [FIRST_ID]
+    later = canceled(world.account.sent[-1][0], [FIRST_ID + 1])[0]._replace(client_order_id=b"mine")
+    assert names.of(later) == "rpc-0-1"
+    world.account.told["order"] = b""
+    with pytest.raises(BinanceError) as raised:
+        await world.ask("order.cancel", symbol="BTCUSDT", origClientOrderId="mine", newClientOrderId="again")
+    assert (raised.value.code, raised.value.msg) == (-2011, "Unknown order sent.")
+
+
+async def test_a_refused_cancel_names_nothing(world: World) -> None:
+    world.account.answer = lambda commands: [
+        refused(commands[0], 0, Reason.CANCEL_RESTRICTED)._replace(exec_type=int(ExecType.CANCEL_REJECTED))
+    ]
+    with pytest.raises(BinanceError):
+        await world.ask("order.cancel", symbol="BTCUSDT", orderId="100", newClientOrderId="bye")
+    row = canceled(world.account.sent[0][0], [FIRST_ID])[0]
+    assert world.api.venue.cancel_names.of(row) == "rpc-0-1"
 
 
 async def test_a_canceled_stop_order_tells_its_conditions(world: World) -> None:

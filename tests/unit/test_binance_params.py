@@ -202,6 +202,7 @@ def test_contingent_iceberg_and_pegged_orders_become_commands() -> None:
     ("values", "expected"),
     [
         (LIMIT | {"icebergQty": "0.002"}, (-2010, "IcebergQty exceeds QTY.")),
+        (LIMIT | {"icebergQty": "0.001"}, (-2010, "IcebergQty exceeds QTY.")),
         (LIMIT | {"quantity": "1", "icebergQty": "0.00001"}, (-1013, "Filter failure: ICEBERG_PARTS")),
         (STOP | {"trailingDelta": "9"}, (-1013, "Filter failure: TRAILING_DELTA")),
         (STOP | {"trailingDelta": "2001"}, (-1013, "Filter failure: TRAILING_DELTA")),

@@ -65,6 +65,18 @@ def test_a_client_order_id_names_several_orders_one_after_the_other() -> None:
     ]  # fmt: skip
 
 
+def test_an_order_that_was_renamed_has_only_its_new_name() -> None:
+    renamed = report(2, 5, NEW, exec_type=ExecType.REPLACED, client_order_id=b"newer")
+    kept = history(report(1, 5, NEW), renamed)
+    assert not len(kept.named(ALICE, b"mine"))
+    assert kept.named(ALICE, b"newer")["order_id"].tolist() == [5]
+    kept.add(report(3, 5, CANCELED, client_order_id=b"newer"))
+    kept.add(report(4, 9, NEW))
+    kept.add(report(5, 7, CANCELED))
+    assert kept.named(ALICE, b"mine")["order_id"].tolist() == [7, 9]
+    assert kept.named(ALICE, b"newer")["ord_status"].tolist() == [CANCELED]
+
+
 @pytest.mark.parametrize("exec_type", [ExecType.REJECTED, ExecType.CANCEL_REJECTED, ExecType.BALANCE])
 def test_a_refusal_or_a_posting_says_nothing_about_an_order(exec_type: ExecType) -> None:
     refused = report(2, 5, OrdStatus.REJECTED, exec_type=exec_type)

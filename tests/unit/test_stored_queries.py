@@ -71,6 +71,8 @@ STEPS = [
     [limit(4, ALICE, BUY, 1, 101, stp_mode=StpMode.DECREMENT)],
     [limit(5, ALICE, BUY, 2, 101, stp_mode=StpMode.EXPIRE_TAKER)],
     [limit(6, BOB, BUY, 2, 101), limit(7, BOB, BUY, 9, 110)],
+    [limit(8, BOB, BUY, 1, 95, stp_mode=StpMode.TRANSFER), limit(9, BOB, SELL, 1, 95, stp_mode=StpMode.TRANSFER)],
+    [limit(10, BOB, BUY, 1, 95), limit(11, BOB, SELL, 1, 95, stp_mode=StpMode.TRANSFER)],
 ]
 AT = [START_NS + 1000 * k for k in range(len(STEPS) + 1)]
 LISTS = [(30 + k, Contingency(k % 2), f"list{k // 2}", ListStatus(k % 2), START_NS + 10**9 * k) for k in range(6)]
@@ -177,7 +179,7 @@ async def test_prevented_matches(ctx: Context) -> None:
         return [one.preventedMatchId for one in told]
 
     assert await found(preventedMatchId=1) == [1]
-    assert await found(preventedMatchId=3) == []
+    assert await found(preventedMatchId=3) == [], "of another account"
     assert await found(orderId=1) == [1, 2]
     assert await found(orderId=1, limit=1) == [1]
     assert await found(orderId=1, fromPreventedMatchId=2) == [2]
@@ -190,6 +192,13 @@ async def test_prevented_matches(ctx: Context) -> None:
     assert (expired.takerOrderId, expired.makerOrderId, expired.price) == (5, 1, PRICE[101])
     assert (expired.tradeGroupId, expired.selfTradePreventionMode) == (-1, "EXPIRE_TAKER")
     assert expired.transactTime == ctx.told(AT[6])
+
+
+async def test_the_mode_of_a_prevented_match_is_the_one_in_effect(ctx: Context) -> None:
+    rows = await ctx.venue.gateway.pool.fetch(queries._PREVENTED + "ORDER BY prevented_match_id", BOB, NAME)
+    assert [(row["taker_order_id"], row["stp_mode"]) for row in rows] == [
+        (9, StpMode.TRANSFER), (11, StpMode.DECREMENT),
+    ]  # fmt: skip
 
 
 async def test_lists(ctx: Context) -> None:

@@ -123,14 +123,18 @@ def test_a_canceled_order_is_told_with_the_name_of_its_cancel(listener: Listener
     gone = report(ExecType.CANCELED, OrdStatus.CANCELED, command_kind=int(CommandKind.CANCEL))
     (told,) = listener.reports(gone)
     assert (told["c"], told["C"]) == ("rpc-0-11", "mine"), "nobody named the cancel"
-    for order in (5, "mine"):
-        listener.names.give(ACCOUNT, order, f"by-{order}")
-        (told,) = listener.reports(gone)
-        assert (told["c"], told["C"]) == (f"by-{order}", "mine")
-        listener.names.give(ACCOUNT, order, None)
     listener.names.give(ACCOUNT, 5, "one")
+    listener.names.give(ACCOUNT, 5, "two")
+    listener.names.forget(ACCOUNT, 5, "two")
+    (told,) = listener.reports(gone)
+    assert (told["c"], told["C"]) == ("one", "mine")
+    (told,) = listener.reports(gone._replace(order_id=6))
+    assert told["c"] == "rpc-0-11", "another order of the same client order id"
     (told,) = listener.reports(gone._replace(command_kind=int(CommandKind.CANCEL_ALL)))
     assert told["c"] == "rpc-0-11", "it was not this cancel that ended it"
+    listener.names.forget(ACCOUNT, 5, "one")
+    (told,) = listener.reports(gone)
+    assert told["c"] == "rpc-0-11", "it was refused"
 
 
 def test_an_order_by_quote_amount_is_filled_by_its_last_trade(listener: Listener) -> None:
@@ -168,8 +172,9 @@ def test_what_only_the_sender_is_told(listener: Listener) -> None:
 
 
 def match(order_id: int, lots: int, leaves: int, **fields: Any) -> ReportRow:
+    """Order 6 takes, order 5 rests."""
     return report(
-        ExecType.TRADE_PREVENTION, OrdStatus.NEW, order_id=order_id, trade_id=3, last_qty_lots=lots, leaves_lots=leaves,
+        ExecType.TRADE_PREVENTION, OrdStatus.NEW, order_id=order_id, orig_order_id=11 - order_id, trade_id=3, last_qty_lots=lots, leaves_lots=leaves,
         last_price_ticks=9_000_000, stp_mode=int(StpMode.EXPIRE_TAKER), **fields,
     )  # fmt: skip
 
@@ -181,7 +186,7 @@ def test_an_order_that_would_have_met_its_own_is_expired_in_match(listener: List
     )  # fmt: skip
     (told,) = listener.reports(match(6, 0, 50), match(5, 0, 100), expiry)
     assert (told["x"], told["X"], told["i"], told["V"]) == ("TRADE_PREVENTION", "EXPIRED_IN_MATCH", 6, "EXPIRE_TAKER")
-    assert (told["v"], told["U"], told["u"], told["Cs"]) == (3, 5, ACCOUNT, "BTCUSDT")
+    assert (told["v"], told["U"], told["u"], told["Cs"]) == (3, 5, -1, "BTCUSDT")
     assert told["A"] == told["B"] == told["pl"] == "0.00050000"
     assert (told["pL"], told["pY"]) == ("90000.00000000", "45.00000000")
     assert "eR" not in told
@@ -191,6 +196,17 @@ def test_orders_that_were_decremented_live_on(listener: Listener) -> None:
     taker, maker = listener.reports(match(6, 20, 30), match(5, 20, 80))
     assert [(one["x"], one["X"], one["i"], one["pl"]) for one in (taker, maker)] == [
         ("TRADE_PREVENTION", "NEW", 6, "0.00020000"), ("TRADE_PREVENTION", "NEW", 5, "0.00020000"),
+    ]  # fmt: skip
+
+
+def test_an_order_that_was_decremented_to_nothing_is_told_of_the_match_once(listener: Listener) -> None:
+    expiry = report(
+        ExecType.EXPIRED, OrdStatus.EXPIRED_IN_MATCH, order_id=6, trade_id=3, prevented_lots=100, leaves_lots=0,
+        reason=int(Reason.SELF_TRADE_PREVENTION), stp_mode=int(StpMode.DECREMENT),
+    )  # fmt: skip
+    told = listener.reports(match(6, 100, 0, prevented_lots=100), match(5, 100, 20, prevented_lots=100), expiry)
+    assert [(one["i"], one["X"], one["v"], one["U"], one["u"], one["B"]) for one in told] == [
+        (5, "NEW", 3, 6, -1, "0.00100000"), (6, "EXPIRED_IN_MATCH", 3, 5, -1, "0.00100000"),
     ]  # fmt: skip
 
 
@@ -254,6 +270,16 @@ def test_a_pegged_order(listener: Listener) -> None:
         assert (told["gP"], told["gOT"], told["gOV"], told["p"]) == ("PRIMARY_PEG", "PRICE_LEVEL", 2, "0.00000000")
     assert at_once["gp"] == "90000.00000000"
     assert "gp" not in later
+
+
+def test_what_a_pegged_order_and_one_by_amount_came_with(listener: Listener) -> None:
+    (pegged,) = listener.reports(
+        report(ExecType.NEW, OrdStatus.NEW, peg_type=int(PegType.PRIMARY_PEG), given=9_100_000)
+    )
+    assert (pegged["p"], pegged["gp"]) == ("91000.00000000", "90000.00000000")
+    market = {"ord_type": int(OrdType.MARKET), "flags": int(CommandFlag.BY_QUOTE), "price_ticks": 0, "qty_lots": 0}
+    (by_amount,) = listener.reports(report(ExecType.NEW, OrdStatus.NEW, **market, given=5_000_000_000))
+    assert by_amount["Q"] == "50.00000000"
 
 
 def list_reports(status: ListStatus, **fields: Any) -> list[ReportRow]:
