@@ -380,7 +380,11 @@ async def test_opo(sdk: Any) -> None:
             pending_price=times(sdk, "1.5"),
         )
     )
-    [pending] = opened(sdk)
+
+    async def in_the_book() -> list[Any]:
+        return [one for one in opened(sdk) if one["status"] == "NEW"]
+
+    [pending] = await eventually(in_the_book, lambda found: len(found) == 1, "the pending order placed")
     assert (pending["side"], pending["orderListId"]) == ("SELL", made["orderListId"])
     assert dec(pending["origQty"]) == dec("0.00999")
 

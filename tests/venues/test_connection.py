@@ -31,7 +31,7 @@ from market.venues.upbit import Upbit
 from market.venues.wire import VenueAdapter
 from tests.venues.fake_venue import FakeVenue
 from tests.venues.follower import WITHIN_S, Follower
-from tests.venues.tapes import TAPES, binance_written, gate_written, okx_written, upbit_written
+from tests.venues.tapes import TAPES, binance_written, gate_written, okx_written, recording, upbit_written
 
 ADAPTERS: Final[dict[str, type[VenueAdapter]]] = {"binance": BinanceSpot, "okx": Okx, "gate": GateSpot, "upbit": Upbit}
 WRITTEN: Final = ("binance", "okx", "gate", "upbit")
@@ -246,11 +246,11 @@ async def test_a_half_open_connection_is_given_up(tape: str) -> None:
 @pytest.mark.parametrize("tape", WRITTEN)
 async def test_a_quiet_market_is_no_dead_connection(tape: str) -> None:
     """No market data for many times the limit, but every ping is answered."""
-    async with world(tape, ping_every_s=0.01, silence_limit_s=0.1) as one:
+    async with world(tape, ping_every_s=0.02, silence_limit_s=1.0) as one:
         await one.venue.until_subscribed()
         await one.play(30)
         await one.live()
-        await one.venue.until_pings(one.venue.pings + 50)
+        await one.venue.until_pings(one.venue.pings + 150)
         await one.play()
         await one.equal()
         assert one.venue.dials == 1
@@ -573,6 +573,7 @@ async def test_what_is_recorded_through_faults_gives_the_same_books_again(tape: 
 
 @pytest.mark.parametrize("tape", WRITTEN)
 async def test_the_symbols_are_listed(tape: str) -> None:
+    recording("cryptofeed_v2")  # the venues' own lists
     async with world(tape) as one, aiohttp.ClientSession() as session:
         answer = await fetch(session, one.adapter.symbols_url(), 5.0, 64 << 20)
         assert isinstance(answer, Answered)
