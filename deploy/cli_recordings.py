@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 SILENCE_NS: Final = 60_000_000_000
 """A symbol that says nothing for so long is not timely."""
+SCORES: Final = "quality: completeness, accuracy, consistency, timeliness, of 100; yellow: book not whole"
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d|)")
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -116,20 +117,10 @@ def recording_table(reading: "Reading", most: int = 1 << 30) -> Group:
     from market.quality import together
 
     found = symbols_in(reading)
-    table = Table(title=f"{reading.venue}: {'connected' if reading.connected else 'not connected'}")
-    for column in (
-        "symbol",
-        "frames",
-        "events",
-        "trades",
-        "gaps",
-        "complete",
-        "accurate",
-        "consistent",
-        "timely",
-        "delay",
-    ):
-        table.add_column(column, justify="left" if column == "symbol" else "right")
+    table = Table(title=reading.venue + ("" if reading.connected else ": not connected"))
+    table.add_column("symbol", no_wrap=True)
+    for column in ("frames", "events", "trades", "gaps", "quality", "delay"):
+        table.add_column(column, justify="right", no_wrap=True)
     for name, one in found[:most]:
         table.add_row(Text(name, style="yellow" if name in reading.stale else ""), *_cells(one))
     if len(found) > 1:
@@ -140,7 +131,7 @@ def recording_table(reading: "Reading", most: int = 1 << 30) -> Group:
         f"{reading.seconds:.0f} s · {reading.entries:,} entries · {reading.bytes_out / 1e6:,.1f} MB written · "
         f"{venue.reconnects} reconnects · {venue.rolls} replaced connections · {venue.errors} complaints"
     )
-    return Group(table, Text(words))
+    return Group(table, Text(words), Text(SCORES, style="dim"))
 
 
 def _cells(one: "Counters") -> list[str]:
@@ -148,9 +139,9 @@ def _cells(one: "Counters") -> list[str]:
 
     from market.quality import quality
 
-    scores = [f"{score:.1f}" for score in quality(one, time.time_ns(), SILENCE_NS)]
+    scores = " ".join(f"{score:.0f}" for score in quality(one, time.time_ns(), SILENCE_NS))
     delay = f"{one.last_delay_ns / 1e6:,.0f} ms" if one.timed else "-"
-    return [f"{one.frames:,}", f"{one.events:,}", f"{one.trades:,}", f"{one.gaps:,}", *scores, delay]
+    return [f"{one.frames:,}", f"{one.events:,}", f"{one.trades:,}", f"{one.gaps:,}", scores, delay]
 
 
 def import_(

@@ -106,9 +106,10 @@ def _elsewhere(adapter: Adapter, channel: Channel) -> str:
     near = [
         name
         for name, factory in ADAPTERS.items()
-        if name.split("_")[0] == adapter.name.split("_")[0] and channel in factory({}).channels
+        if (name.startswith(f"{adapter.name}_") or adapter.name.startswith(f"{name}_"))
+        and channel in factory({}).channels
     ]
-    return f" Record {' or '.join(sorted(near))} into another file for it." if near else ""
+    return f" Record {max(near, key=len)} into another file for it." if near else ""
 
 
 def _names(channels: frozenset[Channel]) -> str:
@@ -260,13 +261,14 @@ class _Recording:
             while not self._is_over(running):
                 await self._turn(running)
         finally:
+            connected = self._feed.connected
             running.cancel()
             ended = await asyncio.gather(running, return_exceptions=True)
             self._sink.close()
             if not self.reading().frames:
                 self._wanted.out.unlink(missing_ok=True)
         self._complain(ended[0])
-        return self.reading()
+        return msgspec.structs.replace(self.reading(), connected=connected)
 
     async def _turn(self, running: asyncio.Task[None]) -> None:
         waits = [asyncio.create_task(one.wait()) for one in (self._stop, self._sink.failed)]
