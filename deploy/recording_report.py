@@ -109,7 +109,7 @@ def _begun(path: Path, reader: Reader) -> Report:
         torn_bytes=reader.torn_bytes,
         damaged=[],
         symbols={
-            name: SymbolReport(f"{steps.tick:f}", f"{steps.lot:f}", steps.code)
+            name: SymbolReport(f"{steps.tick.normalize():f}", f"{steps.lot.normalize():f}", steps.code)
             for name, steps in header.symbols.items()
         },
     )

@@ -107,12 +107,14 @@ async def test_a_signal_ends_a_recording_in_good_order(tmp_path: Path, number: s
         process.send_signal(number)
         status, said, _ = await ended(process)
     assert status == 0
-    assert "BTCUSDT" in said
+    shown = [cell.strip() for cell in next(line for line in said.splitlines() if "BTCUSDT" in line).split("│")]
+    trades = sum("@trade" in said.topic for said in venue.tape.frames)
+    assert shown[4:6] == [str(trades), "0"]
     found = examined(file)
     assert (found.ended, found.torn_bytes, found.damaged_blocks, found.gaps) == (True, 0, 0, 0)
     assert (found.venue, found.source, found.stale) == ("binance", "live", 1)
     assert found.kinds["snapshot"] >= 1
-    assert found.symbols["BTCUSDT"].tick == "0.01000000"
+    assert found.symbols["BTCUSDT"].tick == "0.01"
     written = set(bodies(file))
     assert all(said.frame in written for said in venue.tape.frames)
 
