@@ -30,8 +30,12 @@ SCORES: Final = "quality: completeness, accuracy, consistency, timeliness, of 10
 _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d|)")
 _UNITS: Final = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 
-Step = Annotated[str | None, typer.Option(help="Price step, where the source tells none; 0.00000001 by default.")]
-Lot = Annotated[str | None, typer.Option(help="Quantity step, where the source tells none; 0.00000001 by default.")]
+Step = Annotated[
+    str | None, typer.Option(help="Price step, where the source tells none; else 0.00000001 (lobster: 0.01).")
+]
+Lot = Annotated[
+    str | None, typer.Option(help="Quantity step, where the source tells none; else 0.00000001 (lobster: 1).")
+]
 Out = Annotated[Path, typer.Option("--out", help="The recording to make; must not exist.")]
 
 
