@@ -27,7 +27,7 @@ from actors.venue_socket import VenueSocket
 from market.continuity import Continuity, Verdict
 from market.quality import Counters
 from market.venues.adapter import Adapter, Channel
-from market.venues.events import BookDelta, BookSnapshot, Event, Quote, Status
+from market.venues.events import BookDelta, BookSnapshot, Event, Quote, Status, Trade
 
 log = structlog.get_logger()
 
@@ -342,6 +342,7 @@ class VenueFeed:
             return ()
         counters.arrived(arrival_ns, event.venue_ns)
         counters.crossed += _is_crossed(event)
+        counters.trades += isinstance(event, Trade)
         if isinstance(event, (BookDelta, BookSnapshot)):
             return self._sync.apply(event)
         if not self._has_book and event.symbol in self.stale:

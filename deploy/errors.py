@@ -6,6 +6,9 @@ DeployError            expected; its text says what to do next; the command line
 |-- BinaryError        no PostgreSQL or Valkey that fits
 |-- ServiceError       an embedded service did not start
 |-- RayError           no Ray could be started or joined
+|-- RecordError        a venue cannot be recorded as wished
+|-- ImportFailed       files of other programs cannot be read
+|-- ReportError        a file is no recording
 `-- MigrationError     the schema and the code do not fit together
     `-- UnsafeDatabase the server may forget what it acknowledged
 """

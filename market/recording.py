@@ -219,7 +219,7 @@ class Writer:
 
 
 class Reader:
-    """Over a seekable file object. `torn_bytes` > 0: the file did not end regularly and that much at its end is lost."""
+    """Over a seekable file object. `ended`: it was closed regularly; else `torn_bytes` at its end are lost, maybe none."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -229,6 +229,7 @@ class Reader:
         file.seek(0)
         self.header, self._start = _read_prologue(file)
         indexed = self._indexed()
+        self.ended = indexed is not None
         if indexed is not None:
             self.blocks, self.end = indexed, self._size
         else:
