@@ -34,6 +34,8 @@ from deploy.valkey import EmbeddedValkey
 
 log = structlog.get_logger()
 
+KERNELS: Final = ("book", "ledger")
+"""Parts of `deploy.warm`."""
 WATCH_EVERY_S: Final = 0.5
 READY_LIMIT_S: Final = 120.0
 RETIRE_LIMIT_S: Final = 5.0
@@ -128,15 +130,17 @@ class Supervisor:
         finally:
             await connection.close()
 
-    def _warm(self) -> "subprocess.Popen[bytes]":
-        """Compile the kernels beside everything else; on a first start that takes longest."""
-        log_file = (self.data.path / "logs" / "warm.log").open("wb")
-        with log_file:
-            return subprocess.Popen([sys.executable, "-m", "deploy.warm"], stdout=log_file, stderr=log_file)
+    def _warm(self) -> "list[subprocess.Popen[bytes]]":
+        """Compile the kernels beside everything else and side by side; on a first start that takes longest."""
+        with (self.data.path / "logs" / "warm.log").open("wb") as log_file:
+            return [
+                subprocess.Popen([sys.executable, "-m", "deploy.warm", part], stdout=log_file, stderr=log_file)
+                for part in KERNELS
+            ]
 
-    def _await_kernels(self, kernels: "subprocess.Popen[bytes]") -> None:
+    def _await_kernels(self, kernels: "list[subprocess.Popen[bytes]]") -> None:
         self._progress("matching engine (compiled once)")
-        if kernels.wait():
+        if any([one.wait() for one in kernels]):
             text = (self.data.path / "logs" / "warm.log").read_text(errors="replace")[-2000:]
             raise ServiceError(f"the matching engine does not compile here:\n{text}")
 
@@ -162,7 +166,7 @@ class Supervisor:
             self._folders.append(folder)
         return folder
 
-    def _start_ray(self, kernels: "subprocess.Popen[bytes] | None" = None) -> None:
+    def _start_ray(self, kernels: "list[subprocess.Popen[bytes]] | None" = None) -> None:
         from actors import remote
 
         assert self._ray is not None

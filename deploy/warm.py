@@ -1,9 +1,13 @@
-"""Compiles every kernel into numba's cache, in a process of its own: no actor ever compiles under an order."""
+"""Compiles the kernels of one part into numba's cache, in a process of its own: no actor ever compiles under an order."""
 
-from market import ledger
-from market.book import warm
+import sys
+from collections.abc import Callable
+from typing import Final
+
+from market import book, ledger
 from market.universe import instruments
 
+PARTS: Final[dict[str, Callable[[], None]]] = {"book": book.warm, "ledger": lambda: ledger.warm(instruments(1))}
+
 if __name__ == "__main__":
-    warm()
-    ledger.warm(instruments(1))
+    PARTS[sys.argv[1]]()

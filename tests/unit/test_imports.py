@@ -5,7 +5,6 @@ import io
 import zipfile
 from collections.abc import Callable, Iterable
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -17,8 +16,8 @@ from market.imports import binance_archive, hftbacktest, lobster
 from market.imports.text import BadInput, Grid
 from market.recording import Header, Kind, Reader, Writer
 from market.venues.events import BookDelta, BookSnapshot, Candle, Event, Quote, Status, Steps, Trade
+from tests.unit.venue_recordings import recording
 
-RECORDINGS: Final = Path(__file__).parents[3].parent / "shared" / "data" / "hftbacktest"
 NAMES: Final = ("spot_btcusdt_20240808.gz", "spot_btcusdt_20240809.gz", "usdm_btcusdt_20240808.gz")
 BTC: Final = Steps(Decimal("0.01"), Decimal("0.00001"))
 AAPL: Final = "AAPL_2012-06-21_34200000_57600000_message_2.csv"
@@ -72,9 +71,7 @@ def test_scientific_notation_is_a_decimal_too() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recording_of_hftbacktest_comes_back_byte_for_byte(name: str) -> None:
-    path = RECORDINGS / name
-    if not path.exists():
-        pytest.skip(f"{path} is absent")
+    path = recording(f"hftbacktest/{name}")
     recorded = io.BytesIO()
     writer = Writer.create(recorded, Header(venue="binance", symbols={"BTCUSDT": BTC}, created_ns=0, source=name))
     with path.open("rb") as packed:
