@@ -134,13 +134,16 @@ class Supervisor:
         """Compile the kernels beside everything else and side by side; on a first start that takes longest."""
         with (self.data.path / "logs" / "warm.log").open("wb") as log_file:
             return [
-                subprocess.Popen([sys.executable, "-m", "deploy.warm", part], stdout=log_file, stderr=log_file)
+                subprocess.Popen(  # noqa: S603  a module and a part of our own
+                    [sys.executable, "-m", "deploy.warm", part], stdout=log_file, stderr=log_file
+                )
                 for part in KERNELS
             ]
 
     def _await_kernels(self, kernels: "list[subprocess.Popen[bytes]]") -> None:
         self._progress("matching engine (compiled once)")
-        if any([one.wait() for one in kernels]):
+        failures = [one.wait() for one in kernels]
+        if any(failures):
             text = (self.data.path / "logs" / "warm.log").read_text(errors="replace")[-2000:]
             raise ServiceError(f"the matching engine does not compile here:\n{text}")
 
