@@ -160,6 +160,7 @@ def packed_twice() -> bytes:
         (packed_twice()[:40], "damaged"),
         (gzip.compress(SPOT_TRADES.encode() * 50)[:-20], "damaged"),
     ],
+    ids=["two files", "cut zip", "cut gzip"],
 )
 def test_damaged_archives_are_told(raw: bytes, told: str) -> None:
     with pytest.raises(BadInput, match=told):
