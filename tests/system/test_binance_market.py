@@ -108,11 +108,12 @@ async def test_aggregates_by_id_and_by_time(anyone: Client) -> None:
     await traded(anyone, least=10)
     some = await anyone.get("/api/v3/aggTrades", symbol=BTC, fromId=1, limit=8)
     assert [one["a"] for one in some] == list(range(1, 9))
+    every = await anyone.get("/api/v3/aggTrades", symbol=BTC, fromId=1, limit=1000)
     for before, after in itertools.pairwise(some):
         assert after["f"] == before["l"] + 1
     start, end = some[2]["T"], some[5]["T"]
     inside = await anyone.get("/api/v3/aggTrades", symbol=BTC, startTime=start, endTime=end)
-    assert inside == [one for one in some if start <= one["T"] <= end]
+    assert inside == [one for one in every if start <= one["T"] <= end], "those of the same millisecond too"
     assert await anyone.get("/api/v3/aggTrades", symbol=BTC, startTime=start, limit=2) == inside[:2]
     until = await anyone.get("/api/v3/aggTrades", symbol=BTC, endTime=end, limit=2)
     assert until == inside[-2:]
