@@ -11,7 +11,9 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
+from market.numbering import OUTSIDE_ACCOUNT
 from market.records import COMMAND, EVENT, REPORT, Records, copied
 
 FRAME: Final = struct.Struct("<IB")
@@ -33,13 +35,23 @@ class Kind(IntEnum):
     LIST = 8
     """One order list to an account actor: its client order id (40 bytes, zero-padded), then its commands, the working
     order first. What a pending order is to be filled from the working one's proceeds has `qty_lots` 0."""
+    OUTSIDE = 9
+    """The feed to a book: `OUTSIDE_HEAD`, then its commands, maybe none. They are one batch."""
+    ACK = 10
+    """A book to the feed: `ACK_BODY`, when a batch with commands of its is journaled."""
+
+
+OUTSIDE_HEAD: Final = struct.Struct("<qd")
+"""Market time (ns) after these commands; its pace, in market seconds per second of the wall (0: it stands still)."""
+ACK_BODY: Final = struct.Struct("<q")
+"""command_id of the feed's newest journaled command."""
 
 
 class Hello(msgspec.Struct):
     """First frame of a client."""
 
     role: str
-    """account, follower (to a book); gateway (to an account actor)."""
+    """account, outside (the feed), follower (to a book); gateway (to an account actor)."""
     name: str
     partition: int = 0
     epoch: int = 0
@@ -88,6 +100,13 @@ class Batch(msgspec.Struct):
     """COMMAND[n]"""
     events: Records
     """EVENT[m]; `command_index` points into `commands`."""
+
+
+def event_times(batch: Batch) -> npt.NDArray[np.int64]:
+    """int64[m]: when each event happened, in market time (ns): what a venue caused has its command's time."""
+    causes = batch.events["command_index"]
+    outside = batch.commands["account"][causes] == OUTSIDE_ACCOUNT
+    return np.where(outside, batch.commands["target_id"][causes], batch.ts_ns)
 
 
 def encode_batch(batch: Batch) -> bytes:

@@ -96,6 +96,37 @@ class CommandKind(IntEnum):
     """Reduce the total quantity of an order; it keeps its priority."""
     CANCEL_ALL = 4
     """Cancel every resting order of one account in one symbol."""
+    OUTSIDE_LEVEL = 5
+    """A real venue shows so much at a price (`market/book/SEMANTICS.md`, O2)."""
+    OUTSIDE_QUOTE = 6
+    """A real venue's best price of a side."""
+    OUTSIDE_TRADE = 7
+    """A trade at a real venue."""
+    OUTSIDE_CLEAR = 8
+    """What the venue shows is not known any more."""
+    OUTSIDE_STATUS = 9
+    """The venue halts the symbol, or trades it again."""
+
+
+OUTSIDE_EDGE = 1
+"""`COMMAND.flags` of OUTSIDE_LEVEL: the price came into sight, or went out of it, at the end of a book of limited depth."""
+
+
+class FillModel(IntEnum):
+    """What a resting order assumes of the venue's queue before it; bits 4 and 5 of `COMMAND.flags`."""
+
+    PROPORTIONAL = 0
+    """What is canceled at its price was ahead of it in proportion to what stood ahead."""
+    BACK = 1
+    """What is canceled stood behind it, as long as that is possible."""
+    TOUCH = 2
+    """Nobody is ahead: any trade at its price fills it."""
+    THROUGH = 3
+    """Only a trade through its price, or a venue's quote that crosses it, fills it."""
+
+
+FILL_MODEL_BIT = 4
+FILL_MODEL_MASK = 3
 
 
 class CommandFlag(IntEnum):
@@ -125,6 +156,8 @@ class EventKind(IntEnum):
     """A stop order goes to the book, as a taker first."""
     TRACKING = 8
     """A trailing stop order met its activation price, `price_ticks`, and follows the market from there."""
+    QUEUED = 9
+    """How an order stands in the queue at a real venue's price (`market/book/SEMANTICS.md`, O9)."""
 
 
 class OrdStatus(IntEnum):

@@ -13,3 +13,8 @@ def account_of(user_id: int, partitions: int) -> int:
 
 def user_of(account: int, partitions: int) -> int:
     return account - SYSTEM_ROWS * partitions
+
+
+OUTSIDE_ACCOUNT: Final = -1
+"""Whose is what a real venue shows and trades (`market/book/SEMANTICS.md`, outside liquidity). No partition owns it; what
+users trade with it is posted to ROW_OUTSIDE of their own partition."""

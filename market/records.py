@@ -30,16 +30,19 @@ COMMAND = np.dtype(
             "order_id",
             "<i8",
         ),  # NEW, REPLACE: of the new order; CANCEL, AMEND: of the order named; CANCEL_ALL: 0
-        ("target_id", "<i8"),  # REPLACE: the order to cancel
+        ("target_id", "<i8"),  # REPLACE: the order to cancel; OUTSIDE_*: market time, in ns
         ("price_ticks", "<i8"),  # types with a limit; pegged: what the user gave as his price, or 0
         ("qty_lots", "<i8"),  # NEW, REPLACE: order quantity; AMEND: the new total; MARKET by quote: cap or 0
         # MARKET: BY_QUOTE the amount; else the budget of a BUY (0: none). STOP_LOSS, TAKE_PROFIT and pegged orders:
-        # the budget of a BUY (0: none).
+        # the budget of a BUY (0: none). OUTSIDE_TRADE: the venue's own time, in ns (0: unknown).
         ("quote_units", "<i8"),
         ("expected_leaves", "<i8"),  # REPLACE: refuse unless the target's leaves equal this; -1: do not look
         ("maker_fee_ppm", "<i4"),
         ("taker_fee_ppm", "<i4"),
-        ("token", "<u8"),  # the gateway's own correlation id; not looked at by kernels
+        (
+            "token",
+            "<u8",
+        ),  # the gateway's own correlation id (OUTSIDE_TRADE: the venue's trade id); no kernel looks at it
         ("command_id", "<i8"),  # dense per (account partition, book partition): the second arrival is dropped
         ("stop_price_ticks", "<i8"),  # stop family: what the last price must reach; trailing: activation price or 0
         ("display_lots", "<i8"),  # iceberg: what the book shows at a time; 0: everything
@@ -71,10 +74,8 @@ EVENT = np.dtype(
         ("price_ticks", "<i8"),
         ("qty_lots", "<i8"),  # TRADE: last_qty; PREVENTED: taken off both (0: EXPIREDs follow); others: order quantity
         ("leaves_lots", "<i8"),  # of order_id after the event (MARKET by quote without a cap: 0)
-        (
-            "quote_units",
-            "<i8",
-        ),  # TRADE: notional; ACCEPTED: budget or amount of an order without a fixed limit; others 0
+        # TRADE: notional; ACCEPTED: budget or amount of an order without a fixed limit; QUEUED: lots ahead; others 0
+        ("quote_units", "<i8"),
         ("maker_order_id", "<i8"),  # TRADE, PREVENTED
         ("maker_account", "<i4"),  # TRADE, PREVENTED
         ("command_index", "<i4"),  # place of the causing command in the batch

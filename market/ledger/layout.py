@@ -16,6 +16,8 @@ ROW_EXTERNAL: Final = 1
 """Minus what was deposited and not withdrawn."""
 ROW_CLEARING: Final = 2
 """The counterparts of trades; zero once all partitions have settled the same book batches."""
+ROW_OUTSIDE: Final = 3
+"""What users traded with a real venue's liquidity: the other side of it."""
 
 # Columns of the row table.
 R_STATE: Final = 0
