@@ -82,7 +82,7 @@ def _made(kind: Kind, offers: Sequence[Offer], before: Listing | None, warnings:
     try:
         made = listings.listing(kind, offers, before)
     except BadListing as error:
-        raise FeedUnusable(f"feed: {error}.") from None
+        raise FeedUnusable(" ".join([f"feed: {error}.", *warnings])) from None
     placed = {(one.venue, one.venue_symbol) for one in made.listed}
     left = sorted(one.symbol for one in offers if one.is_open and (one.venue, one.symbol) not in placed)
     if left:

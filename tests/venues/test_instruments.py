@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -21,6 +22,11 @@ from tests.venues.test_recording_command import binance, upbit
 
 DEAF = "binance:rest=http://127.0.0.1:9"
 """Nothing listens there."""
+UPBIT_BOOK: Final = (
+    b'[{"market":"KRW-LAMB","timestamp":1790000000000,"orderbook_units":['
+    b'{"ask_price":150.3,"bid_price":150.1,"ask_size":2.5,"bid_size":0.0125},'
+    b'{"ask_price":151.0,"bid_price":150.0,"ask_size":12.0,"bid_size":1.0003}]}]'
+)
 
 
 @contextmanager
@@ -62,7 +68,7 @@ def test_a_venue_is_asked_for_its_symbols(tmp_path: Path) -> None:
         everything = prepare(feed, tmp_path)
         assert names(everything)[:2] == ["BTCUSDT", "ETHUSDC"]
         assert len(names(everything)) == 402
-        with pytest.raises(FeedUnusable, match="does not list BTCUSTD.*Did you mean BTCUSDT"):
+        with pytest.raises(FeedUnusable, match=r"does not list BTCUSTD.*Did you mean BTCUSDT"):
             prepare(f"{feed}:symbols=BTCUSTD", tmp_path)
 
 
@@ -75,19 +81,27 @@ def test_an_unknown_quote_asset_is_told_with_the_known_ones(tmp_path: Path) -> N
 
 
 def test_a_venue_without_steps_shows_them_in_its_book(tmp_path: Path) -> None:
-    with served(upbit()) as venue:
+    venue = upbit()
+    rest = venue.tape.rest
+    venue.tape.rest = lambda path: UPBIT_BOOK if "orderbook" in path else rest(path)  # type: ignore[method-assign]
+    with served(venue):
         found = prepare(f"upbit:rest={venue.url}", tmp_path)
     assert found.warnings == ()
     assert found.listing is not None
     (one,) = found.listing.listed
     assert found.listing.reference == "KRW"
     assert one.steps.code == "KRW-LAMB"
-    assert one.instrument.start_price_ticks > 0
-    assert one.instrument.lot >= Decimal("0.00000001")
+    assert (one.steps.tick, one.steps.lot) == (Decimal("0.01"), Decimal("0.001"))
+    assert one.instrument.start_price_ticks == 15030
+
+
+def test_a_venue_that_shows_no_book_either_says_so(tmp_path: Path) -> None:
+    with served(upbit()) as venue, pytest.raises(FeedUnusable, match=r"nothing trades there\. upbit tells no steps"):
+        prepare(f"upbit:rest={venue.url}", tmp_path)
 
 
 def test_a_venue_that_does_not_answer_ends_a_first_start_and_is_a_warning_later(tmp_path: Path) -> None:
-    with pytest.raises(FeedUnusable, match="did not list its symbols.*binance:rest=URL"):
+    with pytest.raises(FeedUnusable, match=r"did not list its symbols.*binance:rest=URL"):
         prepare(DEAF, tmp_path)
     with served(binance()) as venue:
         before = prepare(f"binance:symbols=BTCUSDT+ETHUSDC:rest={venue.url}", tmp_path)
