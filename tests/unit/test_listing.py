@@ -130,7 +130,7 @@ def test_where_nobody_tells_steps_a_book_shows_them() -> None:
     prices = [150_123_000 * 10**8, 150_124_000 * 10**8]
     assert fitted(finest, prices, [12_345_000, 500]).tick == 1000
     steps, price = seen(finest, prices, [12_345_000, 500])
-    assert (steps.tick, steps.lot, price) == (100, Decimal("0.000001"), 150_124_000)
+    assert (steps.tick, steps.lot, price) == (Decimal(100), Decimal("0.000001"), Decimal(150_124_000))
     made = listing("venues", [Offer(venue="upbit", symbol="BTCKRW", base="BTC", quote="KRW", steps=steps, price=price)])
     one = made.instruments()[0]
     assert (one.start_price_ticks, one.max_price_ticks) == (1_501_240, 10**9)
