@@ -80,6 +80,12 @@ SELECT width_bucket(open_ns, $5::bigint[]) AS bucket, min(first_trade_id) AS fir
        sum(taker_buy_quote_units) AS taker_buy_quote
 FROM candles WHERE symbol = $1 AND width_s = $2 AND open_ns >= $3 AND open_ns < $4 GROUP BY bucket ORDER BY bucket
 """
+_CLOSE_BEFORE: Final = """
+SELECT close_ticks FROM unnest(ARRAY[1, 60, 3600]) AS widths (width) CROSS JOIN LATERAL (
+    SELECT close_ticks, last_trade_id FROM candles
+    WHERE symbol = $1 AND width_s = width AND open_ns <= $2 - width::bigint * 1000000000 ORDER BY open_ns DESC LIMIT 1
+) AS last ORDER BY last_trade_id DESC LIMIT 1
+"""
 
 
 def _candle(row: Any, open_ns: int) -> Candle:
@@ -122,19 +128,25 @@ class TapeStore:
         return [_candle(row, opens[row["bucket"] - 1]) for row in rows]
 
     async def first_trade_ns(self, symbol: str) -> int | None:
+        """When the symbol began to trade; where the first trades are gone, the hour of the first one. None: never."""
         rows = await self._database.fetch(
-            "SELECT ts_ns FROM trades WHERE symbol = $1 ORDER BY trade_id LIMIT 1", symbol
-        )  # fmt: skip
-        return rows[0]["ts_ns"] if rows else None
+            "SELECT open_ns, (SELECT ts_ns FROM trades AS t WHERE symbol = $1 AND trade_id = first_trade_id "
+            "AND ts_ns >= open_ns AND ts_ns < open_ns + $2) AS ts_ns "
+            "FROM candles WHERE symbol = $1 AND width_s = 3600 ORDER BY open_ns LIMIT 1",
+            symbol,
+            HOUR_NS,
+        )
+        if not rows:
+            return None
+        first_ns: int = rows[0]["open_ns"] if rows[0]["ts_ns"] is None else rows[0]["ts_ns"]
+        return first_ns
 
     async def close_before(self, symbol: str, ts_ns: int) -> int | None:
-        """The price of the last trade before `ts_ns`, which is on a second; None when nothing had traded."""
-        rows = await self._database.fetch(
-            "SELECT close_ticks FROM candles WHERE symbol = $1 AND width_s = 1 AND open_ns < $2 "
-            "ORDER BY open_ns DESC LIMIT 1",
-            symbol,
-            ts_ns,
-        )
+        """The price of the last trade before `ts_ns`, which is on a second; None when nothing had traded.
+
+        Where the seconds are gone, of the last whole minute before.
+        """
+        rows = await self._database.fetch(_CLOSE_BEFORE, symbol, ts_ns)
         return rows[0]["close_ticks"] if rows else None
 
     async def trades_by_id(self, wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Any]:
