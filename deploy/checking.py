@@ -26,7 +26,7 @@ from deploy import state_file
 from deploy.errors import DeployError
 from deploy.supervisor import ask
 from market.book import Book
-from market.instrument import from_units
+from market.instrument import Instrument, from_units
 from market.ledger import Ledger
 from market.universe import instruments
 
@@ -50,12 +50,12 @@ def check(data: Path, console: Console) -> dict[str, Any]:
     if state is not None:
         live = ask(state, "digest")
         return asyncio.run(_Replay(state.pg_dsn, live, console).run())
-    with _database(data) as dsn:
+    with database(data) as dsn:
         return asyncio.run(_Replay(dsn, live, console).run())
 
 
 @contextmanager
-def _database(data: Path) -> Iterator[str]:
+def database(data: Path) -> Iterator[str]:
     from deploy.data_dir import DataDir
     from deploy.postgres import EmbeddedPostgres
 
@@ -71,6 +71,17 @@ def _database(data: Path) -> Iterator[str]:
         folder.unlock()
 
 
+async def shape_of(connection: Any) -> Shape:
+    stored = await connection.fetchval("SELECT settings FROM exchange")
+    if stored is None:
+        raise CheckError("this database holds no exchange yet; start one with `raypit up`.")
+    return msgspec.json.decode(stored, type=Shape)
+
+
+async def instruments_of(connection: Any) -> list[Instrument]:
+    return instruments((await shape_of(connection)).symbols)
+
+
 class _Replay:
     def __init__(self, dsn: str, live: dict[str, Any], console: Console) -> None:
         self._dsn = dsn
@@ -84,13 +95,10 @@ class _Replay:
     async def run(self) -> dict[str, Any]:
         connection = await asyncpg.connect(self._dsn, timeout=10)
         try:
-            stored = await connection.fetchval("SELECT settings FROM exchange")
+            self._shape = await shape_of(connection)
             rows = await connection.fetch("SELECT stream, max(seq) AS seq FROM journal GROUP BY stream")
         finally:
             await connection.close()
-        if stored is None:
-            raise CheckError("this database holds no exchange yet; start one with `raypit up`.")
-        self._shape = msgspec.json.decode(stored, type=Shape)
         self._instruments = instruments(self._shape.symbols)
         self._newest = {row["stream"]: row["seq"] for row in rows}
         with Progress(console=self._console, transient=True) as progress:

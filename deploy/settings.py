@@ -11,6 +11,7 @@ from msgspec import Meta
 
 MAX_SYMBOLS = 1000
 MAX_ACTORS = 64
+MAX_KEEP_DAYS = 36_500
 
 
 class SettingsError(ValueError):
@@ -34,6 +35,12 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Request and order limits of the Binance API times this; 0: nobody is refused."""
     binance_strict: bool = True
     """Refuse parameters that a route of the Binance API does not know."""
+    keep_ticks: Annotated[int, Meta(ge=0, le=MAX_KEEP_DAYS)] = 30
+    """Days of market time that trades are kept; 0: for ever."""
+    keep_seconds: Annotated[int, Meta(ge=0, le=MAX_KEEP_DAYS)] = 30
+    """Days of market time that candles of a second are kept; 0: for ever. Minutes and hours always are."""
+    export_dir: str | None = None
+    """Each whole day is exported there as Parquet before its trades are given up."""
     pg: str | None = None
     """DSN of a PostgreSQL to use instead of the embedded one."""
     redis: str | None = None
@@ -46,6 +53,11 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.feed not in ("simulated", "none"):
             raise ValueError(f"feed must be `simulated` or `none`, not {self.feed!r}")
+        if self.keep_seconds and (self.keep_seconds < self.keep_ticks or not self.keep_ticks):
+            raise ValueError(
+                "keep_seconds must be at least keep_ticks, for trades are found by their second; raise --keep-seconds "
+                "(0: for ever) or lower --keep-ticks"
+            )
 
 
 def load(flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Options:
@@ -63,7 +75,12 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ) 
         options = msgspec.convert(merged, Options, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{error}. See `raypit up --help`.") from None
-    return msgspec.structs.replace(options, data=str(Path(options.data).expanduser().absolute()))
+    folder = None if options.export_dir is None else _absolute(options.export_dir)
+    return msgspec.structs.replace(options, data=_absolute(options.data), export_dir=folder)
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
 
 
 def _from_file(path: Path) -> dict[str, Any]:
