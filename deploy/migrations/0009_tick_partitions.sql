@@ -11,7 +11,8 @@ BEGIN
     IF to_regclass(quote_ident(name)) IS NOT NULL THEN
         RETURN false;
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtext(current_schema() || '.' || parent));
+    -- The lock that ATTACH takes: one makes at a time, and sees what the one before has made.
+    EXECUTE format('LOCK TABLE %I IN SHARE UPDATE EXCLUSIVE MODE', parent);
     IF to_regclass(quote_ident(name)) IS NOT NULL THEN
         RETURN false;
     END IF;
