@@ -57,7 +57,9 @@ def tape(days: Sequence[int], per_day: int, seed: int = 1, last_ids: Sequence[in
             symbol = dice.randrange(2)  # the third never trades
             ids[symbol] += 1
             price, qty = dice.randrange(1, 1 << 40), dice.randrange(1, 1 << 20)
-            rows.append((symbol, ids[symbol], ids[symbol], price, qty, price + qty, dice.randrange(2), day * DAY_NS + at))
+            rows.append(
+                (symbol, ids[symbol], ids[symbol], price, qty, price + qty, dice.randrange(2), day * DAY_NS + at)
+            )
     return np.array(rows, TAPE)
 
 

@@ -105,7 +105,9 @@ async def test_a_job_runs_when_it_is_due_and_when_it_is_asked_for(world: World) 
         assert asked.asked_at is not None
         assert (await world.until("later", lambda row: row.finished_at is not None)).asked_at is None
         world.clock.now = Schedule(600).after(first)
-        await world.until("tidy", lambda row: row.next_run_at is not None and row.next_run_at.timestamp() > world.clock.now)
+        await world.until(
+            "tidy", lambda row: row.next_run_at is not None and row.next_run_at.timestamp() > world.clock.now
+        )
     assert runs[:2] == [first, first]
     assert await ask_to_run(world.connection, "nothing") is None
 
@@ -124,7 +126,9 @@ async def test_a_failure_is_told_tried_again_and_nobody_elses(world: World) -> N
         return {}
 
     began = world.clock.now
-    async with world.running(Job("bad", Schedule(86_400), bad, at_first=True), Job("good", Schedule(60), good, at_first=True)):
+    async with world.running(
+        Job("bad", Schedule(86_400), bad, at_first=True), Job("good", Schedule(60), good, at_first=True)
+    ):
         for failures, wait in ((1, 100), (2, 200), (3, 400)):
             row = await world.until("bad", lambda row, n=failures: row.failures == n)  # type: ignore[misc]
             assert (row.state, row.error, row.result) == ("failed", f"ValueError: no. {failures}", None)
