@@ -48,21 +48,28 @@ class Span:
             self.pieces.append((width_s, start_ns, end_ns))
 
 
+# OFFSET 0 keeps each look-up one of its own, which opens the partitions of its span alone: joined, all are read.
 _TOTALS: Final = """
 WITH wanted AS (SELECT unnest($1::text[]) AS symbol),
 spans AS (SELECT * FROM unnest($2::int[], $3::bigint[], $4::bigint[]) AS spans (width_s, from_ns, to_ns)),
 instants AS (SELECT * FROM unnest($5::bigint[], $6::bigint[]) AS instants (from_ns, to_ns)),
 rows AS (
-    SELECT symbol, open_ns, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, quote_units, trades,
-           taker_buy_lots, taker_buy_quote_units, first_trade_id, last_trade_id
-    FROM wanted CROSS JOIN spans JOIN candles USING (symbol, width_s) WHERE open_ns >= from_ns AND open_ns < to_ns
+    SELECT c.* FROM wanted CROSS JOIN spans CROSS JOIN LATERAL (
+        SELECT symbol, open_ns, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, quote_units, trades,
+               taker_buy_lots, taker_buy_quote_units, first_trade_id, last_trade_id
+        FROM candles WHERE symbol = wanted.symbol AND width_s = spans.width_s AND open_ns >= from_ns AND open_ns < to_ns
+        OFFSET 0
+    ) AS c
     UNION ALL
-    SELECT symbol, ts_ns, price_ticks, price_ticks, price_ticks, price_ticks, qty_lots, t.quote_units, 1,
-           CASE WHEN taker_side = 0 THEN qty_lots ELSE 0 END, CASE WHEN taker_side = 0 THEN t.quote_units ELSE 0 END,
-           trade_id, trade_id
-    FROM wanted CROSS JOIN instants JOIN candles AS c USING (symbol) JOIN trades AS t USING (symbol)
+    SELECT t.* FROM wanted CROSS JOIN instants JOIN candles AS c USING (symbol) CROSS JOIN LATERAL (
+        SELECT symbol, ts_ns, price_ticks, price_ticks, price_ticks, price_ticks, qty_lots, quote_units, 1,
+               CASE WHEN taker_side = 0 THEN qty_lots ELSE 0 END, CASE WHEN taker_side = 0 THEN quote_units ELSE 0 END,
+               trade_id, trade_id
+        FROM trades WHERE symbol = wanted.symbol AND trade_id BETWEEN c.first_trade_id AND c.last_trade_id
+          AND ts_ns >= from_ns AND ts_ns < to_ns
+        OFFSET 0
+    ) AS t
     WHERE c.width_s = 1 AND c.open_ns = from_ns / 1000000000 * 1000000000
-      AND t.trade_id BETWEEN c.first_trade_id AND c.last_trade_id AND t.ts_ns >= from_ns AND t.ts_ns < to_ns
 )
 SELECT symbol, min(first_trade_id) AS first_trade_id, max(last_trade_id) AS last_trade_id,
        (array_agg(open_ticks ORDER BY first_trade_id))[1] AS open, max(high_ticks) AS high, min(low_ticks) AS low,
