@@ -201,6 +201,10 @@ def request(dsn: str, out: Path, table: str, **fields: Any) -> Request:
     return Request(dsn=dsn, instruments=SYMBOLS, out=str(out), **which, **fields)
 
 
+def files_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
 def read(out: Path) -> list[tuple[Any, ...]]:
     files = [pq.ParquetFile(path).read() for path in sorted(out.rglob("*.parquet"))]
     return sorted(tuple(row.values()) for one in files for row in one.to_pylist())
@@ -245,7 +249,7 @@ def test_an_export_holds_what_the_table_holds(
 async def test_layout_and_what_a_file_says_of_itself(kept: str, tmp_path: Path) -> None:
     await export(request(kept, tmp_path, "trades"), lambda _: None)
     await export(request(kept, tmp_path, "1m", symbols=(NAMES[0],), from_ns=DAYS[1] * DAY_NS + 10**9), lambda _: None)
-    files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    files = [str(path.relative_to(tmp_path)) for path in files_in(tmp_path)]
     assert files == [
         *(f"candles/width=1m/date={date_text(day)}/{NAMES[0]}{'.000001-240000' if day == DAYS[1] else ''}.parquet"
           for day in DAYS[1:]),
@@ -262,16 +266,16 @@ async def test_layout_and_what_a_file_says_of_itself(kept: str, tmp_path: Path) 
     assert ids == sorted(ids, key=lambda row: (row["symbol"], row["trade_id"]))
 
 
-async def test_a_broken_export_leaves_the_old_file(kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_broken_export_leaves_the_old_file(kept: str, tmp_path: Path) -> None:
     await export(request(kept, tmp_path, "trades"), lambda _: None)
-    before = {path: path.read_bytes() for path in tmp_path.rglob("*.parquet")}
+    before = {path: path.read_bytes() for path in files_in(tmp_path)}
 
     def full(told: Told) -> None:
         raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space"):
         await export(request(kept, tmp_path, "trades"), full)
-    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert {path: path.read_bytes() for path in files_in(tmp_path)} == before
 
 
 @pytest.mark.parametrize(
