@@ -147,6 +147,23 @@ async def test_a_question_about_one_day_opens_no_other(dsn: str, connection: Any
     assert await has_rows(connection, TICKS, day)
 
 
+async def test_many_days_are_not_too_many(dsn: str, connection: Any) -> None:
+    """Eight gateways' connections at once, each with all days of a year of ticks locked."""
+    await make_days(connection, range(FIRST_DAY, FIRST_DAY + 365))
+    pool = await asyncpg.create_pool(dsn, min_size=8, max_size=8)
+    held = asyncio.Barrier(8)
+
+    async def ask() -> None:
+        async with pool.acquire() as one, one.transaction():
+            await TapeStore(one).last_trades(NAMES)
+            await TapeStore(one).totals(NAMES, 0)
+            await held.wait()
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(ask() for _ in range(8)))
+    await pool.close()
+
+
 async def test_a_database_of_before_keeps_its_rows(server: str, tmp_path: Path) -> None:
     dsn = await database(server, migrated=False)
     for path in sorted(MIGRATIONS.glob("*.sql")):
