@@ -49,12 +49,12 @@ def check(data: Path, console: Console) -> dict[str, Any]:
     if state is not None:
         live = ask(state, "digest")
         return asyncio.run(_Replay(data, state.pg_dsn, live, console).run())
-    with _database(data) as dsn:
+    with database(data) as dsn:
         return asyncio.run(_Replay(data, dsn, live, console).run())
 
 
 @contextmanager
-def _database(data: Path) -> Iterator[str]:
+def database(data: Path) -> Iterator[str]:
     from deploy.data_dir import DataDir
     from deploy.postgres import EmbeddedPostgres
 
@@ -68,6 +68,13 @@ def _database(data: Path) -> Iterator[str]:
     finally:
         server.stop()
         folder.unlock()
+
+
+async def shape_of(connection: Any) -> Shape:
+    stored = await connection.fetchval("SELECT settings FROM exchange")
+    if stored is None:
+        raise CheckError("this database holds no exchange yet; start one with `raypit up`.")
+    return msgspec.json.decode(stored, type=Shape)
 
 
 class _Replay:
@@ -84,13 +91,10 @@ class _Replay:
     async def run(self) -> dict[str, Any]:
         connection = await asyncpg.connect(self._dsn, timeout=10)
         try:
-            stored = await connection.fetchval("SELECT settings FROM exchange")
+            self._shape = await shape_of(connection)
             rows = await connection.fetch("SELECT stream, max(seq) AS seq FROM journal GROUP BY stream")
         finally:
             await connection.close()
-        if stored is None:
-            raise CheckError("this database holds no exchange yet; start one with `raypit up`.")
-        self._shape = msgspec.json.decode(stored, type=Shape)
         self._instruments = instruments_of(self._data, self._shape.symbols)
         self._newest = {row["stream"]: row["seq"] for row in rows}
         with Progress(console=self._console, transient=True) as progress:
