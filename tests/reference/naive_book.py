@@ -967,7 +967,7 @@ class NaiveBook:
             open_lots = printed - filled
             if open_lots == 0:
                 break
-            ahead = order.ahead_lots if level is not None and order.is_queued else 0
+            ahead = order.ahead_lots if order.is_queued else 0
             known = 0
             if level is not None and ahead > 0 and model_of(order) == FillModel.PROPORTIONAL:
                 most = min(known_gone, open_lots)
