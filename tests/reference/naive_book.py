@@ -235,7 +235,7 @@ class NaiveBook:
             if command.kind in OUTSIDE_KINDS:
                 self._exec_id += 1  # O0
             if command.kind in OUTSIDE_KINDS and self._outside_is_malformed(command):
-                self._refuse_outside(command)
+                self._refuse_named(command, Reason.INVALID_COMMAND)  # O0
             elif command.kind == CommandKind.NEW and command.list_role in PAIRED:
                 self._paired(batch)
             else:
@@ -881,8 +881,8 @@ class NaiveBook:
             CommandKind.OUTSIDE_QUOTE: ((shows and qty > 0) or (command.side in SIDES and price == qty == 0))
             and flags == 0,  # O3
             CommandKind.OUTSIDE_TRADE: command.side in SIDES and price > 0 and qty > 0 and bounded and flags == 0,  # O4
-            CommandKind.OUTSIDE_CLEAR: True,
-            CommandKind.OUTSIDE_STATUS: qty in (0, 1),  # O6
+            CommandKind.OUTSIDE_CLEAR: flags == 0,  # O5
+            CommandKind.OUTSIDE_STATUS: qty in (0, 1) and flags == 0,  # O6
         }
         return not (is_outsider(command) and well_formed[CommandKind(kind)])
 
@@ -1113,9 +1113,6 @@ class NaiveBook:
         """Of NEW and REPLACE: told as the command has it."""
         price, qty = command.price_ticks, command.qty_lots
         self._tell(EventKind.REJECTED, command, price_ticks=price, qty_lots=qty, reason=reason)
-
-    def _refuse_outside(self, command: Command) -> None:  # O0
-        self._tell_refusal(command, 0, Reason.INVALID_COMMAND)
 
     def _refuse_named(self, command: Command, reason: Reason) -> None:
         """Of the kinds that place no order (G3, C2): nothing is told of it but what it names."""

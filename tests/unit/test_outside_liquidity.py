@@ -943,6 +943,7 @@ WRONG = [
     outside_trade(BUY, 1 << 32, 1 << 32),
     *(outside_trade(BUY, 1, 100, flags=flags) for flags in (1, 16)),
     *(outside_status(trades) for trades in (-1, 2, 1 << 62)),
+    *(row | {"flags": 1} for row in (outside_clear(), outside_status(0))),
 ]
 
 
@@ -952,13 +953,14 @@ def test_o0_refused(wrong: Row, make: Make) -> None:
     book = make(WIDE, SYMBOL_ID)
     play(book, ask_5 | {"price_ticks": 103}, limit(1, ALICE, BUY, 1, 90))
     before = (outside_of(book), book.exec_id, book.trade_id)
-    events = apply(book, wrong | {"token": 5, "target_id": 6})
+    events = apply(book, wrong | {"token": 5, "target_id": 6, "order_id": 7})
     assert set_fields(events[0]) == {
         "kind": EventKind.REJECTED,
         "reason": Reason.INVALID_COMMAND,
         "command_kind": wrong["kind"],
         "symbol": SYMBOL_ID,
         "account": wrong["account"],
+        "order_id": 7,
         "exec_id": before[1] + 2,
     }
     assert len(events) == 1
