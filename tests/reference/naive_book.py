@@ -880,7 +880,7 @@ class NaiveBook:
             CommandKind.OUTSIDE_LEVEL: shows and qty >= 0 and flags in (0, OUTSIDE_EDGE),  # O2
             CommandKind.OUTSIDE_QUOTE: ((shows and qty > 0) or (command.side in SIDES and price == qty == 0))
             and flags == 0,  # O3
-            CommandKind.OUTSIDE_TRADE: command.side in SIDES and price > 0 and qty > 0 and bounded and flags == 0,  # O4
+            CommandKind.OUTSIDE_TRADE: shows and qty > 0 and flags == 0,  # O4
             CommandKind.OUTSIDE_CLEAR: flags == 0,  # O5
             CommandKind.OUTSIDE_STATUS: qty in (0, 1) and flags == 0,  # O6
         }
