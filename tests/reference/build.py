@@ -277,9 +277,25 @@ def readable_command(row: np.void) -> str:
 
 HOSTILE_BYTES = (0, 1, 2, 3, 4, 5, 6, 127, 128, 255)
 HOSTILE_INTS = (-(1 << 63), -(1 << 62), -1, 0, 1, 2, 1 << 31, 1 << 32, 1 << 62, (1 << 62) - 1, (1 << 63) - 1)
-HOSTILE_BYTE_FIELDS = ("kind", "side", "ord_type", "time_in_force", "stp_mode", "flags", "peg_type", "peg_offset")
+HOSTILE_BYTE_FIELDS: tuple[str, ...] = (
+    "kind",
+    "side",
+    "ord_type",
+    "time_in_force",
+    "stp_mode",
+    "flags",
+    "peg_type",
+    "peg_offset",
+)
 HOSTILE_BYTE_FIELDS += ("list_role", "cancel_restriction")
-HOSTILE_INT_FIELDS = ("order_id", "target_id", "price_ticks", "qty_lots", "quote_units", "expected_leaves")
+HOSTILE_INT_FIELDS: tuple[str, ...] = (
+    "order_id",
+    "target_id",
+    "price_ticks",
+    "qty_lots",
+    "quote_units",
+    "expected_leaves",
+)
 HOSTILE_INT_FIELDS += ("stop_price_ticks", "display_lots", "list_id")
 HOSTILE_FEES = (-(1 << 31), -1, 0, 1, PPM - 1, PPM, PPM + 1, (1 << 31) - 1)
 

@@ -83,9 +83,13 @@ def lines(text: str) -> list[str]:
     return [line.strip() for line in text.strip().splitlines()]
 
 
+def rows_of(levels: Any) -> list[tuple[int, ...]]:
+    return [tuple(level) for level in levels]
+
+
 def outside_of(book: Book | NaiveBook) -> str:
     levels = []
-    for side, price, shown, taken, printed, unclaimed in map(tuple, book.outside()):
+    for side, price, shown, taken, printed, unclaimed in rows_of(book.outside()):
         marks = [f"-{taken}" if taken else "", f" p{printed}" if printed else "", f" d{unclaimed}" if unclaimed else ""]
         levels.append(f"{'ask' if side else 'bid'} {shown}{marks[0]}@{price}{marks[1]}{marks[2]}")
     return ", ".join(levels)
@@ -1036,7 +1040,7 @@ def test_o1_depth(make: Make) -> None:
     play(book, bid_8, limit(1, ALICE, BUY, 4, 100, display_lots=3), limit(2, ALICE, BUY, 1, 101))
     play(book, ask_5 | {"price_ticks": 102}, outside_level(SELL, 6, 103), market(9, BOB, BUY, 5))
     play(book, market(10, BOB, SELL, 3), outside_level(BUY, 2, 98))
-    depth = [list(map(tuple, book.depth(side))) for side in Side]
+    depth = [rows_of(book.depth(side)) for side in Side]
     assert depth == [[(100, 9, 2), (98, 2, 1)], [(103, 6, 1)]]
 
 
