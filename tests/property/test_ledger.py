@@ -502,7 +502,8 @@ class Crowd:
         row["ord_type"] = rng.choice(7, p=(0.5, 0.16, 0.1, 0.06, 0.06, 0.06, 0.06))
         row["time_in_force"] = rng.choice(3, p=(0.7, 0.2, 0.1))
         row["stp_mode"] = rng.integers(6)
-        row["flags"] = rng.integers(FILL_MODEL_MASK + 1) << FILL_MODEL_BIT
+        if self.venue:
+            row["flags"] = rng.integers(FILL_MODEL_MASK + 1) << FILL_MODEL_BIT
         drawn = sorted(rng.integers(0, len(self.prices), 2))
         row["price_ticks"] = self.prices[drawn[0] if row["side"] == Side.BUY else drawn[1]]
         row["qty_lots"] = self.pick(self.quantities)
@@ -610,7 +611,7 @@ class Crowd:
         """One step of the exchange: mostly commands, sometimes a batch, a deposit, a pause, an outage."""
         rng, world = self.rng, self.world
         draw = rng.random()
-        if rng.random() < self.venue:
+        if self.venue and rng.random() < self.venue:
             self.listen()
         elif draw < 0.44:
             world.send(self.commands(int(rng.integers(1, 9))))
