@@ -10,6 +10,7 @@ import asyncpg
 import numpy as np
 
 from actors.batches import run_of
+from actors.day_partitions import make_days
 from actors.order_queues import INSERT_QUEUES, QUEUES, queues_of
 from actors.order_rows import Column, executions_of
 from actors.order_tables import STAGINGS, OrderTables
@@ -18,7 +19,7 @@ from actors.wire import Batch
 from market.candles import CANDLE, STORED_WIDTHS_NS, folded, seconds_of
 from market.enums import EventKind
 from market.instrument import Instrument
-from market.intervals import SECOND_NS
+from market.intervals import DAY_NS, SECOND_NS
 from market.records import Records
 from market.tape import TAPE
 
@@ -145,6 +146,7 @@ class ReadModels:
             return 0
         tape = np.concatenate(self._tapes)
         tape = tape[np.argsort(tape["symbol"], kind="stable")]
+        await make_days(connection, np.unique(tape["ts_ns"] // DAY_NS).tolist())
         await _TRADES.fill(connection, {name: tape[name] for name in TAPE.names or ()})
         await connection.execute(_INSERT_TRADES, self._names)
         seconds = seconds_of(tape)
