@@ -90,3 +90,10 @@ class FeedMetrics(ActorMetrics):
         super().__init__(actor)
         self.commands = self.counter("raypit_feed_commands", "Commands of simulated participants")
         self.step_s = self.histogram("raypit_feed_step_seconds", "One step of the simulated market")
+
+
+class ReplayMetrics(ActorMetrics):
+    def __init__(self, actor: str) -> None:
+        super().__init__(actor)
+        self.commands = self.counter("raypit_feed_outside_commands", "Commands of outside markets sent to the books")
+        self.behind_s = self.gauge("raypit_feed_behind_seconds", "Market time that is due and was not sent yet")

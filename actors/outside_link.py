@@ -86,6 +86,11 @@ class OutsideLink:
         return self._journaled
 
     @property
+    def numbered(self) -> int:
+        """command_id of the newest command that was sent, or would have been."""
+        return self._numbered
+
+    @property
     def waiting(self) -> int:
         """Commands that are not acknowledged."""
         return self._waiting
@@ -113,15 +118,19 @@ class OutsideLink:
             await self._empty.wait()
 
     def send(self, commands: Records, ts_ns: int, pace: float) -> None:
-        """A batch of the book's, at most `FRAME_LIMIT` commands; after `ready`. Their command_ids are written.
+        """Batches of the book's; after `ready`. The command_ids of the commands are written.
 
         `ts_ns`, `pace`: market time after them (`market.clock`). Without commands only time is told.
         """
         assert self._told.is_set()
-        assert len(commands) <= FRAME_LIMIT
         if not len(commands):
             self._put(_Frame(ts_ns, pace, None))
-            return
+        for start in range(0, len(commands), FRAME_LIMIT):
+            piece = commands[start : start + FRAME_LIMIT]
+            is_last = start + FRAME_LIMIT >= len(commands)
+            self._send(piece, ts_ns, pace if is_last else 0.0)
+
+    def _send(self, commands: Records, ts_ns: int, pace: float) -> None:
         first = self._numbered + 1
         self._numbered += len(commands)
         if self._numbered <= self._journaled:
@@ -138,12 +147,21 @@ class OutsideLink:
         self._frames.append(frame)
         self._count(frame.count)
         if link is not None:
-            _send(link, frame)
+            _write(link, frame)
 
     def _count(self, commands: int) -> None:
         self._waiting += commands
         _show(self._room, not self.full)
         _show(self._empty, not self._frames)
+
+    def status(self) -> dict[str, object]:
+        return {
+            "book": self._name,
+            "up": self.up,
+            "sent": self._numbered,
+            "journaled": self._journaled,
+            "reconnects": self.reconnects,
+        }
 
     # -- the link -------------------------------------------------------------------------------------------------
 
@@ -227,7 +245,7 @@ def _after(frame: _Frame, journaled: int) -> _Frame | None:
     return frame if ids[0] > journaled else frame._replace(commands=picked(commands, ids > journaled))
 
 
-def _send(link: Link, frame: _Frame) -> None:
+def _write(link: Link, frame: _Frame) -> None:
     head = OUTSIDE_HEAD.pack(frame.ts_ns, frame.pace)
     link.send(Kind.OUTSIDE, head if frame.commands is None else head + frame.commands.tobytes())
 
