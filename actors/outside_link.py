@@ -70,6 +70,7 @@ class OutsideLink:
         self._waiting = 0
         """Commands in them."""
         self._told = asyncio.Event()
+        self._up = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
         self._empty = asyncio.Event()
@@ -107,6 +108,10 @@ class OutsideLink:
     async def ready(self) -> None:
         """Returns when the book has told what it knows."""
         await self._told.wait()
+
+    async def connected(self) -> None:
+        while self._link is None:
+            await self._up.wait()
 
     async def room(self) -> None:
         while self.full:
@@ -195,6 +200,7 @@ class OutsideLink:
 
     def _down(self) -> None:
         link, self._link = self._link, None
+        self._up.clear()
         if link is not None:
             self.reconnects += 1
             link.close()
@@ -230,6 +236,7 @@ class OutsideLink:
             if again is not None:
                 self._put(again)
         self._told.set()
+        self._up.set()
         if self._on_acknowledged is not None:
             self._on_acknowledged()
 
