@@ -17,6 +17,7 @@ from market.book.layout import CommandRecord, Records, WordArray
 from market.book.levels import level_of_key, next_key, store_at
 from market.book.linked import end_other, other_of
 from market.book.machine import ZERO, Words, constant, entry, inlined, routine, signed, words_of
+from market.book.outside import apply_outside
 from market.book.pairs import is_leg, place_leg
 from market.book.placing import enter, place, working_price
 from market.book.queues import leaves_of, remove_order, store_of
@@ -31,6 +32,7 @@ _CANCEL = constant(CommandKind.CANCEL)
 _REPLACE = constant(CommandKind.REPLACE)
 _AMEND = constant(CommandKind.AMEND)
 _CANCEL_ALL = constant(CommandKind.CANCEL_ALL)
+_LAST_KIND = constant(max(CommandKind))
 _STOP_ON_FAILURE = constant(CommandFlag.STOP_ON_FAILURE)
 _ALLOW_FAILURE = constant(CommandFlag.ALLOW_FAILURE)
 _UNRESTRICTED = constant(CancelRestriction.NONE)
@@ -315,6 +317,10 @@ def _compile_match(sources: str) -> Callable[[Records, int, int, WordArray, Word
                 told = _amend(events, told, arena, cause, command)
             elif kind == _CANCEL_ALL:
                 told = _cancel_all(events, told, arena, cause, command)
+            elif kind <= _LAST_KIND:
+                told = apply_outside(events, told, arena, cause, command)
+                if arena[L.LAST_PRICE] != arena[L.BAND_PRICE]:
+                    set_bands(arena)
             else:
                 told = tell_refused(events, told, arena, cause, command, _INVALID_COMMAND, False)
             if places:
