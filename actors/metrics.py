@@ -85,7 +85,7 @@ class ProjectorMetrics(ActorMetrics):
         self.cache_errors = self.counter("raypit_cache_errors", "Failed writes to the hot cache")
 
 
-class FeedMetrics(ActorMetrics):
+class SimulatedMetrics(ActorMetrics):
     def __init__(self, actor: str) -> None:
         super().__init__(actor)
         self.commands = self.counter("raypit_feed_commands", "Commands of simulated participants")

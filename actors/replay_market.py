@@ -68,7 +68,6 @@ class ReplayMarket:
         settings: Settings,
         tape: Tape,
         books: OutsideBooks,
-        metrics: ReplayMetrics,
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.books = books
@@ -88,7 +87,7 @@ class ReplayMarket:
         self._goal: Goal | None = None
         self._reached: asyncio.Future[bool] | None = None
         self._wake = asyncio.Event()
-        self._metrics = metrics
+        self.metrics = ReplayMetrics("feed")
 
     async def start(self) -> None:
         self.books.start()
@@ -238,7 +237,7 @@ class ReplayMarket:
 
     def _send(self, commands: Records, pace: float) -> None:
         self.commands += len(commands)
-        self._metrics.commands.inc(len(commands))
+        self.metrics.commands.inc(len(commands))
         self.books.send(commands, self._at_ns, pace)
 
     # -- control --------------------------------------------------------------------------------------------------
@@ -321,7 +320,7 @@ class ReplayMarket:
 
     def status(self) -> dict[str, Any]:
         behind_ns = self._due_ns() - self._at_ns if self._is_behind and not self._is_fast else 0
-        self._metrics.behind_s.set(behind_ns / 1e9)
+        self.metrics.behind_s.set(behind_ns / 1e9)
         return {
             "time": self.time_status(),
             "behind_s": round(behind_ns / 1e9, 3),
