@@ -50,7 +50,6 @@ class OutsideLink:
         *,
         from_start: bool = False,
         resolve: Callable[[str], Awaitable[str]] = directory.endpoint,
-        on_acknowledged: Callable[[], None] | None = None,
     ) -> None:
         """`from_start`: the first command ever sent is number 1 and what the book knows is left out; else numbers go on
         after what the book knows. `epoch`: of the feed; a book listens to the highest."""
@@ -60,7 +59,8 @@ class OutsideLink:
         self._hello = Hello("outside", f"feed-{settings.run_dir}", OUTSIDE, epoch)
         self._from_start = from_start
         self._resolve = resolve
-        self._on_acknowledged = on_acknowledged
+        self.on_change: Callable[[], None] | None = None
+        """Called after every acknowledgement, and when the link comes and goes."""
         self._link: Link | None = None
         self._journaled = 0
         """command_id of the newest that is known to be in the book's journal."""
@@ -204,6 +204,7 @@ class OutsideLink:
         if link is not None:
             self.reconnects += 1
             link.close()
+            self._changed()
 
     def _on_frame(self, link: Link, kind: int, body: bytes) -> None:
         if kind == Kind.ACK:
@@ -221,8 +222,11 @@ class OutsideLink:
             raise ValueError(f"acknowledged up to {command_id}, but not what that frame was")
         self._journaled = max(self._journaled, command_id)
         self._count(-frame.count)
-        if self._on_acknowledged is not None:
-            self._on_acknowledged()
+        self._changed()
+
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
 
     def _welcomed(self, link: Link, welcome: Welcome) -> None:
         self._journaled = welcome.last_command_id
@@ -237,8 +241,7 @@ class OutsideLink:
                 self._put(again)
         self._told.set()
         self._up.set()
-        if self._on_acknowledged is not None:
-            self._on_acknowledged()
+        self._changed()
 
 
 def _after(frame: _Frame, journaled: int) -> _Frame | None:
