@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
@@ -73,11 +73,12 @@ class World:
         self.books, self.market = books, market
 
     async def until(self, **holds: Any) -> dict[str, Any]:
-        """Looks after every turn; time is real here."""
-        while True:
-            status = self.market.time_status()
-            if all(status[name] == value for name, value in holds.items()):
-                return status
+        await self.when(lambda: holds.items() <= self.market.time_status().items())
+        return self.market.time_status()
+
+    async def when(self, holds: Callable[[], bool]) -> None:
+        """Looks every millisecond: time is real here."""
+        while not holds():  # noqa: ASYNC110
             await asyncio.sleep(0.001)
 
     async def batches(self) -> list[Batch]:
@@ -117,7 +118,7 @@ async def replay(
         yield found
 
 
-TIMES = sorted(Random(1).randrange(3 * SECOND) for _ in range(3000))
+TIMES = sorted(map(Random(1).randrange, [3 * SECOND] * 3000))
 
 
 async def test_as_fast_as_possible_everything_comes_once_and_in_order(dsn: str) -> None:
@@ -154,8 +155,7 @@ async def test_at_a_speed_nothing_comes_before_its_time(dsn: str) -> None:
 
 async def test_pause_stands_and_resume_goes_on(dsn: str) -> None:
     async with replay(dsn, MemoryTape(TIMES), 10.0) as world:
-        while world.market.commands < 500:
-            await asyncio.sleep(0.001)
+        await world.when(lambda: world.market.commands >= 500)
         status = await world.market.control("pause")
         assert status["reached"]
         assert status["paused"]
@@ -218,8 +218,7 @@ async def test_speed_changes_from_here_on(dsn: str) -> None:
         assert (await world.market.control("speed", speed=1000.0))["speed"] == 1000.0
         assert world.market.now_ns() == before
         await world.market.control("resume")
-        while world.market.now_ns() < before + 20 * SECOND:
-            await asyncio.sleep(0.001)
+        await world.when(lambda: world.market.now_ns() >= before + 20 * SECOND)
         status = await world.market.control("speed", speed=math.inf)
         assert status["speed"] == "max"
         await world.until(ended=True)
@@ -228,8 +227,7 @@ async def test_speed_changes_from_here_on(dsn: str) -> None:
 async def test_a_loop_begins_again_at_later_times(dsn: str) -> None:
     times = TIMES[:500]
     async with replay(dsn, MemoryTape(times), math.inf, loop=True) as world:
-        while world.market.time_status()["passes"] < 4:
-            await asyncio.sleep(0.001)
+        await world.when(lambda: world.market.time_status()["passes"] >= 4)
         await world.market.control("loop_off")
         await world.until(ended=True)
         assert world.market.time_status()["passes"] >= 4
