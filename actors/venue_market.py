@@ -7,12 +7,14 @@ book is away; what cannot be kept for it is told anew afterwards, trades in betw
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
 
 import aiohttp
 import numpy as np
 import structlog
+from market.listing import Listing
 
 from actors.config import Settings
 from actors.feed_limits import Limits
@@ -23,15 +25,20 @@ from actors.venue_quality import READ_EVERY_S, VenueQuality
 from actors.venue_shards import VenueShards
 from market.enums import CommandKind
 from market.feed_spec import Venues
-from market.listing import Listing
 from market.numbering import OUTSIDE_ACCOUNT
-from market.records import COMMAND, Records
-from market.reference import Reference
+from market.records import COMMAND, Records, joined
 from market.venues import ADAPTERS
 from market.venues.adapter import AdapterFactory
 from market.venues.events import Event, Status
 
 log = structlog.get_logger()
+
+
+class Translator(Protocol):
+    """Of one symbol: what a venue says, as what its book must do."""
+
+    def apply(self, arrival_ns: int, event: Event) -> Records:
+        """COMMAND[n]; after `Status` stale or gap what the venue shows is not known until the next whole book."""
 
 
 class VenueMarket:
@@ -43,6 +50,7 @@ class VenueMarket:
         spec: Venues,
         listing: Listing,
         books: OutsideBooks,
+        reference_of: Callable[[int], Translator],
         *,
         limits: Limits | None = None,
         adapters: Mapping[str, AdapterFactory] = ADAPTERS,
@@ -53,6 +61,7 @@ class VenueMarket:
         self._settings = settings
         self._spec = spec
         self._listing = listing
+        self._references = [reference_of(symbol) for symbol in range(len(listing.listed))]
         self._limits = limits
         self._adapters = adapters
         self._outlets: list[Outlet] = []
@@ -99,12 +108,38 @@ class VenueMarket:
 
     def _open(self) -> None:
         """Nothing of an earlier life of the feed stays; what is not offered any more stands halted."""
+        now_ns = time.time_ns()
+        for symbol, one in enumerate(self._listing.listed):
+            self._add(symbol, joined([clear(symbol, now_ns), trades(symbol, now_ns, one.is_open)], COMMAND), now_ns)
 
     def take(self, symbol: int, arrival_ns: int, event: Event) -> None:
         """What is new of a symbol."""
+        outlet = self._outlets[self._settings.book_of(symbol)]
+        if symbol not in outlet.behind:
+            self._add(symbol, self._references[symbol].apply(arrival_ns, event), arrival_ns)
+
+    def _add(self, symbol: int, commands: Records, arrival_ns: int) -> None:
+        self.metrics.commands.inc(len(commands))
+        self._outlets[self._settings.book_of(symbol)].add(symbol, commands, arrival_ns)
 
     def _retell(self, symbol: int) -> Records:
-        """All that is known of a symbol now."""
+        """All that is known of a symbol now, after forgetting what was told of it."""
+        self.metrics.left_out.inc()
+        shards, name = self._venue_of[symbol]
+        now_ns = time.time_ns()
+        events: list[Event] = [Status(name, 0, "stale", "its book was away")]
+        book = shards.book(name)
+        if book is not None:
+            events += [book, Status(name, 0, "live")]
+        return joined([self._references[symbol].apply(now_ns, one) for one in events], COMMAND)
+
+    @property
+    def full(self) -> bool:
+        return any(one.full for one in self._outlets)
+
+    async def room(self) -> None:
+        for one in self._outlets:
+            await one.room()
 
     # -- questions ------------------------------------------------------------------------------------------------
 
@@ -114,3 +149,58 @@ class VenueMarket:
             "books": self.books.status(),
             "behind": sum(len(one.behind) for one in self._outlets),
         }
+
+
+class _Sink:
+    """Of one connection."""
+
+    def __init__(self, market: VenueMarket, ids: Mapping[str, int], symbols: Sequence[str], has_books: bool) -> None:
+        self._market = market
+        self._ids = {name: ids[name] for name in symbols}
+        self._has_books = has_books
+
+    def on_frame(self, venue: str, arrival_ns: int, frame: bytes) -> None:
+        pass
+
+    def on_snapshot(self, venue: str, arrival_ns: int, symbol: str, body: bytes) -> None:
+        pass
+
+    def on_events(self, venue: str, arrival_ns: int, events: Sequence[Event]) -> None:
+        for event in events:
+            if isinstance(event, Status):
+                self._status(arrival_ns, event)
+            elif (symbol := self._ids.get(event.symbol)) is not None:
+                self._market.take(symbol, arrival_ns, event)
+
+    def _status(self, arrival_ns: int, event: Status) -> None:
+        """Of the books, each symbol its own; a connection without books says nothing about them."""
+        if not self._has_books or event.kind not in ("stale", "gap", "live"):
+            return
+        for name in [event.symbol] if event.symbol else list(self._ids):
+            if (symbol := self._ids.get(name)) is not None:
+                self._market.take(symbol, arrival_ns, Status(name, event.venue_ns, event.kind, event.text))
+
+    @property
+    def full(self) -> bool:
+        return self._market.full
+
+    async def room(self) -> None:
+        await self._market.room()
+
+
+def clear(symbol: int, now_ns: int) -> Records:
+    """What a venue shows of a symbol is not known."""
+    return _command(CommandKind.OUTSIDE_CLEAR, symbol, now_ns)
+
+
+def trades(symbol: int, now_ns: int, is_open: bool) -> Records:
+    """The symbol trades, or stands halted."""
+    command = _command(CommandKind.OUTSIDE_STATUS, symbol, now_ns)
+    command["qty_lots"] = is_open
+    return command
+
+
+def _command(kind: CommandKind, symbol: int, now_ns: int) -> Records:
+    made = np.zeros(1, COMMAND)
+    made["kind"], made["symbol"], made["account"], made["target_id"] = kind, symbol, OUTSIDE_ACCOUNT, now_ns
+    return made

@@ -12,6 +12,7 @@ from typing import Any
 import asyncpg
 import numpy as np
 
+from actors import instruments_file
 from actors.book_actor import BookService
 from actors.config import Settings, book_name
 from actors.journal import Journal
@@ -20,6 +21,7 @@ from deploy.migrate import migrate
 from deploy.postgres import EmbeddedPostgres
 from market.book import warm
 from market.enums import CommandKind, Side
+from market.listing import Listing
 from market.numbering import OUTSIDE_ACCOUNT
 from market.records import COMMAND, Records
 
@@ -91,8 +93,9 @@ class Wire:
 class Books:
     """All books of an exchange in this process; each behind a wire."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, listing: Listing | None = None) -> None:
         self.settings = settings
+        self._listing = listing
         self.services: list[BookService] = []
         self.wires: list[Wire] = []
         self._running: list[asyncio.Task[None]] = []
@@ -110,6 +113,11 @@ class Books:
         await service.start()
         self.services[partition:] = [service, *self.services[partition + 1 :]]
         self._running[partition:] = [asyncio.create_task(service.run()), *self._running[partition + 1 :]]
+
+    @property
+    def listing(self) -> Listing:
+        assert self._listing is not None
+        return self._listing
 
     async def resolve(self, name: str) -> str:
         """Where the wire to a book begins."""
@@ -151,13 +159,15 @@ class Books:
 
 
 @asynccontextmanager
-async def books(dsn: str, **settings: Any) -> AsyncIterator[Books]:
+async def books(dsn: str, listing: Listing | None = None, **settings: Any) -> AsyncIterator[Books]:
     """With an empty journal."""
     connection = await asyncpg.connect(dsn)
     await connection.execute("TRUNCATE journal, journal_stream, snapshot")
     await connection.close()
     with tempfile.TemporaryDirectory(prefix="rp-") as run_dir:
-        made = Books(Settings(data_dir=run_dir, run_dir=run_dir, pg_dsn=dsn, redis_url="", **settings))
+        if listing is not None:
+            instruments_file.write(run_dir, listing)
+        made = Books(Settings(data_dir=run_dir, run_dir=run_dir, pg_dsn=dsn, redis_url="", **settings), listing)
         await made.start()
         try:
             async with asyncio.timeout(WITHIN_S):
