@@ -18,7 +18,7 @@ from rich.table import Table
 
 from actors.account_ops import OwnRow, apply_ops
 from actors.book_actor import match
-from actors.config import account_name, book_name
+from actors.config import account_name, book_name, instruments_of
 from actors.errors import JournalCorrupt
 from actors.journal import Journal, Row
 from actors.wire import Batch, decode_batch
@@ -28,7 +28,6 @@ from deploy.supervisor import ask
 from market.book import Book
 from market.instrument import from_units
 from market.ledger import Ledger
-from market.universe import instruments
 
 
 class CheckError(DeployError):
@@ -49,9 +48,9 @@ def check(data: Path, console: Console) -> dict[str, Any]:
     live: dict[str, Any] = {}
     if state is not None:
         live = ask(state, "digest")
-        return asyncio.run(_Replay(state.pg_dsn, live, console).run())
+        return asyncio.run(_Replay(data, state.pg_dsn, live, console).run())
     with _database(data) as dsn:
-        return asyncio.run(_Replay(dsn, live, console).run())
+        return asyncio.run(_Replay(data, dsn, live, console).run())
 
 
 @contextmanager
@@ -72,7 +71,8 @@ def _database(data: Path) -> Iterator[str]:
 
 
 class _Replay:
-    def __init__(self, dsn: str, live: dict[str, Any], console: Console) -> None:
+    def __init__(self, data: Path, dsn: str, live: dict[str, Any], console: Console) -> None:
+        self._data = str(data)
         self._dsn = dsn
         self._live = live
         self._console = console
@@ -91,7 +91,7 @@ class _Replay:
         if stored is None:
             raise CheckError("this database holds no exchange yet; start one with `raypit up`.")
         self._shape = msgspec.json.decode(stored, type=Shape)
-        self._instruments = instruments(self._shape.symbols)
+        self._instruments = instruments_of(self._data, self._shape.symbols)
         self._newest = {row["stream"]: row["seq"] for row in rows}
         with Progress(console=self._console, transient=True) as progress:
             for k in range(self._shape.book_actors):

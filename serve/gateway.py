@@ -17,7 +17,7 @@ import redis.asyncio as aioredis
 import structlog
 
 from actors.account_client import AccountClient, Answered
-from actors.config import INITIAL_QUOTE, MAKER_FEE_PPM, REFERENCE_ASSET, TAKER_FEE_PPM, Settings
+from actors.config import MAKER_FEE_PPM, TAKER_FEE_PPM, Settings
 from actors.errors import LinkDown, OutcomeUnknown, Refused
 from actors.wire import ReportRow, decode_reports
 from market.enums import Side
@@ -49,6 +49,11 @@ class Gateway:
         self.instruments = settings.instruments()
         self.assets: list[Asset] = assets_of(self.instruments)
         self.desk = OrderDesk(self.instruments, self.assets)
+        self.reference_id = self.desk.asset_ids[settings.reference_asset]
+        """Of the asset that equity and profit are told in."""
+        self.reference = self.assets[self.reference_id]
+        self.initial_units = settings.initial_quote * 10**self.reference.scale
+        """Of the reference asset, in a new account."""
         self.started = time.time()
         self._clients: list[AccountClient] = []
         self._listeners: dict[int, list[Listener]] = {}
@@ -96,9 +101,9 @@ class Gateway:
     async def open_account(self, user_id: int) -> None:
         """Open the user's trading account with the initial virtual money; again: nothing."""
         account = self.account_of(user_id)
-        reference = self.desk.asset_ids[REFERENCE_ASSET]
-        units = INITIAL_QUOTE * 10 ** self.assets[reference].scale
-        await self.ask(account, "open", account, (MAKER_FEE_PPM, TAKER_FEE_PPM), False, [(reference, units)])
+        await self.ask(
+            account, "open", account, (MAKER_FEE_PPM, TAKER_FEE_PPM), False, [(self.reference_id, self.initial_units)]
+        )
         self._ready_accounts.add(account)
 
     async def ask(self, account: int, method: str, *args: Any) -> Any:
