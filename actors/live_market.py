@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from actors.batches import run_of
 from actors.tape_store import TapeStore
 from actors.wire import Batch
 from market.book import Book
@@ -15,9 +16,9 @@ from market.candles import CANDLE, seconds_of
 from market.enums import Side
 from market.instrument import Instrument
 from market.intervals import MINUTE_NS, SECOND_NS
-from market.records import COMMAND, EVENT, Records, joined, picked
+from market.records import COMMAND, Records, joined, picked
 from market.stream_events import Top
-from market.tape import TAPE, tape_of
+from market.tape import tape_of
 from market.windows import MINUTES_NS, SECONDS_NS, RecentTrades, by_symbol
 
 _CANDLE_COLUMNS: Final = (
@@ -113,12 +114,8 @@ class LiveMarket:
 
     def follow_tape(self, batches: Sequence[Batch]) -> Records:
         """Trades of batches never seen before: TAPE[n] by symbol and then in order."""
-        traded = [batch for batch in batches if len(batch.events)]
-        if not traded:
-            return np.zeros(0, TAPE)
-        events = joined([batch.events for batch in traded], EVENT)
-        ts_ns = np.repeat([batch.ts_ns for batch in traded], [len(batch.events) for batch in traded])
-        tape = tape_of(events, ts_ns, self._agg_ids)
+        events, commands, ts_ns = run_of(batches)
+        tape = tape_of(events, commands, ts_ns, self._agg_ids)
         for symbol, part in by_symbol(tape):
             self.recent[symbol].add(part, seconds_of(part))
         return tape

@@ -168,6 +168,14 @@ class ProjectorService:
             self._users_seen |= new
             await self._learn_quiet(connection)
 
+    async def queue(self, symbol: int, order_id: int) -> dict[str, Any]:
+        """How a resting order stands in the venue's queue now, in lots, and how many prices the venue shows."""
+        book = self.market.books[symbol]
+        found = book.orders()
+        found = found[(found["order_id"] == order_id) & (found["ahead_lots"] >= 0)]
+        figures = found[["ahead_lots", "by_trades_lots", "by_cancels_lots"]].tolist()
+        return {"figures": list(figures[0]) if figures else None, "venue_levels": len(book.outside())}
+
     def status(self) -> dict[str, object]:
         return {
             "name": NAME,

@@ -166,7 +166,7 @@ class _Replay:
         return ledger
 
     def _conservation(self, ledgers: list[Ledger]) -> None:
-        """Per asset: accounts + fees = deposits - withdrawals, and what partitions owe each other is nothing."""
+        """Per asset: accounts + fees + outside market = deposits - withdrawals, and what partitions owe each other is nothing."""
         if not ledgers:
             return
         same = len({tuple(one["positions"]) for one in self.accounts.values()}) == 1
@@ -174,15 +174,17 @@ class _Replay:
             totals = [ledger.totals() for ledger in ledgers]
             held = sum(int(one["accounts"][k]) for one in totals)
             fees = sum(int(one["fees"][k]) for one in totals)
-            outside = sum(int(one["outside"][k]) for one in totals)
+            external = sum(int(one["external"][k]) for one in totals)
+            outside_market = sum(int(one["outside_market"][k]) for one in totals)
             clearing = sum(int(one["clearing"][k]) for one in totals)
-            drift = held + fees + outside + clearing
+            drift = held + fees + outside_market + external + clearing
             if drift or (clearing and same):
                 self.differences.append(f"{asset.name}: drift {drift}, clearing {clearing} units")
             self.assets[asset.name] = {
                 "accounts": from_units(held, asset.scale),
                 "fees": from_units(fees, asset.scale),
-                "deposits": from_units(-outside, asset.scale),
+                "outside_market": from_units(outside_market, asset.scale),
+                "deposits": from_units(-external, asset.scale),
                 "clearing": from_units(clearing, asset.scale),
                 "drift": from_units(drift, asset.scale),
             }
@@ -228,10 +230,10 @@ class _Reader:
 
 def show(report: dict[str, Any], console: Console) -> None:
     table = Table(title="conservation per asset")
-    for column in ("asset", "accounts", "fees", "deposits - withdrawals", "drift"):
+    for column in ("asset", "accounts", "fees", "outside market", "deposits - withdrawals", "drift"):
         table.add_column(column, justify="right" if column != "asset" else "left")
     for name, one in report["assets"].items():
-        table.add_row(name, one["accounts"], one["fees"], one["deposits"], one["drift"])
+        table.add_row(name, one["accounts"], one["fees"], one["outside_market"], one["deposits"], one["drift"])
     console.print(table)
     table = Table(title="partitions replayed from the journal" + (", equal to live" if report["live"] else ""))
     for column in ("partition", "at", "open orders", "digest"):

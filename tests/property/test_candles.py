@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from market.candles import CANDLE, STORED_WIDTHS_NS, Candle, empty_candle, filled, folded, joined, seconds_of, total_of
 from market.enums import EventKind, Side
 from market.intervals import DAY_NS, MINUTE_NS, SECOND_NS, Interval
-from market.records import EVENT
+from market.records import COMMAND, EVENT
 from market.tape import TAPE, tape_of
 from market.windows import RecentTrades, Sliding, by_symbol
 
@@ -174,7 +174,9 @@ def test_aggregates_are_runs_of_one_taker_at_one_price(batches: list[list[tuple[
             number, before = last.get(symbol, (0, (0, 0)))
             last[symbol] = (number if run == before else number + 1, run)
             expected.append((symbol, trade_ids[symbol], last[symbol][0]))
-        made += tape_of(events, np.full(len(events), k), numbers)[["symbol", "trade_id", "agg_id"]].tolist()
+        made += tape_of(events, np.zeros(1, COMMAND), np.full(len(events), k), numbers)[
+            ["symbol", "trade_id", "agg_id"]
+        ].tolist()
     assert sorted(made) == sorted(expected)
     assert numbers.tolist() == [last.get(symbol, (0, ()))[0] for symbol in range(3)]
 

@@ -704,7 +704,7 @@ def test_post() -> None:
     assert [int(report[name]) for name in names] == [ExecType.BALANCE, ALICE, Q, -1, 70, 1, 5, 70]
     assert desk.ledger.post(ALICE, Q, -30, 6)[0]["seq"] == 2
     assert desk.funds("alice") == "Q 40+0 A 0+0"
-    assert desk.ledger.totals()["outside"].tolist() == [-40, 0]
+    assert desk.ledger.totals()["external"].tolist() == [-40, 0]
 
 
 def test_a_withdrawal_takes_only_what_is_free() -> None:
