@@ -5,7 +5,6 @@ A follower like any other: it may lag, fall over and start again; no order ever 
 
 import asyncio
 import contextlib
-import time
 from typing import Any, Final
 
 import asyncpg

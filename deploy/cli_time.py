@@ -38,10 +38,7 @@ def time_(
     asked = control_of(words or ["status"])
     state = running(data)
     try:
-        if asked is None:
-            found = market_time.status(state)
-        else:
-            found = _done(state, asked, shows=not json)
+        found = market_time.status(state) if asked is None else _done(state, asked, shows=not json)
     except market_time.TimeError as error:
         raise fail(str(error)) from None
     except KeyboardInterrupt:
