@@ -48,13 +48,13 @@ class LiveMarket:
         """Of the newest batch."""
         return self.now_ns.newest_ns
 
-    async def load(self, connection: Any) -> None:
-        """Number aggregates on, and take what traded lately from the read models."""
+    async def load(self, connection: Any, now_ns: int | None = None) -> None:
+        """Number aggregates on, and take what traded lately from the read models. `now_ns`: None: market time."""
         store = TapeStore(connection)
         last = await store.last_trades([one.symbol for one in self.instruments])
         for row in last.values():
             self.now_ns.saw(row["ts_ns"])
-        now_ns = self.now_ns()
+        now_ns = self.now_ns() if now_ns is None else now_ns
         for k, one in enumerate(self.instruments):
             row = last.get(one.symbol)
             if row is None:
