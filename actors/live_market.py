@@ -19,7 +19,7 @@ from market.instrument import Instrument
 from market.intervals import MINUTE_NS, SECOND_NS
 from market.records import COMMAND, Records, joined, picked
 from market.stream_events import Top
-from market.tape import tape_of
+from market.tape import TapeEnds, tape_of
 from market.windows import MINUTES_NS, SECONDS_NS, RecentTrades, by_symbol
 
 _CANDLE_COLUMNS: Final = (
@@ -41,7 +41,7 @@ class LiveMarket:
         self.tops = [Top(0, 0, 0, 0, 0) for _ in instruments]
         """As of the last time that a symbol's top was looked at."""
         self.now_ns = MarketNow() if now_ns is None else now_ns
-        self._agg_ids = np.zeros(len(instruments), np.int64)
+        self._ends = TapeEnds.of(len(instruments))
 
     @property
     def ts_ns(self) -> int:
@@ -59,7 +59,7 @@ class LiveMarket:
             row = last.get(one.symbol)
             if row is None:
                 continue
-            self._agg_ids[k] = row["agg_id"]
+            self._ends.agg_ids[k], self._ends.ts_ns[k] = row["agg_id"], row["ts_ns"]
             recent = self.recent[k]
             for sliding, span_ns in ((recent.minutes, MINUTES_NS), (recent.seconds, SECONDS_NS)):
                 since = (now_ns - span_ns) // MINUTE_NS * MINUTE_NS
@@ -123,10 +123,8 @@ class LiveMarket:
     def follow_tape(self, batches: Sequence[Batch]) -> Records:
         """Trades of batches never seen before: TAPE[n] by symbol and then in order."""
         events, commands, ts_ns = run_of(batches)
-        tape = tape_of(events, commands, ts_ns, self._agg_ids)
+        tape = tape_of(events, commands, ts_ns, self._ends)
         for symbol, part in by_symbol(tape):
-            # A venue's trade that came while a batch was committed is older than what that batch traded before it.
-            part["ts_ns"] = np.maximum(np.maximum.accumulate(part["ts_ns"]), self.recent[symbol].last_ts_ns)
             self.recent[symbol].add(part, seconds_of(part))
         return tape
 

@@ -4,7 +4,7 @@ An aggregate is a run of consecutive trades of one command's taker order at one 
 of its own. Aggregates never reach across batches, and numbering goes on from the last number given, after a restart too.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -33,10 +33,22 @@ TAPE = np.dtype(
 )
 
 
-def tape_of(events: Records, commands: Records, ts_ns: Column, last_agg_ids: npt.NDArray[np.int64]) -> Records:
+class TapeEnds(NamedTuple):
+    """Where the tape of each symbol stands."""
+
+    agg_ids: npt.NDArray[np.int64]
+    ts_ns: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, symbols: int) -> "TapeEnds":
+        return cls(np.zeros(symbols, np.int64), np.zeros(symbols, np.int64))
+
+
+def tape_of(events: Records, commands: Records, ts_ns: Column, ends: TapeEnds) -> Records:
     """EVENT[m] with their times and `command_index` into COMMAND[k] -> TAPE[n], by symbol and then in journal order.
 
-    `last_agg_ids`, by symbol, is moved on. The events are whole batches.
+    `ends` are moved on. The events are whole batches. A symbol's tape never goes back in time: what a venue caused may
+    reach the book after users' trades that are later, and is then as late as they are.
     """
     at = np.flatnonzero(events["kind"] == EventKind.TRADE)
     if not len(at):
@@ -56,10 +68,23 @@ def tape_of(events: Records, commands: Records, ts_ns: Column, last_agg_ids: npt
     count = np.cumsum(new)
     starts = np.flatnonzero(new_symbol)
     symbols = tape["symbol"][starts]
-    before = np.repeat(count[starts] - 1 - last_agg_ids[symbols], np.diff(np.append(starts, len(tape))))
+    before = np.repeat(count[starts] - 1 - ends.agg_ids[symbols], np.diff(np.append(starts, len(tape))))
     tape["agg_id"] = count - before
-    last_agg_ids[symbols] = tape["agg_id"][np.append(starts[1:], len(tape)) - 1]
+    last = np.append(starts[1:], len(tape)) - 1
+    _keep_time(tape, starts, ends.ts_ns)
+    ends.agg_ids[symbols], ends.ts_ns[symbols] = tape["agg_id"][last], tape["ts_ns"][last]
     return tape
+
+
+def _keep_time(tape: Records, starts: Column, last_ns: npt.NDArray[np.int64]) -> None:
+    ts_ns = tape["ts_ns"]
+    since = np.concatenate(([0], ts_ns[:-1]))
+    since[starts] = last_ns[tape["symbol"][starts]]
+    if (ts_ns >= since).all():
+        return
+    ts_ns[starts] = np.maximum(ts_ns[starts], since[starts])
+    for part in np.split(ts_ns, starts[1:]):
+        np.maximum.accumulate(part, out=part)
 
 
 def _tell_venue(tape: Records, trades: Records, commands: Records) -> None:

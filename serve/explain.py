@@ -50,12 +50,13 @@ _FILLS: Final = (
     "AND e.is_maker WHERE e.account = $1 AND e.symbol = $2 AND e.order_id = $3 "
     "WINDOW earlier AS (ORDER BY e.trade_id) ORDER BY e.trade_id DESC LIMIT $5"
 )
+# A tape does not go back in time: a trade on it may be told as a moment later than the fill by it.
 _PRINTS: Final = (
     "SELECT fill.trade_id AS fill_id, print.* "
     "FROM unnest($3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[]) AS fill (trade_id, since_id, since_ns, until_ns) "
     "CROSS JOIN LATERAL (SELECT trade_id, venue_trade_id, qty_lots, ts_ns, venue_ns, is_outside FROM trades "
     "WHERE symbol = $1 AND price_ticks = $2 AND trade_id > fill.since_id AND trade_id <= fill.trade_id "
-    "AND ts_ns BETWEEN fill.since_ns AND fill.until_ns AND venue_trade_id IS NOT NULL "
+    "AND ts_ns BETWEEN fill.since_ns AND fill.until_ns + 1000000000 AND venue_trade_id IS NOT NULL "
     "ORDER BY trade_id DESC LIMIT $7) AS print ORDER BY print.trade_id"
 )
 
@@ -75,7 +76,7 @@ async def explanation(gateway: Gateway, terms: Terms, order: Any) -> Explanation
     return Explanation(
         order_id, symbol, SIDES[order["side"]], terms.ticks[order["price_ticks"]], STATUSES[order["ord_status"]],
         model.name, _MODELS[model], entry, _ENTRIES[entry], entered_ns or None,
-        None if entry != "QUEUED" else _figures(terms, first["ts_ns"], first),
+        None if first is None or entry != "QUEUED" else _figures(terms, first["ts_ns"], first),
         None if now is None or now["figures"] is None else _now(terms, now["figures"]), fills,
     )  # fmt: skip
 

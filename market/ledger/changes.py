@@ -7,6 +7,7 @@ Must not know: commands, reports, other partitions.
 
 from typing import NamedTuple
 
+from market.book.arithmetic import mul_div
 from market.book.machine import Words, inlined, routine, signed
 from market.enums import EventKind, ExecType, OrdStatus
 from market.instrument import PPM
@@ -25,7 +26,7 @@ from market.ledger.orders import (
     rename,
     units_to_lock,
 )
-from market.ledger.positions import keep_buy, keep_sell, mul_div
+from market.ledger.positions import keep_buy, keep_sell
 from market.ledger.records import EventRecord
 from market.ledger.tables import Tables, balance_at, instrument_at, position_at
 from market.reasons import Reason

@@ -23,6 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from numba import njit
 
 from market.book import Book
+from market.book.arithmetic import mul_div
 from market.enums import (
     FILL_MODEL_BIT,
     FILL_MODEL_MASK,
@@ -40,7 +41,6 @@ from market.enums import (
 from market.instrument import INT_LIMIT, PPM, Asset, Instrument
 from market.ledger import Ledger
 from market.ledger.layout import H_NEXT_ORDER, SYSTEM_ROWS
-from market.ledger.positions import mul_div
 from market.numbering import OUTSIDE_ACCOUNT
 from market.reasons import Reason
 from market.records import COMMAND
