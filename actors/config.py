@@ -45,10 +45,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     rate: float = 100.0
     """Commands per second of all simulated participants together; 0: no simulated market."""
     seed: int = 1
-    feed: str = "simulated"
-    market_time: str = "wall"
-    replay_speed: float = 1.0
-    replay_loop: bool = False
     book_actors: int = 1
     account_actors: int = 1
     binance_limits: float = 1.0

@@ -75,7 +75,8 @@ class World:
 
     def is_equal(self) -> bool:
         tape = self.venue.tape
-        return self.books.levels(0) == steps_in(tape.book, tape.tick, tape.lot)
+        steps = self.books.listing.listed[0].steps
+        return self.books.levels(0) == steps_in(tape.book, steps.tick, steps.lot)
 
     async def equal(self) -> None:
         while not self.is_equal():  # noqa: ASYNC110  the book tells nobody that it is done
@@ -88,7 +89,9 @@ class World:
 
 
 @asynccontextmanager
-async def world(dsn: str, tape: Tape, venue: str, faults: Faults | None = None, **attributes: Any) -> AsyncIterator[World]:
+async def world(
+    dsn: str, tape: Tape, venue: str, faults: Faults | None = None, **attributes: Any
+) -> AsyncIterator[World]:
     steps = Steps(Decimal(tape.tick), Decimal(tape.lot))
     listed = listing("venues", [recorded(venue, tape.symbol, steps)])
     async with FakeVenue(tape).running() as played, books(dsn, listing=listed, symbols=1) as found:
