@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import orjson
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from deploy.cli_common import Data, data_folder, err, fail, out, running
 from deploy.cli_keys import keys_app
@@ -27,10 +28,17 @@ def up(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port of API and pages; 0: a free one.")] = None,
     data: Annotated[str | None, typer.Option(help="Folder for everything that lasts.")] = None,
-    feed: Annotated[str | None, typer.Option(help="`simulated` or `none`.")] = None,
+    feed: Annotated[
+        str | None,
+        typer.Option(
+            help="simulated, none, VENUE[:quote=USDC][:symbols=BTCUSDT+ETHUSDT][,VENUE...] or replay:FILE[,FILE...]."
+        ),
+    ] = None,
+    speed: Annotated[str | None, typer.Option(help="Of a replay: 0.1, 10 ..., or max.")] = None,
+    loop: Annotated[bool | None, typer.Option("--loop", help="A replay begins again when it ended.")] = None,
     rate: Annotated[float | None, typer.Option(help="Commands/s of the simulated market, all symbols.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the simulated market.")] = None,
-    symbols: Annotated[int | None, typer.Option(help="Number of symbols.")] = None,
+    symbols: Annotated[int | None, typer.Option(help="Number of symbols of the simulated market.")] = None,
     book_actors: Annotated[int | None, typer.Option(help="Book partitions; for life.")] = None,
     account_actors: Annotated[int | None, typer.Option(help="Account partitions; for life.")] = None,
     binance_limits: Annotated[float | None, typer.Option(help="Limits of the Binance API times this; 0: none.")] = None,
@@ -75,6 +83,8 @@ def up(
             raise
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: supervisor.stop())
+    for warning in supervisor.warnings:
+        err.print(warning, style="yellow", markup=False, highlight=False)
     _show_addresses(supervisor)
     out.print(f"ready in {time.monotonic() - began:.1f} s", style="bold green", highlight=False)
     try:
@@ -96,8 +106,19 @@ def _show_addresses(supervisor: Any) -> None:
     table.add_row("WebSocket", supervisor.url.replace("http", "ws", 1) + "/ws/prices")
     table.add_row("metrics", f"{supervisor.url}/metrics")
     table.add_row("Ray dashboard", supervisor.dashboard or "off")
+    table.add_row("feed", Text(_shown_feed(supervisor.options)))
+    table.add_row("symbols", f"{supervisor.settings.symbols:,}")
     table.add_row("data", str(supervisor.data.path))
     out.print(table)
+
+
+def _shown_feed(options: Any) -> str:
+    from market.feed_spec import Replay
+
+    if not isinstance(options.feed_spec, Replay):
+        return str(options.feed)
+    pace = "as fast as possible" if options.speed == "max" else f"x{options.speed}"
+    return f"{options.feed}, {pace}{', again and again' if options.loop else ''}"
 
 
 @app.command()

@@ -46,7 +46,7 @@ def prepare(feed: FeedSpec, data: Path, progress: Progress) -> Prepared:
     before = instruments_file.read(str(data))
     match feed:
         case Nobody():
-            return Prepared(before and _closed(before))
+            return Prepared(before)
         case Simulated():
             if before is not None:
                 raise _other_kind("simulated", before, data)
@@ -63,12 +63,6 @@ def prepare(feed: FeedSpec, data: Path, progress: Progress) -> Prepared:
 def keep(data: Path, prepared: Prepared) -> None:
     if prepared.listing is not None and prepared.listing != instruments_file.read(str(data)):
         instruments_file.write(str(data), prepared.listing)
-
-
-def _closed(before: Listing) -> Listing:
-    return msgspec.structs.replace(
-        before, listed=tuple(msgspec.structs.replace(one, is_open=False) for one in before.listed)
-    )
 
 
 def _check_kind(kind: Kind, before: Listing | None, data: Path) -> None:
@@ -88,12 +82,14 @@ def _made(kind: Kind, offers: Sequence[Offer], before: Listing | None, warnings:
     try:
         made = listings.listing(kind, offers, before)
     except BadListing as error:
-        raise FeedUnusable(f"feed: {error}.") from None
+        raise FeedUnusable(" ".join([f"feed: {error}.", *warnings])) from None
     placed = {(one.venue, one.venue_symbol) for one in made.listed}
     left = sorted(one.symbol for one in offers if one.is_open and (one.venue, one.symbol) not in placed)
     if left:
         names = ", ".join(left[:10]) + (" ..." if len(left) > 10 else "")
-        warnings.append(f"{len(left)} symbols are left out, since the API cannot name them: {names}")
+        warnings.append(
+            f"{len(left)} symbols are left out: names that the API cannot tell, or ticks below 10^-8: {names}"
+        )
     return Prepared(made, tuple(warnings))
 
 
@@ -113,18 +109,19 @@ class _Venues:
         known = self._known(spec.venue)
         listed = await self._list(session, adapter, known)
         if listed is None:
-            return [offer for offer, symbol in known if symbol in _chosen(spec, [one for _, one in known], known)]
+            chosen = _chosen(spec, [one for _, one in known], known)
+            return [offer for offer, symbol in known if symbol in chosen]
         chosen = _chosen(spec, listed, known)
         here = {offer.symbol: offer for offer, _ in known}
         return await self._fitted(session, spec, chosen, here)
 
     def _known(self, venue: str) -> list[tuple[Offer, VenueSymbol]]:
-        """As listed here before."""
+        """As listed here before; whether it still trades, only the venue knows."""
         found = []
         for one in self._before.listed if self._before is not None else ():
             if one.venue == venue:
                 steps = one.steps
-                symbol = VenueSymbol(steps.code, steps.base, steps.quote, steps.tick, steps.lot, None, "", one.is_open)
+                symbol = VenueSymbol(steps.code, steps.base, steps.quote, steps.tick, steps.lot, None, "", True)
                 found.append((listings.offered(venue, symbol, steps), symbol))
         return found
 

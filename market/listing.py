@@ -16,6 +16,7 @@ from typing import Final, Literal
 import msgspec
 
 from market import universe
+from market.decimals import PLACES
 from market.instrument import INT_LIMIT, Asset, Instrument, places
 from market.venues.adapter import VenueSymbol
 from market.venues.events import Steps
@@ -188,7 +189,7 @@ def _power_of_ten(number: int) -> int:
 def listing(kind: Kind, offers: Sequence[Offer], before: Listing | None = None) -> Listing:
     """All that was listed before, in its place, and after it what is new and open; raises `BadListing`.
 
-    What the API could not name is left out: long names, and the few coins in other scripts.
+    What Binance's API could not tell is left out: long names, the few coins in other scripts, ticks below 10^-8.
     """
     if before is not None and before.kind != kind:
         raise BadListing(f"the market here is of {before.kind}, not of {kind}")
@@ -199,7 +200,7 @@ def listing(kind: Kind, offers: Sequence[Offer], before: Listing | None = None) 
     known = {(one.venue, one.venue_symbol) for one in kept}
     fresh = [one for key, one in wanted.items() if key not in known and one.is_open]
     first = kept[0].venue if kept else fresh[0].venue if fresh else ""
-    new = [one for one in fresh if _NAME.fullmatch(_name(one, first))]
+    new = [one for one in fresh if _NAME.fullmatch(_name(one, first)) and places(one.steps.tick) <= PLACES]
     if not kept and not new:
         raise BadListing("nothing trades there")
     if len(kept) + len(new) > MAX_LISTED:
@@ -245,7 +246,7 @@ class _Scales:
             most = min(MAX_SCALE, ROOM - len(str(initial_amount(one.quote))) + 1)
             self._need(one.quote, min(most, max(COIN_SCALE, places(one.steps.tick * one.steps.lot))))
         for one in new:
-            self._need(one.base, max(min(MAX_SCALE, places(one.steps.lot)), _coin_scale(one)))
+            self._need(one.base, max(min(PLACES, places(one.steps.lot)), _coin_scale(one)))
 
     def _need(self, asset: str, scale: int) -> None:
         self._found[asset] = max(self._found.get(asset, 0), scale)
@@ -258,7 +259,7 @@ class _Scales:
         lot = one.steps.lot
         quote = self.kept.get(one.quote, self._found[one.quote])
         base = self.kept.get(one.base, self._found.get(one.base, MAX_SCALE))
-        while places(one.steps.tick * lot) > quote or places(lot) > base:
+        while places(one.steps.tick * lot) > quote or places(lot) > min(base, PLACES):
             lot *= 10
         return lot
 
