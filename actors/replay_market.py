@@ -27,7 +27,7 @@ log = structlog.get_logger()
 FRAME: Final = 2000
 """Commands sent to the books at a time, at most."""
 SLICE: Final = 200
-"""Entries read at a time: some milliseconds, then others have their turn."""
+"""Commands read at a time: some milliseconds, then others have their turn."""
 TICK_S: Final = 0.005
 """What is due goes out that often."""
 HEARTBEAT_S: Final = 0.05
@@ -53,8 +53,9 @@ class Tape(Protocol):
     def next_ns(self) -> int | None:
         """Of the next entry; None at the end."""
 
-    def take(self, until_ns: int | None, entries: int) -> tuple[Records, int]:
-        """COMMAND[n], the caller's own, of at most so many entries of times up to `until_ns`; and the time of the last of them."""
+    def take(self, until_ns: int | None, most: int) -> tuple[Records, int]:
+        """COMMAND[n], the caller's own, of entries of times up to `until_ns`, until they are `most`; and the time of the last
+        entry, 0 where there was none."""
 
     def rewind(self) -> None:
         """Begin again, at times after the end."""

@@ -18,7 +18,6 @@ from market.listing import listing, recorded
 from market.venues.events import Steps
 from tests.unit.outside_world import Books, books, postgres
 from tests.venues.fake_venue import FakeVenue, Faults
-from tests.venues.naive_reference import NaiveReference
 from tests.venues.tapes import TAPES, Tape, steps_in
 from tests.venues.test_connection import ADAPTERS, QUICK, WRITTEN
 
@@ -60,7 +59,6 @@ class World:
             Venues((spec,)),
             self.books.listing,
             OutsideBooks(self.books.settings, epoch, resolve=self.books.resolve),
-            NaiveReference,
             limits=QUICK,
             adapters={name: adapter},
         )
