@@ -47,6 +47,14 @@ class Tape(Protocol):
         """Of the last entry of this pass."""
 
     @property
+    def errors(self) -> int:
+        """Entries that could not be read."""
+
+    @property
+    def damage(self) -> str:
+        """What kept it from being read to its end."""
+
+    @property
     def passes(self) -> int:
         """How often it was begun."""
 
@@ -122,13 +130,15 @@ class ReplayMarket:
         """Read on until every book gets what it does not know."""
         while self.books.behind:
             await asyncio.sleep(0)
+            if self._tape.next_ns() is None:
+                if not self.commands:
+                    raise ValueError(
+                        "feed: the recordings move no book, but books were moved; name the files of before"
+                    )
+                self._tape.rewind()
             commands, at_ns = self._tape.take(None, SLICE)
             self._at_ns = max(self._at_ns, at_ns)
             self._send(commands, 0.0)
-            if self._tape.next_ns() is None:
-                if not self.books.behind:
-                    return
-                self._tape.rewind()
             await self.books.room()
 
     async def _stand(self) -> None:
@@ -326,5 +336,7 @@ class ReplayMarket:
             "time": self.time_status(),
             "behind_s": round(behind_ns / 1e9, 3),
             "commands": self.commands,
+            "errors": self._tape.errors,
+            "damage": self._tape.damage,
             "books": self.books.status(),
         }

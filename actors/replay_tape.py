@@ -33,11 +33,11 @@ class RecordedTape:
                 ids = listing.ids(reader.header.venue)
                 symbols = {name: ids[name] for name in reader.header.symbols if name in ids}
                 recordings.append(Recorded(symbols, reader, path))
+            self._grid = _Grid(recordings, listing)
             self._replay = Replay(recordings)
+            if self._replay.first_ns is None:
+                raise ValueError(f"feed: nothing is recorded in {', '.join(files)}; name other recordings")
             self._files = opened.pop_all()
-        self._grid = _Grid(recordings, listing)
-        if self._replay.first_ns is None:
-            raise ValueError(f"feed: nothing is recorded in {', '.join(files)}; name other recordings")
 
     def close(self) -> None:
         self._files.close()

@@ -38,6 +38,8 @@ class MemoryTape:
         ]
         self.commands = joined(parts, COMMAND)
         self.passes = 1
+        self.errors = 0
+        self.damage = ""
         self._pause_ns = pause_ns
         self._shift = 0
         self._next = 0

@@ -71,6 +71,11 @@ class World:
         await asyncio.gather(self._task, return_exceptions=True)
         await self.market.stop()
 
+    async def crash(self) -> None:
+        """Nothing more reaches the books."""
+        await self.market.books.stop()
+        await self.stop()
+
     def is_equal(self) -> bool:
         tape = self.venue.tape
         steps = self.books.listing.listed[0].steps
@@ -167,7 +172,7 @@ async def test_a_new_feed_begins_with_empty_books(dsn: str) -> None:
         await one.venue.play(50)
         await one.live()
         await one.equal()
-        await one.stop()
+        await one.crash()
         assert one.books.levels(0)
         await one.venue.play(100)
         await one.start(epoch=2)
