@@ -220,11 +220,11 @@ class ReplayMarket:
             self._tape.rewind()
 
     async def _stop_at_end(self, goal: Goal | None) -> None:
+        self.books.tell(self._at_ns, 0.0)
+        await self.books.drained()
         if not self.ended:
             self.ended = True
             log.info("the recording is at its end", market_ns=self._at_ns, commands=self.commands)
-        self.books.tell(self._at_ns, 0.0)
-        await self.books.drained()
         if self._goal is goal:
             self._settle(reached=False)
 

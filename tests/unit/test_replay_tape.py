@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -145,7 +146,7 @@ def dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 async def test_books_show_what_was_recorded(dsn: str, opened: Callable[[], RecordedTape]) -> None:
-    settings = {"market_time": "replay", "replay_speed": float("inf"), "symbols": 2, "book_actors": 2}
+    settings: dict[str, Any] = {"market_time": "replay", "replay_speed": float("inf"), "symbols": 2, "book_actors": 2}
     async with books(dsn, listed(), **settings) as world:
         tape = opened()
         market = ReplayMarket(

@@ -52,7 +52,7 @@ class World:
 
     async def start(self, epoch: int = 1, **attributes: Any) -> None:
         name = self.books.listing.listed[0].venue
-        adapter = type(name, (ADAPTERS[name],), {"dials_per_minute": 1e6, **attributes})
+        adapter: Any = type(name, (ADAPTERS[name],), {"dials_per_minute": 1e6, **attributes})
         spec = VenueSpec(name, ws_url=self.venue.ws_url, rest_url=self.venue.url)
         self.market = VenueMarket(
             self.books.settings,
