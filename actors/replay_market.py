@@ -11,7 +11,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 
@@ -19,6 +19,7 @@ from actors.config import Settings
 from actors.market_time import Action, Goal, action_of, later, positive, speed_of
 from actors.metrics import ReplayMetrics
 from actors.outside_books import OutsideBooks
+from actors.replay_tape import Tape
 from market.clock import pace_within
 from market.records import COMMAND, Records, joined
 
@@ -34,39 +35,6 @@ HEARTBEAT_S: Final = 0.05
 """The time is told at least that often: several times within `market.clock.LEASE_NS`."""
 WAIT_S: Final = 20.0
 """Who asked for a time that lies further away is answered before it is reached."""
-
-
-class Tape(Protocol):
-    """Commands in order of time, again and again if it must be."""
-
-    @property
-    def first_ns(self) -> int: ...
-
-    @property
-    def end_ns(self) -> int:
-        """Of the last entry of this pass."""
-
-    @property
-    def errors(self) -> int:
-        """Entries that could not be read."""
-
-    @property
-    def damage(self) -> str:
-        """What kept it from being read to its end."""
-
-    @property
-    def passes(self) -> int:
-        """How often it was begun."""
-
-    def next_ns(self) -> int | None:
-        """Of the next entry; None at the end."""
-
-    def take(self, until_ns: int | None, most: int) -> tuple[Records, int]:
-        """COMMAND[n], the caller's own, of entries of times up to `until_ns`, until they are `most`; and the time of the last
-        entry, 0 where there was none."""
-
-    def rewind(self) -> None:
-        """Begin again, at times after the end."""
 
 
 class ReplayMarket:

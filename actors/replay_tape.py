@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import ExitStack
 from decimal import Decimal
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import structlog
@@ -18,6 +18,39 @@ log = structlog.get_logger()
 
 PAUSE_NS: Final = 1_000_000_000
 """Of market time, between two passes."""
+
+
+class Tape(Protocol):
+    """Commands in order of time, again and again if it must be."""
+
+    @property
+    def first_ns(self) -> int: ...
+
+    @property
+    def end_ns(self) -> int:
+        """Of the last entry of this pass."""
+
+    @property
+    def errors(self) -> int:
+        """Entries that could not be read."""
+
+    @property
+    def damage(self) -> str:
+        """What kept it from being read to its end."""
+
+    @property
+    def passes(self) -> int:
+        """How often it was begun."""
+
+    def next_ns(self) -> int | None:
+        """Of the next entry; None at the end."""
+
+    def take(self, until_ns: int | None, most: int) -> tuple[Records, int]:
+        """COMMAND[n], the caller's own, of entries of times up to `until_ns`, until they are `most`; and the time of the last
+        entry, 0 where there was none."""
+
+    def rewind(self) -> None:
+        """Begin again, at times after the end."""
 
 
 class RecordedTape:
