@@ -51,6 +51,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The venue's request and order limits times this; 0: counted and told, but nobody is refused."""
     binance_strict: bool = True
     """Parameters that a route does not know are refused (-1104), as at the venue."""
+    keep_ticks: int = 30
+    """Days of market time that trades are kept; 0: for ever."""
+    keep_seconds: int = 30
+    """Days of market time that candles of a second are kept; 0: for ever. Longer ones always are."""
+    export_dir: str | None = None
+    """Where each whole day is exported to as Parquet; None: nowhere."""
     metrics_port: int = 0
     """0: a free port, told by `raypit status`."""
 

@@ -135,6 +135,10 @@ class ProjectorActor(Host):
 
         super().__init__(settings, "projector", lambda: ProjectorService(settings), nice=5)
 
+    def queue(self, symbol: int, order_id: int) -> Any:
+        """`ProjectorService.queue`"""
+        return self._thread.do(self._service.queue(symbol, order_id), 5.0)
+
 
 class FeedActor(Host):
     """`feed`"""

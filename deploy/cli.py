@@ -15,12 +15,15 @@ from rich.text import Text
 from deploy.cli_common import Data, data_folder, err, fail, out, running
 from deploy.cli_keys import keys_app
 from deploy.cli_recordings import import_, record, recording
+from deploy.cli_storage import export, jobs_app
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 app.add_typer(keys_app, name="keys")
 app.command("record")(record)
 app.command("import")(import_)
 app.command("recording")(recording)
+app.command("export")(export)
+app.add_typer(jobs_app, name="jobs")
 
 
 @app.command()
@@ -45,6 +48,9 @@ def up(
     binance_strict: Annotated[
         bool | None, typer.Option(help="Refuse parameters a Binance route does not know.")
     ] = None,
+    keep_ticks: Annotated[int | None, typer.Option(help="Days that trades are kept; 0: for ever.")] = None,
+    keep_seconds: Annotated[int | None, typer.Option(help="Days that candles of 1 s are kept; 0: for ever.")] = None,
+    export_dir: Annotated[str | None, typer.Option(help="Export each whole day there as Parquet.")] = None,
     pg: Annotated[str | None, typer.Option(help="Use this PostgreSQL (DSN).")] = None,
     redis: Annotated[str | None, typer.Option(help="Use this Redis or Valkey (URL).")] = None,
     ray: Annotated[str | None, typer.Option(help="Use this Ray cluster (address).")] = None,

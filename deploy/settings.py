@@ -17,6 +17,7 @@ MAX_ACTORS = 64
 MIN_SPEED = 0.01
 MAX_SPEED = 1_000_000.0
 """Beyond it nothing is paced any more: that is `max`."""
+MAX_KEEP_DAYS = 36_500
 
 
 class SettingsError(ValueError):
@@ -44,6 +45,12 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Request and order limits of the Binance API times this; 0: nobody is refused."""
     binance_strict: bool = True
     """Refuse parameters that a route of the Binance API does not know."""
+    keep_ticks: Annotated[int, Meta(ge=0, le=MAX_KEEP_DAYS)] = 30
+    """Days of market time that trades are kept; 0: for ever."""
+    keep_seconds: Annotated[int, Meta(ge=0, le=MAX_KEEP_DAYS)] = 30
+    """Days of market time that candles of a second are kept; 0: for ever. Minutes and hours always are."""
+    export_dir: str | None = None
+    """Each whole day is exported there as Parquet before its trades are given up."""
     pg: str | None = None
     """DSN of a PostgreSQL to use instead of the embedded one."""
     redis: str | None = None
@@ -60,6 +67,11 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         for name, given in (("speed", self.speed != "1"), ("loop", self.loop)):
             if given and not replays:
                 raise ValueError(f"{name} is for recordings: it needs --feed replay:FILE, not --feed {spec}")
+        if self.keep_seconds and (self.keep_seconds < self.keep_ticks or not self.keep_ticks):
+            raise ValueError(
+                "keep_seconds must be at least keep_ticks, for trades are found by their second; raise --keep-seconds "
+                "(0: for ever) or lower --keep-ticks"
+            )
 
     @property
     def feed_spec(self) -> FeedSpec:
@@ -97,7 +109,9 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ) 
         options = msgspec.convert(merged, Options, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{error}. See `raypit up --help`.") from None
-    return msgspec.structs.replace(options, data=_absolute(options.data), feed=str(_placed(options.feed_spec)))
+    folder = None if options.export_dir is None else _absolute(options.export_dir)
+    feed = str(_placed(options.feed_spec))
+    return msgspec.structs.replace(options, data=_absolute(options.data), feed=feed, export_dir=folder)
 
 
 def _placed(feed: FeedSpec) -> FeedSpec:

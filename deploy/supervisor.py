@@ -107,6 +107,9 @@ class Supervisor:
             account_actors=self.options.account_actors,
             binance_limits=self.options.binance_limits,
             binance_strict=self.options.binance_strict,
+            keep_ticks=self.options.keep_ticks,
+            keep_seconds=self.options.keep_seconds,
+            export_dir=self.options.export_dir,
         )
         self._start_ray(kernels)
         self._open_control()

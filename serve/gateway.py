@@ -13,12 +13,14 @@ from functools import partial
 from typing import Any, Final
 
 import asyncpg
+import ray
 import redis.asyncio as aioredis
 import structlog
 
 from actors.account_client import AccountClient, Answered
 from actors.config import MAKER_FEE_PPM, TAKER_FEE_PPM, Settings
 from actors.errors import LinkDown, OutcomeUnknown, Refused
+from actors.remote import ask
 from actors.wire import ReportRow, decode_reports
 from market.enums import Side
 from market.instrument import Asset, assets_of
@@ -226,6 +228,14 @@ class Gateway:
         """Those of this `client_order_id` that are open or ended not long ago, newest first."""
         rows = decode_reports(await self.ask(account, "named_orders", account, client_key(client_order_id)))
         return [self.desk.view([row]) for row in reversed(rows)]
+
+    async def queue_now(self, symbol: int, order_id: int) -> dict[str, Any] | None:
+        """How an order stands in a real venue's queue (`ProjectorService.queue`); None: nobody can tell now."""
+        try:
+            found: dict[str, Any] = await asyncio.to_thread(ask, "projector", "queue", 3.0, symbol, order_id)
+        except (ValueError, ray.exceptions.RayError):
+            return None
+        return found
 
     async def open_order(self, account: int, order_id: int) -> ReportRow:
         found = await self.order(account, order_id)
