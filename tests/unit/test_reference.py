@@ -136,19 +136,14 @@ def test_a_lost_venue_clears(market: Market) -> None:
 def test_quotes_tell_the_sides_that_changed(market: Market, said: Quote, expected: list[str]) -> None:
     """The side that falls back first."""
     assert market.hear(said) == expected
-    assert market.hear(msg_again(said)) == []
-
-
-def msg_again(said: Quote) -> Quote:
-    return quote((said.bid, said.bid_qty), (said.ask, said.ask_qty), said.seq + 1 if said.seq > 1 else said.seq)
+    assert market.hear(said) == []
 
 
 def test_a_book_after_a_quote_puts_right_what_was_quoted(market: Market) -> None:
     """It goes down to 98 and comes back; the book of that time has 100 again."""
     assert market.hear(quote((98, 3), (99, 1), 3)) == ["quote bid 3@98", "quote ask 1@99"]
     assert market.hear(quote((100, 5), (101, 4), 4)) == ["quote ask 4@101", "quote bid 5@100"]
-    told_then = market.hear(delta(2, [], [(103, 3)]))
-    assert told_then == ["ask 3@103"] or sorted(told_then) == ["ask 3@103", "bid 0@98", "bid 7@99"]
+    assert market.hear(delta(2, [], [(103, 3)])) == ["bid 0@98", "bid 7@99", "ask 3@103"]
     assert shown(market) == ({100: 5, 99: 7}, {101: 4, 103: 3})
 
 
@@ -193,11 +188,8 @@ def test_a_new_book_is_overlaid_too(market: Market) -> None:
     assert market.hear(delta(6)) == []
     assert market.hear(delta(7, [], [(103, 5)])) == []
     assert market.hear(delta(8)) == []
-    assert market.hear(delta(9)) == ["bid 0@102", "ask 4@101", "ask 5@103"] or shown(market)[1] == {
-        101: 4,
-        103: 5,
-        104: 1,
-    }
+    assert market.hear(delta(9)) == ["bid 0@102", "ask 4@101", "ask 5@103"]
+    assert shown(market) == ({100: 5}, {101: 4, 103: 5, 104: 1})
 
 
 def test_crossed_quotes_say_nothing(market: Market) -> None:
