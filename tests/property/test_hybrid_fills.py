@@ -67,6 +67,7 @@ class VenueTruth:
     def __init__(self) -> None:
         self.depth: tuple[dict[int, int], dict[int, int]] = ({}, {})
         self.shown: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        self.best = [0, 0]
         self.seq = 0
         self.quote: Any = None
         self.waiting: list[Any] = []
@@ -107,21 +108,24 @@ class VenueTruth:
     def _show(self) -> None:
         self.updated = True
         self.shown = (dict(self.depth[0]), dict(self.depth[1]))
+        self.best = [max(self.depth[0]), min(self.depth[1])]
         if self.quote is not None and self.quote["u"] > self.seq:
             self._overlay()
 
     def _overlay(self) -> None:
         for side, price, lots in ((Side.BUY, "b", "B"), (Side.SELL, "a", "A")):
             best, shown = steps(self.quote[price], 2), self.shown[side]
-            for one in [one for one in shown if is_worse(side, best, one)]:
-                del shown[one]
+            if is_worse(side, best, self.best[side]):
+                for one in [one for one in shown if is_worse(side, best, one)]:
+                    del shown[one]
             shown[best] = steps(self.quote[lots], 5)
+            self.best[side] = best
 
     def lots_at(self, side: Side, price: int) -> int:
         return self.shown[side].get(price, 0)
 
     def touch(self, side: Side) -> int:
-        return max(self.shown[side]) if side is Side.BUY else min(self.shown[side])
+        return self.best[side]
 
 
 def is_worse(side: Side, price: int, than: int) -> bool:

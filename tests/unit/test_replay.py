@@ -3,6 +3,7 @@
 import io
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,17 +14,18 @@ from market.imports import hftbacktest
 from market.recording import Damaged, Header, Reader, Writer
 from market.records import Records
 from market.replay import Recorded, Replay
-from market.venues.events import BookDelta, BookSnapshot, Candle, Event, Status, StatusKind, Steps, Trade
+from market.venues.events import BookDelta, BookSnapshot, Candle, Status, StatusKind, Steps, Trade
 from tests.unit.venue_recordings import recording
 
 STEPS = Steps(Decimal("0.01"), Decimal("0.00001"))
 START_NS = 1_700_000_000_000_000_000
 
 
-def of_events(
-    told: Sequence[tuple[int, Event | tuple[str, str]]], venue: str = "lobster", symbols: Sequence[str] = ("A", "B")
-) -> io.BytesIO:
-    """Events at so many ns; a pair is a symbol and its status."""
+Told = Sequence[tuple[int, Any]]
+"""Events at so many ns; a pair of texts is a symbol and its status."""
+
+
+def of_events(told: Told, venue: str = "lobster", symbols: Sequence[str] = ("A", "B")) -> io.BytesIO:
     file = io.BytesIO()
     writer = Writer.create(file, Header(venue=venue, symbols=dict.fromkeys(symbols, STEPS), created_ns=0, source=venue))
     for number, (at, one) in enumerate(told):
@@ -66,8 +68,8 @@ def at(rows: Records) -> list[tuple[int, int, str]]:
     return list(zip((rows["target_id"] - START_NS).tolist(), rows["symbol"].tolist(), kinds, strict=True))
 
 
-A = [(10, book("A")), (30, change("A", 2, 6)), (50, trade("A", 1))]
-B = [(20, book("B")), (30, change("B", 2, 6)), (40, ("", "stale"))]
+A: list[tuple[int, Any]] = [(10, book("A")), (30, change("A", 2, 6)), (50, trade("A", 1))]
+B: list[tuple[int, Any]] = [(20, book("B")), (30, change("B", 2, 6)), (40, ("", "stale"))]
 
 
 def test_recordings_are_merged_by_arrival() -> None:
