@@ -74,16 +74,21 @@ def _first_user_at(arena: Words, side: int, price: int) -> int:
 
 
 @routine
-def _go(arena: Words, slot: int, edge: bool) -> None:
-    """O2a."""
-    level = order_at(arena, slot)
-    side = store_of(arena[level + L.META]) & 1
-    user = ZERO if edge else _first_user_at(arena, side, arena[level + L.PRICE])
+def _end_queues(arena: Words, side: int, price: int) -> None:
+    user = _first_user_at(arena, side, price)
     while user != 0:
         order = order_at(arena, user)
         if arena[order + L.META] & L.QUEUED:
             pass_ahead(arena, order, arena[order + L.AHEAD], L.BY_CANCELS)
         user = arena[order + L.LINKS] >> 32
+
+
+@routine
+def _go(arena: Words, slot: int, edge: bool) -> None:
+    """O2a."""
+    level = order_at(arena, slot)
+    if not edge:
+        _end_queues(arena, store_of(arena[level + L.META]) & 1, arena[level + L.PRICE])
     leave_store(arena, slot)
     forget_order(arena, arena[level + L.ID], slot)
     arena[level + L.LINKS] = arena[L.FREE_ORDER]
@@ -193,6 +198,8 @@ def _show(events: Words, told: int, arena: Words, cause: Cause, side: int, price
     if shown == 0:
         if slot != 0:
             _go(arena, slot, edge)
+        elif not edge:
+            _end_queues(arena, side, price)
         return told
     opposite = 1 - side
     _drop_better(arena, opposite, key_of(price, opposite) - 1, False)

@@ -11,6 +11,7 @@ from market.book.levels import best_level, key_of, level_of_key, next_key, store
 from market.book.linked import expire_other
 from market.book.machine import ZERO, Words, constant, inlined, routine
 from market.book.queues import (
+    ahead_of,
     first_of,
     is_outside,
     leaves_of,
@@ -222,8 +223,18 @@ def spend(events: Words, told: int, arena: Words, cause: Cause, taker: Taker, mo
 def _missing_after_level(arena: Words, level: int, taker: Taker, missing: int) -> int:
     """What a FOK still lacks after the orders of one level; _UNFILLABLE when an own order ends it (S6)."""
     slot, hidden = arena[level + L.HEAD], 0
+    outside, passed = ZERO, ZERO
+    if is_outside(arena, order_at(arena, slot)):
+        outside = arena[order_at(arena, slot) + L.LEAVES]
+        slot = arena[order_at(arena, slot) + L.LINKS] >> 32
     while slot != 0 and missing > 0:
         order = order_at(arena, slot)
+        # O7: what of the outside is met before this order.
+        more = max(min(ahead_of(arena, order), outside) - passed, ZERO)
+        passed += more
+        missing -= min(missing, more)
+        if missing == 0:
+            break
         if not _is_own(arena, taker, slot):
             missing -= min(missing, arena[order + L.LEAVES])
             # What is hidden shows only after the whole level has been met once; the sum may not leave 64 bits.
@@ -231,6 +242,7 @@ def _missing_after_level(arena: Words, level: int, taker: Taker, missing: int) -
         elif taker.stp != _EXPIRE_MAKER:
             return _UNFILLABLE
         slot = arena[order + L.LINKS] >> 32
+    missing -= min(missing, outside - passed)
     return missing - min(missing, hidden)
 
 

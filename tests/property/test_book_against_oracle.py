@@ -83,9 +83,11 @@ def assert_same_state(book: Book, oracle: NaiveBook) -> None:
         assert book.depth(side, 0).tolist() == levels
         assert book.depth(side, 2).tolist() == levels[:2]
     live = book.orders()
-    unknown = ("store", "ahead_lots", "by_trades_lots", "by_cancels_lots")
-    names = [name for name in live.dtype.names or () if name not in unknown]
+    names = [name for name in live.dtype.names or () if name != "store"]
     assert live[names].tolist() == [tuple(state_of(one)[name] for name in names) for one in oracle.orders()]
+    assert book.outside().tolist() == oracle.outside()
+    ids = (oracle.exec_id, oracle.trade_id, oracle.prevented_id, oracle.last_price)
+    assert (book.exec_id, book.trade_id, book.prevented_id, book.last_price_ticks) == ids
     assert book.halted == oracle.halted
 
 
