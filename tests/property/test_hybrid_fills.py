@@ -52,7 +52,7 @@ def readers() -> list[Reader]:
 def steps(text: str, digits: int) -> int:
     """Of the venue's texts, which have eight places; a few quantities are no whole lots and are rounded down."""
     assert text[-9] == "."
-    return int(text.replace(".", "")) // 10 ** (8 - digits)
+    return int(int(text.replace(".", "")) // 10 ** (8 - digits))
 
 
 def levels(pairs: list[list[str]]) -> dict[int, int]:
