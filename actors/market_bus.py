@@ -7,7 +7,7 @@ away, trading goes on, and what was missed is simply replaced by what is newer.
 import contextlib
 import time
 from collections.abc import Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgspec
 import redis.asyncio as aioredis
@@ -16,6 +16,7 @@ import structlog
 from actors.cached_depth import DEPTH_CACHED, CachedDepth, encode_depth, encode_top
 from actors.config import Settings
 from actors.metrics import ProjectorMetrics
+from actors.redis_batch import RedisBatch
 from market.book import Book
 from market.candles import Candle
 from market.enums import Side
@@ -48,6 +49,7 @@ class MarketBus:
         self._grids = [(Grid(one.tick), Grid(one.lot)) for one in instruments]
         self._metrics = metrics
         self._redis = aioredis.Redis.from_url(settings.redis_url, socket_timeout=2, socket_connect_timeout=2)
+        self._batch = RedisBatch(self._redis)
         self._trades: dict[int, list[dict[str, Any]]] = {}
         self._messages: list[tuple[str, str, bytes, bytes]] = []
         self._prices: dict[str, str] = {}
@@ -80,15 +82,13 @@ class MarketBus:
         if not self._trades:
             return
         taken, self._trades = self._trades, {}
-        pipe = self._redis.pipeline(transaction=False)
         for symbol, rows in taken.items():
             name = self._instruments[symbol].symbol
             message = _encode({"channel": "trades", "symbol": name, "trades": rows})
-            pipe.publish(f"{self._prefix}:bus:trades:{name}", message)
-            key = f"{self._prefix}:ticks:{name}"
-            pipe.xadd(key, {"trades": message})
-            pipe.xtrim(key, minid=time.time_ns() // 1_000_000 - TICKS_KEPT_MS, approximate=True)
-        await self._execute(pipe)
+            self._batch.add("PUBLISH", f"{self._prefix}:bus:trades:{name}", message)
+            oldest = time.time_ns() // 1_000_000 - TICKS_KEPT_MS
+            self._batch.add("XADD", f"{self._prefix}:ticks:{name}", "MINID", "~", oldest, "*", "trades", message)
+        await self._run()
 
     def add_depth(self, symbol: int, book: Book, ts_ns: int) -> None:
         one = self._instruments[symbol]
@@ -140,21 +140,20 @@ class MarketBus:
         taken, self._messages = self._messages, []
         prices, self._prices = self._prices, {}
         tops, self._tops = self._tops, {}
-        pipe = self._redis.pipeline(transaction=False)
         for channel, name, published, cached in taken:
-            pipe.publish(f"{self._prefix}:bus:{channel}:{name}", published)
-            pipe.set(f"{self._prefix}:{_CACHED_AS[channel]}:{name}", cached)
+            self._batch.add("PUBLISH", f"{self._prefix}:bus:{channel}:{name}", published)
+            self._batch.add("SET", f"{self._prefix}:{_CACHED_AS[channel]}:{name}", cached)
         if prices:
-            pipe.hset(f"{self._prefix}:prices", mapping=cast(Any, prices))
+            self._batch.add("HSET", f"{self._prefix}:prices", *[word for pair in prices.items() for word in pair])
         if tops:
-            pipe.hset(f"{self._prefix}:tops", mapping=cast(Any, tops))
+            self._batch.add("HSET", f"{self._prefix}:tops", *[word for pair in tops.items() for word in pair])
         if self._now_ns:
-            pipe.set(time_key(self._prefix), self._now_ns)
-        await self._execute(pipe)
+            self._batch.add("SET", time_key(self._prefix), self._now_ns)
+        await self._run()
 
-    async def _execute(self, pipe: Any) -> None:
+    async def _run(self) -> None:
         try:
-            await pipe.execute()
+            await self._batch.run()
             self.healthy = True
         except Exception as error:
             self._metrics.cache_errors.inc()

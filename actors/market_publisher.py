@@ -88,19 +88,21 @@ class MarketPublisher:
 
     async def _tell(self) -> None:
         now = time.monotonic()
-        if now - self._published_at >= PUBLISH_EVERY_S:
+        due = now - self._published_at >= PUBLISH_EVERY_S
+        if due:
             self._published_at = now
             self.streams.books(100)
             if now - self._second_at >= 1.0:
                 self._second_at = now
                 self.streams.books(1000)
-            await self._tell_natively()
         look = now - self._looked_at >= LOOK_EVERY_S
         if look:
             self._looked_at = now
         if await self.streams.flush(look):
             # The cache may have come back empty.
             self._dirty |= dict.fromkeys(range(len(self._market.instruments)))
+        if due:
+            await self._tell_natively()
 
     async def _tell_natively(self) -> None:
         await self.bus.flush_trades()

@@ -6,7 +6,7 @@ the stream has begun. What nobody listens to costs nothing.
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import redis.asyncio as aioredis
@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from actors.config import Settings
 from actors.live_market import LiveMarket, TopChange
 from actors.metrics import ProjectorMetrics
+from actors.redis_batch import RedisBatch
 from actors.stream_demand import BROKEN, Demand, Wanted, channel_of, control_channel, look_channel
 from actors.stream_statistics import Statistics
 from market.decimals import Grid
@@ -43,6 +44,7 @@ class StreamBus:
         self._redis = aioredis.Redis.from_url(
             settings.redis_url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
         )
+        self._batch = RedisBatch(self._redis)
         self.demand = Demand({name: k for k, name in enumerate(self._names)})
         self.statistics = Statistics(settings, market, self._told)
         self._out: dict[str, list[bytes]] = {}
@@ -137,15 +139,13 @@ class StreamBus:
         if not self._out and not look:
             return False
         taken, self._out = self._out, {}
-        pipe = self._redis.pipeline(transaction=False)
         if self._lost:
-            pipe.publish(control_channel(self._prefix), BROKEN)
+            self._batch.add("PUBLISH", control_channel(self._prefix), BROKEN)
         for channel, events in taken.items():
-            pipe.publish(channel, b"\n".join(events))
-        if look:
-            pipe.pubsub_channels(channel_of(self._prefix, "?s", "*"))
+            self._batch.add("PUBLISH", channel, b"\n".join(events))
         try:
-            answers: list[Any] = await pipe.execute()
+            await self._batch.run()
+            listened = await self._listened() if look else []
         except Exception as error:
             self._metrics.cache_errors.inc()
             if not self._lost:
@@ -154,7 +154,7 @@ class StreamBus:
             return False
         back, self._lost = self._lost, False
         if look:
-            self.demand.update(name.decode() for name in answers[-1])
+            self.demand.update(listened)
         return back
 
     async def follow_looks(self) -> None:

@@ -115,6 +115,11 @@ def extend(candle: np.void, later: np.void) -> None:
         candle[name] += later[name]
 
 
+def candle_of(row: np.void) -> Candle:
+    """One row of CANDLE."""
+    return Candle(*row.item()[1:])
+
+
 def total_of(rows: Records, open_ns: int) -> Candle | None:
     """All candles of one symbol as one that opens at `open_ns`; None of none. Sums do not overflow."""
     if not len(rows):

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from market.candles import CANDLE, Candle, Records, extend, total_of
+from market.candles import CANDLE, Candle, Records, candle_of, extend, joined, total_of
 from market.intervals import DAY_NS, MINUTE_NS, SECOND_NS
 
 MINUTES_NS: Final = DAY_NS + 10 * MINUTE_NS
@@ -72,6 +72,9 @@ class RecentTrades:
     def __init__(self) -> None:
         self.seconds = Sliding(SECOND_NS, SECONDS_NS)
         self.minutes = Sliding(MINUTE_NS, MINUTES_NS)
+        self._known: tuple[int, int, int] = (0, 0, 0)
+        self._head: Candle | None = None
+        """All minutes of the window told last but its newest, and which these are."""
         self.last_price = 0
         """Ticks; 0 before the first trade. So are the next three."""
         self.last_qty = 0
@@ -90,7 +93,13 @@ class RecentTrades:
 
     def window(self, start_ns: int, end_ns: int) -> Candle | None:
         """What traded in the minutes that open in [start_ns, end_ns)."""
-        return total_of(self.minutes.between(start_ns, end_ns), start_ns)
+        rows = self.minutes.between(start_ns, end_ns)
+        if not len(rows):
+            return None
+        known = (len(rows), int(rows[0]["open_ns"]), int(rows[-1]["open_ns"]))
+        if known != self._known:
+            self._known, self._head = known, total_of(rows[:-1], start_ns)
+        return joined((self._head, candle_of(rows[-1])), start_ns)
 
     def average(self, now_ns: int) -> tuple[int, int]:
         """(quote units, lots) of the last five minutes, by whole seconds; the last trade when there was none."""
