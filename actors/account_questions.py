@@ -2,15 +2,17 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import numpy as np
 import structlog
 
-from actors.account_ops import Op
+from actors.account_ops import Op, decode_profile
 from actors.errors import Refused
 from actors.stream import Link
 from actors.wire import Call, Kind, Reply, encoder
 from market.ledger import UnknownAccount
 from market.ledger.lists import OrderList
+from market.profile import checked
 
 if TYPE_CHECKING:
     from actors.account_actor import AccountService
@@ -52,6 +54,18 @@ class AccountQuestions:
 
     async def ask_post(self, _: Link, account: int, asset: int, units: int) -> None:
         await self._service.submit([Op("post", account, asset, units)])
+
+    async def ask_profile(self, _: Link, account: int, document: bytes) -> None:
+        """Journal a profile; it holds for later orders. Refused with the field that does not hold."""
+        try:
+            checked(decode_profile(document))
+        except (ValueError, msgspec.DecodeError) as error:
+            raise Refused("VALIDATION", str(error)) from error
+        await self._service.submit([Op("profile", account, profile=document)])
+
+    async def ask_fees(self, _: Link, account: int) -> tuple[int, int]:
+        """Of its later orders: maker's and taker's, in ppm."""
+        return self._service.ledger.fees(account)
 
     async def ask_pause(self, _: Link, account: int, paused: bool) -> None:
         await self._service.submit([Op("pause", account, units=int(paused))])
