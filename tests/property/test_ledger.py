@@ -23,7 +23,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from numba import njit
 
 from market.book import Book
-from market.enums import FILL_MODEL_BIT, (
+from market.enums import (
+    FILL_MODEL_BIT,
     CommandFlag,
     CommandKind,
     EventKind,
