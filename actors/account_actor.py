@@ -38,6 +38,7 @@ from actors.wire import (
 )
 from market.enums import CommandKind, ExecType, ListRole
 from market.ledger import Ledger, UnknownAccount
+from market.numbering import OUTSIDE_ACCOUNT
 from market.reasons import Reason
 from market.records import CLIENT_ORDER_ID_BYTES, COMMAND, Records, copied, opaque, picked
 
@@ -320,9 +321,11 @@ class AccountService:
         sent = self._sent[batch.partition]
         if not sent:
             return
-        own = batch.commands["command_id"]
+        accounts = batch.commands["account"]
+        mine = accounts != OUTSIDE_ACCOUNT
         if (partitions := self.settings.account_actors) > 1:
-            own = own[batch.commands["account"] % partitions == self.partition]
+            mine &= accounts % partitions == self.partition
+        own = batch.commands["command_id"][mine]
         if not len(own):
             return
         newest = int(own[-1])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import asyncpg
 import structlog
 
-from actors.config import REFERENCE_ASSET, Settings
+from actors.config import Settings
 from market.records import Records
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ class BalanceWriter:
         self._settings = settings
         self._service = service
         self._dirty: set[int] = set()
+        self._reference = settings.reference_asset
         self._equity_at = 0.0
 
     def mark(self, reports: Records) -> None:
@@ -89,9 +90,9 @@ class BalanceWriter:
         ledger = self._service.ledger
         total = ledger.balances(account).sum(axis=1)
         prices = ledger.last_prices()
-        worth = int(total[ledger.asset_ids[REFERENCE_ASSET]])
+        worth = int(total[ledger.asset_ids[self._reference]])
         for k, one in enumerate(ledger.instruments):
-            if one.quote.name == REFERENCE_ASSET and k in prices:
+            if one.quote.name == self._reference and k in prices:
                 lots = int(total[ledger.asset_ids[one.base.name]]) // one.base_units_per_lot
                 worth += lots * prices[k] * one.quote_units_per_tick_lot
         return worth

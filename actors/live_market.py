@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from actors.batches import run_of
 from actors.tape_store import TapeStore
 from actors.wire import Batch
 from market.book import Book
@@ -15,9 +16,9 @@ from market.candles import CANDLE, seconds_of
 from market.enums import Side
 from market.instrument import Instrument
 from market.intervals import MINUTE_NS, SECOND_NS
-from market.records import COMMAND, EVENT, Records, joined, picked
+from market.records import COMMAND, Records, joined, picked
 from market.stream_events import Top
-from market.tape import TAPE, tape_of
+from market.tape import TapeEnds, tape_of
 from market.windows import MINUTES_NS, SECONDS_NS, RecentTrades, by_symbol
 
 _CANDLE_COLUMNS: Final = (
@@ -40,7 +41,7 @@ class LiveMarket:
         """As of the last time that a symbol's top was looked at."""
         self.ts_ns = 0
         """Of the newest batch."""
-        self._agg_ids = np.zeros(len(instruments), np.int64)
+        self._ends = TapeEnds.of(len(instruments))
 
     async def load(self, connection: Any, now_ns: int) -> None:
         """Number aggregates on, and take what traded lately from the read models."""
@@ -50,7 +51,7 @@ class LiveMarket:
             row = last.get(one.symbol)
             if row is None:
                 continue
-            self._agg_ids[k] = row["agg_id"]
+            self._ends.agg_ids[k], self._ends.ts_ns[k] = row["agg_id"], row["ts_ns"]
             recent = self.recent[k]
             for sliding, span_ns in ((recent.minutes, MINUTES_NS), (recent.seconds, SECONDS_NS)):
                 since = (now_ns - span_ns) // MINUTE_NS * MINUTE_NS
@@ -113,12 +114,8 @@ class LiveMarket:
 
     def follow_tape(self, batches: Sequence[Batch]) -> Records:
         """Trades of batches never seen before: TAPE[n] by symbol and then in order."""
-        traded = [batch for batch in batches if len(batch.events)]
-        if not traded:
-            return np.zeros(0, TAPE)
-        events = joined([batch.events for batch in traded], EVENT)
-        ts_ns = np.repeat([batch.ts_ns for batch in traded], [len(batch.events) for batch in traded])
-        tape = tape_of(events, ts_ns, self._agg_ids)
+        events, commands, ts_ns = run_of(batches)
+        tape = tape_of(events, commands, ts_ns, self._ends)
         for symbol, part in by_symbol(tape):
             self.recent[symbol].add(part, seconds_of(part))
         return tape

@@ -85,6 +85,26 @@ class ProjectorMetrics(ActorMetrics):
         self.cache_errors = self.counter("raypit_cache_errors", "Failed writes to the hot cache")
 
 
+class JobMetrics:
+    """Of scheduled work, in the registry of the actor that runs it."""
+
+    def __init__(self, of: ActorMetrics) -> None:
+        self._actor = of.actor
+        labels, registry = ["actor", "job"], of.registry
+        self._runs = Counter("raypit_job_runs", "Runs of scheduled work", [*labels, "outcome"], registry=registry)
+        self._seconds = Gauge("raypit_job_seconds", "Length of the last run", labels, registry=registry)
+        self._succeeded = Gauge("raypit_job_success_time_seconds", "When it last went well", labels, registry=registry)
+        self.quality = of.gauge("raypit_stored_quality_score", "Of the day of stored data checked last, 0 to 100")
+        self.tick_days = of.gauge("raypit_tick_days", "Days of ticks that are stored")
+
+    def ran(self, job: str, seconds: float, succeeded_at_s: float | None) -> None:
+        """`succeeded_at_s` None: it failed."""
+        self._runs.labels(self._actor, job, "failed" if succeeded_at_s is None else "done").inc()
+        self._seconds.labels(self._actor, job).set(seconds)
+        if succeeded_at_s is not None:
+            self._succeeded.labels(self._actor, job).set(succeeded_at_s)
+
+
 class FeedMetrics(ActorMetrics):
     def __init__(self, actor: str) -> None:
         super().__init__(actor)

@@ -9,8 +9,9 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from market.enums import CommandFlag, EventKind, OrdStatus, Side
+from market.enums import CommandFlag, Counterparty, EventKind, OrdStatus, Side
 from market.instrument import PPM
+from market.numbering import OUTSIDE_ACCOUNT
 from market.reasons import Reason
 from market.records import Records, picked
 
@@ -63,17 +64,22 @@ class Executions(NamedTuple):
     quote_units: Column
     commission_units: Column
     ts_ns: Column
+    counterparty: Column
+    """`Counterparty`"""
 
 
 def is_user(accounts: Column, quiet: Collection[int]) -> Column:
-    return ~np.isin(accounts, np.fromiter(quiet, np.int64, len(quiet)))
+    """Neither quiet nor a real venue's."""
+    users: Column = ~np.isin(accounts, np.fromiter(quiet, np.int64, len(quiet))) & (accounts != OUTSIDE_ACCOUNT)
+    return users
 
 
 def legs_of(events: Records, quiet: Collection[int]) -> Legs:
     """EVENT[m] in journal order, by the orders that they are about."""
     kind = events["kind"]
     two_legged = (kind == EventKind.TRADE) | (kind == EventKind.PREVENTED)
-    own = np.flatnonzero(is_user(events["account"], quiet) & (kind != EventKind.REJECTED))
+    changes = (kind != EventKind.REJECTED) & (kind != EventKind.QUEUED)
+    own = np.flatnonzero(is_user(events["account"], quiet) & changes)
     made = np.flatnonzero(two_legged & is_user(events["maker_account"], quiet))
     order_id = np.concatenate((events["order_id"][own], events["maker_order_id"][made]))
     at = np.concatenate((own, made))
@@ -156,4 +162,14 @@ def executions_of(trades: Records, ts_ns: Column, quiet: Collection[int], base_u
         told["quote_units"],
         commission,
         ts_ns[at],
+        _counterparties(told, is_maker),
+    )
+
+
+def _counterparties(told: Records, is_maker: Column) -> Column:
+    other = np.where(is_maker, told["account"], told["maker_account"])
+    return np.select(
+        [other != OUTSIDE_ACCOUNT, ~is_maker, told["order_id"] == 0],
+        [int(Counterparty.USER), int(Counterparty.OUTSIDE_LIQUIDITY), int(Counterparty.VENUE_PRINT)],
+        int(Counterparty.VENUE_QUOTE),
     )

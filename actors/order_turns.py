@@ -96,7 +96,9 @@ class Rare(NamedTuple):
 
 def rare_of(events: Records, commands: Records, ts_ns: Column) -> Rare | None:
     """EVENT[m] with `command_index` into COMMAND[n]; None: there are none."""
-    at = np.flatnonzero((events["kind"] >= EventKind.AMENDED) | (events["reason"] == Reason.SELF_TRADE_PREVENTION))
+    kind = events["kind"]
+    turns = (kind >= EventKind.AMENDED) & (kind != EventKind.QUEUED)
+    at = np.flatnonzero(turns | (events["reason"] == Reason.SELF_TRADE_PREVENTION))
     if not len(at):
         return None
     rare = picked(events, at)

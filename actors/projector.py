@@ -15,11 +15,13 @@ import structlog
 from actors.book_actor import BookSnapshot
 from actors.config import Settings, book_name
 from actors.follower import BookFollower
+from actors.jobs import Housekeeping
 from actors.journal import Journal
 from actors.live_market import LiveMarket
 from actors.market_publisher import MarketPublisher
-from actors.metrics import ProjectorMetrics
+from actors.metrics import JobMetrics, ProjectorMetrics
 from actors.read_models import ReadModels, prepare
+from actors.scheduler import Scheduler
 from actors.wire import Batch, Hello
 
 log = structlog.get_logger()
@@ -40,6 +42,9 @@ class ProjectorService:
         self.market = LiveMarket(self.instruments)
         self.publisher = MarketPublisher(settings, self.market, self.metrics, self._absorb)
         self._models = ReadModels(self.instruments, set())
+        work = JobMetrics(self.metrics)
+        chores = Housekeeping(settings, self.instruments, lambda: self.market.ts_ns, work)
+        self.scheduler = Scheduler(settings.pg_dsn, chores.jobs(), work)
         self._written: dict[int, int] = {}
         self._shadowed: dict[int, int] = {}
         self._followers: list[BookFollower] = []
@@ -91,7 +96,8 @@ class ProjectorService:
 
     async def run(self) -> None:
         self._tasks = [asyncio.create_task(f.run()) for f in self._followers]
-        self._tasks += [asyncio.create_task(work) for work in (self._write_loop(), self.publisher.run(), self._open())]
+        works = (self._write_loop(), self.publisher.run(), self._open(), self.scheduler.run())
+        self._tasks += [asyncio.create_task(work) for work in works]
         await asyncio.gather(*self._tasks)
 
     async def _open(self) -> None:
@@ -167,6 +173,14 @@ class ProjectorService:
         if new:
             self._users_seen |= new
             await self._learn_quiet(connection)
+
+    async def queue(self, symbol: int, order_id: int) -> dict[str, Any]:
+        """How a resting order stands in the venue's queue now, in lots, and how many prices the venue shows."""
+        book = self.market.books[symbol]
+        found = book.orders()
+        found = found[(found["order_id"] == order_id) & (found["ahead_lots"] >= 0)]
+        figures = found[["ahead_lots", "by_trades_lots", "by_cancels_lots"]].tolist()
+        return {"figures": list(figures[0]) if figures else None, "venue_levels": len(book.outside())}
 
     def status(self) -> dict[str, object]:
         return {

@@ -9,6 +9,9 @@ from typing import Final
 import asyncpg
 import numpy as np
 
+from actors.batches import run_of
+from actors.day_partitions import make_days
+from actors.order_queues import INSERT_QUEUES, QUEUES, queues_of
 from actors.order_rows import Column, executions_of
 from actors.order_tables import STAGINGS, OrderTables
 from actors.staging import Staging
@@ -16,15 +19,16 @@ from actors.wire import Batch
 from market.candles import CANDLE, STORED_WIDTHS_NS, folded, seconds_of
 from market.enums import EventKind
 from market.instrument import Instrument
-from market.intervals import SECOND_NS
-from market.records import COMMAND, EVENT, Records, joined
+from market.intervals import DAY_NS, SECOND_NS
+from market.records import Records
 from market.tape import TAPE
 
 _TRADES: Final = Staging(
     "new_trades",
     {
         "symbol": "bigint", "trade_id": "bigint", "price_ticks": "bigint", "qty_lots": "bigint",
-        "quote_units": "bigint", "taker_side": "smallint", "ts_ns": "bigint", "agg_id": "bigint",
+        "quote_units": "bigint", "taker_side": "smallint", "ts_ns": "bigint", "agg_id": "bigint", "is_outside": "boolean",
+        "is_venues": "boolean", "venue_trade_id": "bigint", "venue_ns": "bigint",
     },
 )  # fmt: skip
 _CANDLES: Final = Staging("new_candles", {"width_s": "bigint", **dict.fromkeys(CANDLE.names or (), "bigint")})
@@ -33,18 +37,21 @@ _EXECUTIONS: Final = Staging(
     {
         "account": "bigint", "symbol": "bigint", "trade_id": "bigint", "order_id": "bigint", "side": "smallint",
         "is_maker": "boolean", "price_ticks": "bigint", "qty_lots": "bigint", "quote_units": "bigint",
-        "commission_units": "bigint", "ts_ns": "bigint",
+        "commission_units": "bigint", "ts_ns": "bigint", "counterparty": "smallint",
     },
 )  # fmt: skip
 # Staged rows carry the symbol's number; $1 is the list of names.
 _INSERT_TRADES: Final = (
-    "INSERT INTO trades SELECT name, trade_id, price_ticks, qty_lots, quote_units, taker_side, ts_ns, agg_id "
+    "INSERT INTO trades (symbol, trade_id, price_ticks, qty_lots, quote_units, taker_side, ts_ns, agg_id, is_outside, "
+    "venue_trade_id, venue_ns) SELECT name, trade_id, price_ticks, qty_lots, quote_units, taker_side, ts_ns, agg_id, "
+    "is_outside, CASE WHEN is_venues THEN venue_trade_id END, CASE WHEN is_venues THEN nullif(venue_ns, 0) END "
     "FROM new_trades JOIN unnest($1::text[]) WITH ORDINALITY AS names (name, number) ON number = symbol + 1 "
     "ON CONFLICT DO NOTHING"
 )
 _INSERT_EXECUTIONS: Final = (
-    "INSERT INTO executions SELECT account, name, trade_id, order_id, side, is_maker, price_ticks, qty_lots, "
-    "quote_units, commission_units, ts_ns FROM new_executions "
+    "INSERT INTO executions (account, symbol, trade_id, order_id, side, is_maker, price_ticks, qty_lots, quote_units, "
+    "commission_units, ts_ns, counterparty) SELECT account, name, trade_id, order_id, side, is_maker, price_ticks, "
+    "qty_lots, quote_units, commission_units, ts_ns, counterparty FROM new_executions "
     "JOIN unnest($1::text[]) WITH ORDINALITY AS names (name, number) ON number = symbol + 1 "
     "ON CONFLICT DO NOTHING"
 )
@@ -68,7 +75,7 @@ _UPSERT_POSITIONS: Final = (
 
 async def prepare(connection: asyncpg.Connection) -> None:
     """Once on every connection that `ReadModels.write` is given."""
-    for staging in (*STAGINGS, _TRADES, _EXECUTIONS, _CANDLES):
+    for staging in (*STAGINGS, QUEUES, _TRADES, _EXECUTIONS, _CANDLES):
         await connection.execute(staging.create)
 
 
@@ -88,8 +95,9 @@ class ReadModels:
         return self._events
 
     def add(self, batch: Batch) -> None:
-        self._batches.append(batch)
-        self._events += len(batch.events)
+        if len(batch.events):
+            self._batches.append(batch)
+            self._events += len(batch.events)
 
     def add_tape(self, tape: Records) -> None:
         """TAPE[n] of batches that were added, each part by symbol and then in order."""
@@ -105,25 +113,15 @@ class ReadModels:
 
     async def write(self, connection: asyncpg.Connection, projection: str) -> int:
         """Write everything and the stream positions in one transaction; returns the number of rows."""
-        events, commands, ts_ns = self._gathered()
+        events, commands, ts_ns = run_of(self._batches)
         async with connection.transaction():
             rows = await OrderTables(connection, self._names, self.quiet).write(events, commands, ts_ns)
             rows += await self._write_trades(connection, events, ts_ns)
+            rows += await self._write_queues(connection, events, ts_ns)
             rows += await self._write_tape(connection)
             positions = [(projection, stream, seq) for stream, seq in self.positions.items()]
             await connection.executemany(_UPSERT_POSITIONS, positions)
         return rows
-
-    def _gathered(self) -> tuple[Records, Records, Column]:
-        """All events, with `command_index` into all commands, and each event's time."""
-        empty = Batch(0, 0, 0, 0, np.zeros(0, COMMAND), np.zeros(0, EVENT))
-        batches = self._batches or [empty]
-        commands = joined([one.commands for one in batches], COMMAND)
-        events = joined([one.events for one in batches], EVENT)
-        counts = [len(one.events) for one in batches]
-        first_command = np.cumsum([0, *(len(one.commands) for one in batches[:-1])])
-        events["command_index"] += np.repeat(first_command, counts).astype(np.int32)
-        return events, commands, np.repeat([one.ts_ns for one in batches], counts)
 
     async def _write_trades(self, connection: asyncpg.Connection, events: Records, ts_ns: Column) -> int:
         is_trade = events["kind"] == EventKind.TRADE
@@ -135,11 +133,20 @@ class ReadModels:
         await connection.execute(_INSERT_EXECUTIONS, self._names)
         return len(made.account)
 
+    async def _write_queues(self, connection: asyncpg.Connection, events: Records, ts_ns: Column) -> int:
+        made = queues_of(events, ts_ns, self.quiet)
+        if made is None:
+            return 0
+        await QUEUES.fill(connection, made._asdict())
+        await connection.execute(INSERT_QUEUES, self._names)
+        return len(made.order_id)
+
     async def _write_tape(self, connection: asyncpg.Connection) -> int:
         if not self._tapes:
             return 0
         tape = np.concatenate(self._tapes)
         tape = tape[np.argsort(tape["symbol"], kind="stable")]
+        await make_days(connection, np.unique(tape["ts_ns"] // DAY_NS).tolist())
         await _TRADES.fill(connection, {name: tape[name] for name in TAPE.names or ()})
         await connection.execute(_INSERT_TRADES, self._names)
         seconds = seconds_of(tape)

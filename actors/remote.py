@@ -135,6 +135,10 @@ class ProjectorActor(Host):
 
         super().__init__(settings, "projector", lambda: ProjectorService(settings), nice=5)
 
+    def queue(self, symbol: int, order_id: int) -> Any:
+        """`ProjectorService.queue`"""
+        return self._thread.do(self._service.queue(symbol, order_id), 5.0)
+
 
 class FeedActor(Host):
     """`feed`"""
@@ -195,7 +199,7 @@ def await_all(on_wait: Callable[[str], None]) -> None:
         ray.get(handle.pid.remote(), timeout=RECOVERY_LIMIT_S)
 
 
-def ask(name: str, method: str, timeout: float = 5.0) -> Any:
+def ask(name: str, method: str, timeout: float = 5.0, *args: Any) -> Any:
     """Call a method of a named actor and wait."""
     handle = ray.get_actor(name, namespace=NAMESPACE)
-    return ray.get(getattr(handle, method).remote(), timeout=timeout)
+    return ray.get(getattr(handle, method).remote(*args), timeout=timeout)

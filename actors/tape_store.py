@@ -48,21 +48,28 @@ class Span:
             self.pieces.append((width_s, start_ns, end_ns))
 
 
+# OFFSET 0 keeps each look-up one of its own, which opens the partitions of its span alone: joined, all are read.
 _TOTALS: Final = """
 WITH wanted AS (SELECT unnest($1::text[]) AS symbol),
 spans AS (SELECT * FROM unnest($2::int[], $3::bigint[], $4::bigint[]) AS spans (width_s, from_ns, to_ns)),
 instants AS (SELECT * FROM unnest($5::bigint[], $6::bigint[]) AS instants (from_ns, to_ns)),
 rows AS (
-    SELECT symbol, open_ns, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, quote_units, trades,
-           taker_buy_lots, taker_buy_quote_units, first_trade_id, last_trade_id
-    FROM wanted CROSS JOIN spans JOIN candles USING (symbol, width_s) WHERE open_ns >= from_ns AND open_ns < to_ns
+    SELECT c.* FROM wanted CROSS JOIN spans CROSS JOIN LATERAL (
+        SELECT symbol, open_ns, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, quote_units, trades,
+               taker_buy_lots, taker_buy_quote_units, first_trade_id, last_trade_id
+        FROM candles WHERE symbol = wanted.symbol AND width_s = spans.width_s AND open_ns >= from_ns AND open_ns < to_ns
+        OFFSET 0
+    ) AS c
     UNION ALL
-    SELECT symbol, ts_ns, price_ticks, price_ticks, price_ticks, price_ticks, qty_lots, t.quote_units, 1,
-           CASE WHEN taker_side = 0 THEN qty_lots ELSE 0 END, CASE WHEN taker_side = 0 THEN t.quote_units ELSE 0 END,
-           trade_id, trade_id
-    FROM wanted CROSS JOIN instants JOIN candles AS c USING (symbol) JOIN trades AS t USING (symbol)
+    SELECT t.* FROM wanted CROSS JOIN instants JOIN candles AS c USING (symbol) CROSS JOIN LATERAL (
+        SELECT symbol, ts_ns, price_ticks, price_ticks, price_ticks, price_ticks, qty_lots, quote_units, 1,
+               CASE WHEN taker_side = 0 THEN qty_lots ELSE 0 END, CASE WHEN taker_side = 0 THEN quote_units ELSE 0 END,
+               trade_id, trade_id
+        FROM trades WHERE symbol = wanted.symbol AND trade_id BETWEEN c.first_trade_id AND c.last_trade_id
+          AND ts_ns >= from_ns AND ts_ns < to_ns
+        OFFSET 0
+    ) AS t
     WHERE c.width_s = 1 AND c.open_ns = from_ns / 1000000000 * 1000000000
-      AND t.trade_id BETWEEN c.first_trade_id AND c.last_trade_id AND t.ts_ns >= from_ns AND t.ts_ns < to_ns
 )
 SELECT symbol, min(first_trade_id) AS first_trade_id, max(last_trade_id) AS last_trade_id,
        (array_agg(open_ticks ORDER BY first_trade_id))[1] AS open, max(high_ticks) AS high, min(low_ticks) AS low,
@@ -79,6 +86,12 @@ SELECT width_bucket(open_ns, $5::bigint[]) AS bucket, min(first_trade_id) AS fir
        sum(quote_units) AS quote, sum(trades) AS trades, sum(taker_buy_lots) AS taker_buy,
        sum(taker_buy_quote_units) AS taker_buy_quote
 FROM candles WHERE symbol = $1 AND width_s = $2 AND open_ns >= $3 AND open_ns < $4 GROUP BY bucket ORDER BY bucket
+"""
+_CLOSE_BEFORE: Final = """
+SELECT close_ticks FROM unnest(ARRAY[1, 60, 3600]) AS widths (width) CROSS JOIN LATERAL (
+    SELECT close_ticks, last_trade_id FROM candles
+    WHERE symbol = $1 AND width_s = width AND open_ns <= $2 - width::bigint * 1000000000 ORDER BY open_ns DESC LIMIT 1
+) AS last ORDER BY last_trade_id DESC LIMIT 1
 """
 
 
@@ -122,19 +135,25 @@ class TapeStore:
         return [_candle(row, opens[row["bucket"] - 1]) for row in rows]
 
     async def first_trade_ns(self, symbol: str) -> int | None:
+        """When the symbol began to trade; where the first trades are gone, the hour of the first one. None: never."""
         rows = await self._database.fetch(
-            "SELECT ts_ns FROM trades WHERE symbol = $1 ORDER BY trade_id LIMIT 1", symbol
-        )  # fmt: skip
-        return rows[0]["ts_ns"] if rows else None
+            "SELECT open_ns, (SELECT ts_ns FROM trades AS t WHERE symbol = $1 AND trade_id = first_trade_id "
+            "AND ts_ns >= open_ns AND ts_ns < open_ns + $2) AS ts_ns "
+            "FROM candles WHERE symbol = $1 AND width_s = 3600 ORDER BY open_ns LIMIT 1",
+            symbol,
+            HOUR_NS,
+        )
+        if not rows:
+            return None
+        first_ns: int = rows[0]["open_ns"] if rows[0]["ts_ns"] is None else rows[0]["ts_ns"]
+        return first_ns
 
     async def close_before(self, symbol: str, ts_ns: int) -> int | None:
-        """The price of the last trade before `ts_ns`, which is on a second; None when nothing had traded."""
-        rows = await self._database.fetch(
-            "SELECT close_ticks FROM candles WHERE symbol = $1 AND width_s = 1 AND open_ns < $2 "
-            "ORDER BY open_ns DESC LIMIT 1",
-            symbol,
-            ts_ns,
-        )
+        """The price of the last trade before `ts_ns`, which is on a second; None when nothing had traded.
+
+        Where the seconds are gone, of the last whole minute before.
+        """
+        rows = await self._database.fetch(_CLOSE_BEFORE, symbol, ts_ns)
         return rows[0]["close_ticks"] if rows else None
 
     async def trades_by_id(self, wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Any]:

@@ -134,8 +134,8 @@ def attach(url: str | None, data: str | None) -> Exchange:
 
 
 @contextlib.contextmanager
-def started() -> Iterator[Exchange]:
-    """An exchange of our own, nobody else in its market; ended and its folder removed at the end."""
+def started(feed: str = "none") -> Iterator[Exchange]:
+    """An exchange of our own, with nobody else in its market but what `feed` brings; ended and its folder removed at the end."""
     folder = Path(tempfile.mkdtemp(prefix="raypit-bench-"))
     command = [
         sys.executable,
@@ -147,7 +147,7 @@ def started() -> Iterator[Exchange]:
         "--port",
         "0",
         "--feed",
-        "none",
+        feed,
         "--binance-limits",
         "0",
     ]

@@ -18,7 +18,7 @@ from rich.table import Table
 
 from actors.account_ops import OwnRow, apply_ops
 from actors.book_actor import match
-from actors.config import account_name, book_name
+from actors.config import account_name, book_name, instruments_of
 from actors.errors import JournalCorrupt
 from actors.journal import Journal, Row
 from actors.wire import Batch, decode_batch
@@ -28,7 +28,6 @@ from deploy.supervisor import ask
 from market.book import Book
 from market.instrument import from_units
 from market.ledger import Ledger
-from market.universe import instruments
 
 
 class CheckError(DeployError):
@@ -49,13 +48,13 @@ def check(data: Path, console: Console) -> dict[str, Any]:
     live: dict[str, Any] = {}
     if state is not None:
         live = ask(state, "digest")
-        return asyncio.run(_Replay(state.pg_dsn, live, console).run())
-    with _database(data) as dsn:
-        return asyncio.run(_Replay(dsn, live, console).run())
+        return asyncio.run(_Replay(data, state.pg_dsn, live, console).run())
+    with database(data) as dsn:
+        return asyncio.run(_Replay(data, dsn, live, console).run())
 
 
 @contextmanager
-def _database(data: Path) -> Iterator[str]:
+def database(data: Path) -> Iterator[str]:
     from deploy.data_dir import DataDir
     from deploy.postgres import EmbeddedPostgres
 
@@ -71,8 +70,16 @@ def _database(data: Path) -> Iterator[str]:
         folder.unlock()
 
 
+async def shape_of(connection: Any) -> Shape:
+    stored = await connection.fetchval("SELECT settings FROM exchange")
+    if stored is None:
+        raise CheckError("this database holds no exchange yet; start one with `raypit up`.")
+    return msgspec.json.decode(stored, type=Shape)
+
+
 class _Replay:
-    def __init__(self, dsn: str, live: dict[str, Any], console: Console) -> None:
+    def __init__(self, data: Path, dsn: str, live: dict[str, Any], console: Console) -> None:
+        self._data = str(data)
         self._dsn = dsn
         self._live = live
         self._console = console
@@ -84,14 +91,11 @@ class _Replay:
     async def run(self) -> dict[str, Any]:
         connection = await asyncpg.connect(self._dsn, timeout=10)
         try:
-            stored = await connection.fetchval("SELECT settings FROM exchange")
+            self._shape = await shape_of(connection)
             rows = await connection.fetch("SELECT stream, max(seq) AS seq FROM journal GROUP BY stream")
         finally:
             await connection.close()
-        if stored is None:
-            raise CheckError("this database holds no exchange yet; start one with `raypit up`.")
-        self._shape = msgspec.json.decode(stored, type=Shape)
-        self._instruments = instruments(self._shape.symbols)
+        self._instruments = instruments_of(self._data, self._shape.symbols)
         self._newest = {row["stream"]: row["seq"] for row in rows}
         with Progress(console=self._console, transient=True) as progress:
             for k in range(self._shape.book_actors):
@@ -166,7 +170,7 @@ class _Replay:
         return ledger
 
     def _conservation(self, ledgers: list[Ledger]) -> None:
-        """Per asset: accounts + fees = deposits - withdrawals, and what partitions owe each other is nothing."""
+        """Per asset: accounts + fees + outside market = deposits - withdrawals, and what partitions owe each other is nothing."""
         if not ledgers:
             return
         same = len({tuple(one["positions"]) for one in self.accounts.values()}) == 1
@@ -174,15 +178,17 @@ class _Replay:
             totals = [ledger.totals() for ledger in ledgers]
             held = sum(int(one["accounts"][k]) for one in totals)
             fees = sum(int(one["fees"][k]) for one in totals)
-            outside = sum(int(one["outside"][k]) for one in totals)
+            external = sum(int(one["external"][k]) for one in totals)
+            outside_market = sum(int(one["outside_market"][k]) for one in totals)
             clearing = sum(int(one["clearing"][k]) for one in totals)
-            drift = held + fees + outside + clearing
+            drift = held + fees + outside_market + external + clearing
             if drift or (clearing and same):
                 self.differences.append(f"{asset.name}: drift {drift}, clearing {clearing} units")
             self.assets[asset.name] = {
                 "accounts": from_units(held, asset.scale),
                 "fees": from_units(fees, asset.scale),
-                "deposits": from_units(-outside, asset.scale),
+                "outside_market": from_units(outside_market, asset.scale),
+                "deposits": from_units(-external, asset.scale),
                 "clearing": from_units(clearing, asset.scale),
                 "drift": from_units(drift, asset.scale),
             }
@@ -228,10 +234,10 @@ class _Reader:
 
 def show(report: dict[str, Any], console: Console) -> None:
     table = Table(title="conservation per asset")
-    for column in ("asset", "accounts", "fees", "deposits - withdrawals", "drift"):
+    for column in ("asset", "accounts", "fees", "outside market", "deposits - withdrawals", "drift"):
         table.add_column(column, justify="right" if column != "asset" else "left")
     for name, one in report["assets"].items():
-        table.add_row(name, one["accounts"], one["fees"], one["deposits"], one["drift"])
+        table.add_row(name, one["accounts"], one["fees"], one["outside_market"], one["deposits"], one["drift"])
     console.print(table)
     table = Table(title="partitions replayed from the journal" + (", equal to live" if report["live"] else ""))
     for column in ("partition", "at", "open orders", "digest"):

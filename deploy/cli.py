@@ -10,16 +10,20 @@ from typing import Annotated, Any
 import orjson
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from deploy.cli_common import Data, data_folder, err, fail, out, running
 from deploy.cli_keys import keys_app
 from deploy.cli_recordings import import_, record, recording
+from deploy.cli_storage import export, jobs_app
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 app.add_typer(keys_app, name="keys")
 app.command("record")(record)
 app.command("import")(import_)
 app.command("recording")(recording)
+app.command("export")(export)
+app.add_typer(jobs_app, name="jobs")
 
 
 @app.command()
@@ -27,16 +31,26 @@ def up(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port of API and pages; 0: a free one.")] = None,
     data: Annotated[str | None, typer.Option(help="Folder for everything that lasts.")] = None,
-    feed: Annotated[str | None, typer.Option(help="`simulated` or `none`.")] = None,
+    feed: Annotated[
+        str | None,
+        typer.Option(
+            help="simulated, none, VENUE[:quote=USDC][:symbols=BTCUSDT+ETHUSDT][,VENUE...] or replay:FILE[,FILE...]."
+        ),
+    ] = None,
+    speed: Annotated[str | None, typer.Option(help="Of a replay: 0.1, 10 ..., or max.")] = None,
+    loop: Annotated[bool | None, typer.Option("--loop", help="A replay begins again when it ended.")] = None,
     rate: Annotated[float | None, typer.Option(help="Commands/s of the simulated market, all symbols.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the simulated market.")] = None,
-    symbols: Annotated[int | None, typer.Option(help="Number of symbols.")] = None,
+    symbols: Annotated[int | None, typer.Option(help="Number of symbols of the simulated market.")] = None,
     book_actors: Annotated[int | None, typer.Option(help="Book partitions; for life.")] = None,
     account_actors: Annotated[int | None, typer.Option(help="Account partitions; for life.")] = None,
     binance_limits: Annotated[float | None, typer.Option(help="Limits of the Binance API times this; 0: none.")] = None,
     binance_strict: Annotated[
         bool | None, typer.Option(help="Refuse parameters a Binance route does not know.")
     ] = None,
+    keep_ticks: Annotated[int | None, typer.Option(help="Days that trades are kept; 0: for ever.")] = None,
+    keep_seconds: Annotated[int | None, typer.Option(help="Days that candles of 1 s are kept; 0: for ever.")] = None,
+    export_dir: Annotated[str | None, typer.Option(help="Export each whole day there as Parquet.")] = None,
     pg: Annotated[str | None, typer.Option(help="Use this PostgreSQL (DSN).")] = None,
     redis: Annotated[str | None, typer.Option(help="Use this Redis or Valkey (URL).")] = None,
     ray: Annotated[str | None, typer.Option(help="Use this Ray cluster (address).")] = None,
@@ -75,6 +89,8 @@ def up(
             raise
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: supervisor.stop())
+    for warning in supervisor.warnings:
+        err.print(warning, style="yellow", markup=False, highlight=False)
     _show_addresses(supervisor)
     out.print(f"ready in {time.monotonic() - began:.1f} s", style="bold green", highlight=False)
     try:
@@ -96,8 +112,19 @@ def _show_addresses(supervisor: Any) -> None:
     table.add_row("WebSocket", supervisor.url.replace("http", "ws", 1) + "/ws/prices")
     table.add_row("metrics", f"{supervisor.url}/metrics")
     table.add_row("Ray dashboard", supervisor.dashboard or "off")
+    table.add_row("feed", Text(_shown_feed(supervisor.options)))
+    table.add_row("symbols", f"{supervisor.settings.symbols:,}")
     table.add_row("data", str(supervisor.data.path))
     out.print(table)
+
+
+def _shown_feed(options: Any) -> str:
+    from market.feed_spec import Replay
+
+    if not isinstance(options.feed_spec, Replay):
+        return str(options.feed)
+    pace = "as fast as possible" if options.speed == "max" else f"x{options.speed}"
+    return f"{options.feed}, {pace}{', again and again' if options.loop else ''}"
 
 
 @app.command()

@@ -6,6 +6,7 @@ DeployError            expected; its text says what to do next; the command line
 |-- BinaryError        no PostgreSQL or Valkey that fits
 |-- ServiceError       an embedded service did not start
 |-- RayError           no Ray could be started or joined
+|-- FeedUnusable       no symbols to trade come of --feed
 |-- RecordError        a venue cannot be recorded as wished
 |-- ImportFailed       files of other programs cannot be read
 |-- ReportError        a file is no recording
@@ -38,6 +39,10 @@ class ServiceError(DeployError):
 
 
 class RayError(DeployError):
+    pass
+
+
+class FeedUnusable(DeployError):
     pass
 
 

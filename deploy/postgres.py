@@ -37,6 +37,8 @@ SETTINGS: Mapping[str, str] = {
     "port": str(PORT),
     "max_connections": "40",
     "shared_buffers": "64MB",
+    # A query about all days of ticks locks each day's tables and indexes; years of them are not too many. 11 MB.
+    "max_locks_per_transaction": "1024",
     # Containers give /dev/shm 64 MB, and Ray's object store lives there.
     "dynamic_shared_memory_type": "mmap",
     "max_parallel_workers_per_gather": "0",

@@ -1,5 +1,6 @@
 """What `raypit up` can be told: flags over environment (RAYPIT_*) over a TOML file over defaults."""
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
@@ -9,8 +10,14 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from market.feed_spec import FeedSpec, Replay, parse
+
 MAX_SYMBOLS = 1000
 MAX_ACTORS = 64
+MIN_SPEED = 0.01
+MAX_SPEED = 1_000_000.0
+"""Beyond it nothing is paced any more: that is `max`."""
+MAX_KEEP_DAYS = 36_500
 
 
 class SettingsError(ValueError):
@@ -23,7 +30,11 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """0: a free one."""
     data: str = "raypit-data"
     feed: str = "simulated"
-    """`simulated`, or `none` for a market with nobody in it but you."""
+    """Where the market comes from, in the words of `market.feed_spec`."""
+    speed: str = "1"
+    """Market seconds per second of a replay, or `max`."""
+    loop: bool = False
+    """A replay begins again when it ended."""
     rate: Annotated[float, Meta(ge=0, le=100_000)] = 100.0
     """Commands per second of the simulated market, all symbols together."""
     seed: int = 1
@@ -34,6 +45,12 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Request and order limits of the Binance API times this; 0: nobody is refused."""
     binance_strict: bool = True
     """Refuse parameters that a route of the Binance API does not know."""
+    keep_ticks: Annotated[int, Meta(ge=0, le=MAX_KEEP_DAYS)] = 30
+    """Days of market time that trades are kept; 0: for ever."""
+    keep_seconds: Annotated[int, Meta(ge=0, le=MAX_KEEP_DAYS)] = 30
+    """Days of market time that candles of a second are kept; 0: for ever. Minutes and hours always are."""
+    export_dir: str | None = None
+    """Each whole day is exported there as Parquet before its trades are given up."""
     pg: str | None = None
     """DSN of a PostgreSQL to use instead of the embedded one."""
     redis: str | None = None
@@ -44,8 +61,35 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Ray's dashboard."""
 
     def __post_init__(self) -> None:
-        if self.feed not in ("simulated", "none"):
-            raise ValueError(f"feed must be `simulated` or `none`, not {self.feed!r}")
+        spec = self.feed_spec
+        _ = self.replay_speed
+        replays = isinstance(spec, Replay)
+        for name, given in (("speed", self.speed != "1"), ("loop", self.loop)):
+            if given and not replays:
+                raise ValueError(f"{name} is for recordings: it needs --feed replay:FILE, not --feed {spec}")
+        if self.keep_seconds and (self.keep_seconds < self.keep_ticks or not self.keep_ticks):
+            raise ValueError(
+                "keep_seconds must be at least keep_ticks, for trades are found by their second; raise --keep-seconds "
+                "(0: for ever) or lower --keep-ticks"
+            )
+
+    @property
+    def feed_spec(self) -> FeedSpec:
+        """Raises `BadFeed`."""
+        return parse(self.feed)
+
+    @property
+    def replay_speed(self) -> float:
+        """Infinity for `max`."""
+        if self.speed.strip().lower() == "max":
+            return math.inf
+        try:
+            speed = float(self.speed)
+        except ValueError:
+            speed = 0.0
+        if not MIN_SPEED <= speed <= MAX_SPEED:
+            raise ValueError(f"speed must be {MIN_SPEED} to {MAX_SPEED:,.0f}, or `max`, not {self.speed!r}")
+        return speed
 
 
 def load(flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Options:
@@ -59,11 +103,24 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ) 
         if value is not None:
             merged[name] = value
     merged |= {name: value for name, value in flags.items() if value is not None and name != "config"}
+    if isinstance(merged.get("speed"), (int, float)):  # of TOML
+        merged["speed"] = str(merged["speed"])
     try:
         options = msgspec.convert(merged, Options, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(f"{error}. See `raypit up --help`.") from None
-    return msgspec.structs.replace(options, data=str(Path(options.data).expanduser().absolute()))
+    folder = None if options.export_dir is None else _absolute(options.export_dir)
+    feed = str(_placed(options.feed_spec))
+    return msgspec.structs.replace(options, data=_absolute(options.data), feed=feed, export_dir=folder)
+
+
+def _placed(feed: FeedSpec) -> FeedSpec:
+    """Actors work in folders of their own."""
+    return Replay(tuple(map(_absolute, feed.files))) if isinstance(feed, Replay) else feed
+
+
+def _absolute(path: str) -> str:
+    return str(Path(path).expanduser().absolute())
 
 
 def _from_file(path: Path) -> dict[str, Any]:

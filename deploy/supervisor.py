@@ -24,13 +24,14 @@ import structlog
 
 from actors.logs import configure
 from actors.memory import give_back
-from deploy import bytecode, orphans, ray_runtime, state_file
+from deploy import bytecode, instruments, orphans, ray_runtime, state_file
 from deploy.data_dir import DataDir
 from deploy.errors import ServiceError
 from deploy.migrate import check_durability, migrate
 from deploy.postgres import EmbeddedPostgres
 from deploy.settings import Options
 from deploy.valkey import EmbeddedValkey
+from market.feed_spec import Replay, Simulated
 
 log = structlog.get_logger()
 
@@ -61,6 +62,8 @@ class Supervisor:
         self._folders: list[Path] = []
         self._ray: ray_runtime.RayRuntime | None = None
         self._was_ready = False
+        self.warnings: tuple[str, ...] = ()
+        """Of the feed, to be shown."""
 
     # -- up -------------------------------------------------------------------------------------------------------
 
@@ -72,6 +75,7 @@ class Supervisor:
         if left := orphans.end(self._mark):
             log.warning("ended processes of an exchange that was killed", processes=left)
         os.environ[orphans.MARK] = self._mark
+        market = self._prepare_market()
         run_dir, ray_dir = self._run_dir(), self._ray_dir()
         ray_runtime.prepare_environment(ray_dir.parent)
         bytecode.keep(self.data.path / "bytecode")
@@ -82,21 +86,30 @@ class Supervisor:
         self._progress("Valkey")
         redis_url = self._start_valkey()
         self._progress("database schema")
-        asyncio.run(self._prepare_database(pg_dsn))
+        asyncio.run(self._prepare_database(pg_dsn, market))
+        instruments.keep(self.data.path, market)
         from actors.config import Settings
 
+        replays = isinstance(self.options.feed_spec, Replay)
         self.settings = Settings(
             data_dir=str(self.data.path),
             run_dir=str(run_dir),
             pg_dsn=pg_dsn,
             redis_url=redis_url,
-            symbols=self.options.symbols,
-            rate=self.options.rate if self.options.feed == "simulated" else 0.0,
+            symbols=_symbols_of(self.options, market),
+            feed=str(self.options.feed_spec),
+            market_time="replay" if replays else "wall",
+            replay_speed=self.options.replay_speed,
+            replay_loop=self.options.loop,
+            rate=self.options.rate if isinstance(self.options.feed_spec, Simulated) else 0.0,
             seed=self.options.seed,
             book_actors=self.options.book_actors,
             account_actors=self.options.account_actors,
             binance_limits=self.options.binance_limits,
             binance_strict=self.options.binance_strict,
+            keep_ticks=self.options.keep_ticks,
+            keep_seconds=self.options.keep_seconds,
+            export_dir=self.options.export_dir,
         )
         self._start_ray(kernels)
         self._open_control()
@@ -121,12 +134,25 @@ class Supervisor:
         self._valkey = EmbeddedValkey(self.data.path)
         return self._valkey.start()
 
-    async def _prepare_database(self, dsn: str) -> None:
+    def _prepare_market(self) -> instruments.Prepared:
+        """Symbols of a venue or a recording, before anything starts."""
+        from actors.instruments_file import BadInstrumentsFile
+
+        try:
+            market = instruments.prepare(self.options.feed_spec, self.data.path, self._progress)
+        except BadInstrumentsFile as error:
+            raise ServiceError(str(error)) from None
+        for warning in market.warnings:
+            log.warning(warning)
+        self.warnings = market.warnings
+        return market
+
+    async def _prepare_database(self, dsn: str, market: instruments.Prepared) -> None:
         await migrate(dsn)
         connection = await asyncpg.connect(dsn, timeout=10)
         try:
             await check_durability(connection)
-            await _keep_promises(connection, self.options)
+            await _keep_promises(connection, self.options, market)
         finally:
             await connection.close()
 
@@ -378,16 +404,22 @@ def _must_be_free(host: str, port: int) -> None:
             raise ServiceError(f"cannot listen on {host}:{port}: {error.strerror}. Choose another --port.") from None
 
 
-async def _keep_promises(connection: "asyncpg.Connection[Any]", options: Options) -> None:
-    """Partition counts are for life, and symbols are only ever added: journals depend on them."""
-    now = {
+def _symbols_of(options: Options, market: instruments.Prepared) -> int:
+    return options.symbols if market.listing is None else len(market.listing.listed)
+
+
+async def _keep_promises(connection: "asyncpg.Connection[Any]", options: Options, market: instruments.Prepared) -> None:
+    """Partition counts and the kind of market are for life, and symbols are only ever added: journals depend on them."""
+    now: dict[str, Any] = {
+        "market": "simulated" if market.listing is None else market.listing.kind,
         "book_actors": options.book_actors,
         "account_actors": options.account_actors,
-        "symbols": options.symbols,
+        "symbols": _symbols_of(options, market),
     }
     stored = await connection.fetchval("SELECT settings FROM exchange")
     if stored is not None:
         promised = msgspec.json.decode(stored)
+        _check_market(promised.get("market", "simulated"), now["market"], options)
         for name in ("book_actors", "account_actors"):
             if promised[name] != now[name]:
                 flag = name.replace("_", "-")
@@ -395,7 +427,7 @@ async def _keep_promises(connection: "asyncpg.Connection[Any]", options: Options
                     f"this data folder was made with --{flag} {promised[name]}, which cannot change. "
                     f"Start with --{flag} {promised[name]}, or use another --data."
                 )
-        if now["symbols"] < promised["symbols"]:
+        if market.listing is None and options.symbols < promised["symbols"]:
             raise ServiceError(
                 f"this data folder has {promised['symbols']} symbols; they cannot be taken away. "
                 f"Start with --symbols {promised['symbols']} or more, or use another --data."
@@ -403,4 +435,19 @@ async def _keep_promises(connection: "asyncpg.Connection[Any]", options: Options
     await connection.execute(
         "INSERT INTO exchange (settings) VALUES ($1) ON CONFLICT (single) DO UPDATE SET settings = excluded.settings",
         msgspec.json.encode(now).decode(),
+    )
+
+
+def _check_market(promised: str, now: str, options: Options) -> None:
+    """A folder with a venue's journal and no instruments.json lost it."""
+    if promised == now:
+        return
+    if now == "simulated":
+        raise ServiceError(
+            f"the market of this data folder is of {promised}, but {options.data}/instruments.json is not there. "
+            "Restore it from a backup, or use another --data."
+        )
+    raise ServiceError(
+        f"the market of this data folder is {promised}, which cannot change to --feed {options.feed}. "
+        f"Start with --feed {promised}, or use another --data."
     )

@@ -118,26 +118,29 @@ def _names(channels: frozenset[Channel]) -> str:
 
 def steps_of(wanted: Wanted, listed: Sequence[VenueSymbol]) -> dict[str, Steps]:
     """Of the symbols that are wanted, by our name. Raises `RecordError`."""
-    chosen = _named(wanted, listed) if wanted.symbols else _quoted(wanted, listed)
+    chosen = named(wanted.venue, wanted.symbols, listed) if wanted.symbols else _quoted(wanted, listed)
     return {
-        one.symbol: Steps(wanted.tick if one.tick is None else one.tick, wanted.lot if one.lot is None else one.lot, one.code)
+        one.symbol: Steps(
+            wanted.tick if one.tick is None else one.tick, wanted.lot if one.lot is None else one.lot,
+            one.code, one.base, one.quote,
+        )
         for one in chosen
     }  # fmt: skip
 
 
-def _named(wanted: Wanted, listed: Sequence[VenueSymbol]) -> list[VenueSymbol]:
-    """By our name or the venue's code."""
+def named(venue: str, symbols: Sequence[str], listed: Sequence[VenueSymbol]) -> list[VenueSymbol]:
+    """By our name or the venue's code. Raises `RecordError`."""
     known: dict[str, VenueSymbol] = {}
     for one in listed:
         for name in (one.symbol, one.code.upper()):
             if name not in known or (one.trading and not known[name].trading):
                 known[name] = one
-    unknown = [name for name in wanted.symbols if name not in known]
+    unknown = [name for name in symbols if name not in known]
     if unknown:
         near = difflib.get_close_matches(unknown[0], known, n=3, cutoff=0.7)
-        hint = f" Did you mean {' or '.join(near)}?" if near else " `--quote USDT` takes all of a quote asset."
-        raise RecordError(f"{wanted.venue} does not list {', '.join(unknown)} ({len(listed)} symbols).{hint}")
-    return [known[name] for name in wanted.symbols]
+        hint = f" Did you mean {' or '.join(near)}?" if near else " `quote` takes all of a quote asset."
+        raise RecordError(f"{venue} does not list {', '.join(unknown)} ({len(listed)} symbols).{hint}")
+    return [known[name] for name in symbols]
 
 
 def _quoted(wanted: Wanted, listed: Sequence[VenueSymbol]) -> list[VenueSymbol]:

@@ -160,6 +160,18 @@ class EventKind(IntEnum):
     """How an order stands in the queue at a real venue's price (`market/book/SEMANTICS.md`, O9)."""
 
 
+class Counterparty(IntEnum):
+    """Whom a user's order traded with."""
+
+    USER = 0
+    OUTSIDE_LIQUIDITY = 1
+    """It took what a real venue showed."""
+    VENUE_PRINT = 2
+    """It rested, and a trade at a real venue reached it."""
+    VENUE_QUOTE = 3
+    """It rested, and a real venue's quote crossed it."""
+
+
 class OrdStatus(IntEnum):
     PENDING_NEW = 0
     NEW = 1

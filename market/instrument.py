@@ -53,7 +53,8 @@ class Instrument(msgspec.Struct, frozen=True):
     max_num_orders: int
     """Open orders per account in this symbol."""
     start_price_ticks: int
-    """Where the simulated market opens when the symbol never traded."""
+    """Where the simulated market opens when the symbol never traded. At a venue: about its price when it was listed, 0 where
+    that was not known."""
     # What the filters below are compared with is the last price: the venue's avgPriceMins is 0 here.
     percent_multiplier_up_ppm: int = 0
     """PERCENT_PRICE, for both sides; 0: the symbol has no such filter."""

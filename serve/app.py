@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 from actors.config import Settings
 from actors.logs import configure
 from actors.memory import give_back
-from serve.api import market, portfolio, system, trading
+from serve.api import jobs, market, portfolio, system, trading
 from serve.auth.api_keys import ApiKeys
 from serve.auth.endpoints import auth_endpoints
 from serve.auth.identity import Identity
@@ -118,6 +118,7 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
             *trading.endpoints(gateway),
             *portfolio.endpoints(gateway),
             *system.endpoints(gateway),
+            *jobs.endpoints(gateway),
         ],
         authenticator=identity,
         extra_routes=routes,

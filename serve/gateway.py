@@ -13,12 +13,14 @@ from functools import partial
 from typing import Any, Final
 
 import asyncpg
+import ray
 import redis.asyncio as aioredis
 import structlog
 
 from actors.account_client import AccountClient, Answered
-from actors.config import INITIAL_QUOTE, MAKER_FEE_PPM, REFERENCE_ASSET, TAKER_FEE_PPM, Settings
+from actors.config import MAKER_FEE_PPM, TAKER_FEE_PPM, Settings
 from actors.errors import LinkDown, OutcomeUnknown, Refused
+from actors.remote import ask
 from actors.wire import ReportRow, decode_reports
 from market.enums import Side
 from market.instrument import Asset, assets_of
@@ -49,6 +51,11 @@ class Gateway:
         self.instruments = settings.instruments()
         self.assets: list[Asset] = assets_of(self.instruments)
         self.desk = OrderDesk(self.instruments, self.assets)
+        self.reference_id = self.desk.asset_ids[settings.reference_asset]
+        """Of the asset that equity and profit are told in."""
+        self.reference = self.assets[self.reference_id]
+        self.initial_units = settings.initial_quote * 10**self.reference.scale
+        """Of the reference asset, in a new account."""
         self.started = time.time()
         self._clients: list[AccountClient] = []
         self._listeners: dict[int, list[Listener]] = {}
@@ -96,9 +103,9 @@ class Gateway:
     async def open_account(self, user_id: int) -> None:
         """Open the user's trading account with the initial virtual money; again: nothing."""
         account = self.account_of(user_id)
-        reference = self.desk.asset_ids[REFERENCE_ASSET]
-        units = INITIAL_QUOTE * 10 ** self.assets[reference].scale
-        await self.ask(account, "open", account, (MAKER_FEE_PPM, TAKER_FEE_PPM), False, [(reference, units)])
+        await self.ask(
+            account, "open", account, (MAKER_FEE_PPM, TAKER_FEE_PPM), False, [(self.reference_id, self.initial_units)]
+        )
         self._ready_accounts.add(account)
 
     async def ask(self, account: int, method: str, *args: Any) -> Any:
@@ -221,6 +228,14 @@ class Gateway:
         """Those of this `client_order_id` that are open or ended not long ago, newest first."""
         rows = decode_reports(await self.ask(account, "named_orders", account, client_key(client_order_id)))
         return [self.desk.view([row]) for row in reversed(rows)]
+
+    async def queue_now(self, symbol: int, order_id: int) -> dict[str, Any] | None:
+        """How an order stands in a real venue's queue (`ProjectorService.queue`); None: nobody can tell now."""
+        try:
+            found: dict[str, Any] = await asyncio.to_thread(ask, "projector", "queue", 3.0, symbol, order_id)
+        except (ValueError, ray.exceptions.RayError):
+            return None
+        return found
 
     async def open_order(self, account: int, order_id: int) -> ReportRow:
         found = await self.order(account, order_id)

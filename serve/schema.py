@@ -67,7 +67,7 @@ for _mode in StpName:
 
 # Orders come by the thousand, and a pattern costs 0.4 us each time: theirs are only told in the schema. A look-up finds
 # symbols that are none, `serve.orders.client_key` refuses what may not be in a client_order_id.
-_SYMBOL: Final = "^[A-Z0-9]+$"
+_SYMBOL: Final = r"^[A-Z0-9_.\-]+$"
 Symbol = Annotated[str, Meta(min_length=1, max_length=24, pattern=_SYMBOL, examples=["BTCUSDT"])]
 OrderSymbol = Annotated[
     str, Meta(min_length=1, max_length=24, extra_json_schema={"pattern": _SYMBOL}, examples=["BTCUSDT"])
@@ -459,6 +459,34 @@ class ActorStatus(msgspec.Struct):
     name: str
     ok: bool
     detail: dict[str, object]
+
+
+class JobView(msgspec.Struct):
+    """Scheduled work. Times are UTC, ISO 8601."""
+
+    name: str
+    schedule: str
+    state: str
+    """`waiting`, `running`, or `failed`: it waits to be tried again."""
+    progress: float | None
+    """Of the run under way, 0 to 1."""
+    started_at: str | None
+    finished_at: str | None
+    succeeded_at: str | None
+    duration_s: float | None
+    result: dict[str, object] | None
+    """Of the last run that went well."""
+    error: str | None
+    """Of the last run when it failed."""
+    failures: int
+    """In a row."""
+    next_run_at: str | None
+    asked_at: str | None
+    """It was asked for and has not begun."""
+
+
+class JobList(msgspec.Struct):
+    jobs: list[JobView]
 
 
 class SystemStatus(msgspec.Struct):

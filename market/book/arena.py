@@ -44,6 +44,8 @@ class Content(NamedTuple):
     rises: WordArray
     tracking: WordArray
     line: WordArray
+    eaten_bids: WordArray
+    eaten_asks: WordArray
     orders: WordArray
     pages: WordArray
 
@@ -129,14 +131,18 @@ def pages_in_use(arena: WordArray) -> int:
 
 
 def most_pages(arena: WordArray) -> int:
-    """Pages in use when every order that waits has moved into one of its own."""
-    return pages_in_use(arena) + int(arena[L.STOPS])
+    """Pages in use when every order that waits, and every outside level, has moved into one of its own."""
+    return pages_in_use(arena) + int(arena[L.STOPS]) + int(arena[L.OUTSIDE])
 
 
 def most_orders(arena: WordArray, commands: int) -> int:
-    """How many orders can rest at once during the next `commands` commands."""
-    live = int(arena[L.LIVE])
-    return min(live + commands, max(live, int(arena[L.MAX_LIVE])))
+    """How many records can be in use during the next `commands` commands."""
+    return records_in_use(arena) + commands
+
+
+def records_in_use(arena: WordArray) -> int:
+    """Live orders and outside levels."""
+    return int(arena[L.LIVE]) + int(arena[L.OUTSIDE])
 
 
 def capacity_for(arena: WordArray, commands: int) -> Capacity:

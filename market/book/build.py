@@ -8,7 +8,7 @@ any of them changes.
 from hashlib import blake2b
 from pathlib import Path
 
-_CONSTANTS_FROM = ("enums.py", "instrument.py", "reasons.py", "records.py")
+_CONSTANTS_FROM = ("enums.py", "instrument.py", "numbering.py", "reasons.py", "records.py")
 
 
 def source_digest() -> str:

@@ -15,7 +15,7 @@ from market.book import layout as L
 from market.book import snapshot
 from market.book.kernel import match
 from market.book.layout import Records, WordArray
-from market.book.views import write_depth, write_orders
+from market.book.views import write_depth, write_orders, write_outside
 from market.enums import ListRole, Side
 from market.instrument import PPM, Asset, Instrument
 from market.records import COMMAND, EVENT
@@ -29,12 +29,14 @@ BATCH_COMMANDS = 8_192
 _FIRST_EVENT_ROWS = 1 << 16
 """Rows that are never written take no memory."""
 
-_EVENTS_PER_COMMAND = 4
-"""REPLACE at most: CANCELED or REJECTED, ACCEPTED, a match that leaves the maker in the book, EXPIRED."""
-_EVENTS_PER_ORDER_GONE = 2
-"""PREVENTED and EXPIRED of a maker, or its last trade and the EXPIRED of its pair."""
-_EVENTS_PER_STOP = 4
-"""Beside those: TRACKING, TRIGGERED, a match that leaves the maker in the book, EXPIRED."""
+_EVENTS_PER_COMMAND = 5
+"""REPLACE at most: CANCELED or REJECTED, ACCEPTED, QUEUED and a match that leaves the maker in the book, EXPIRED or QUEUED."""
+_EVENTS_PER_ORDER_GONE = 4
+"""PREVENTED and EXPIRED of a maker, or QUEUED, its last trade and the EXPIRED of its pair; and its first QUEUED."""
+_EVENTS_PER_PART = 2
+"""QUEUED and the trade."""
+_EVENTS_PER_STOP = 5
+"""Beside those: TRACKING, TRIGGERED, QUEUED and a match that leaves the maker in the book, EXPIRED or QUEUED."""
 
 
 class Book:
@@ -88,25 +90,22 @@ class Book:
         capacity = arenas.capacity_for(arena, count)
         if capacity != arenas.capacity_of(arena):
             self._arena = arena = arenas.assembled(arenas.content_of(arena), capacity)
-        live = int(arena[L.LIVE])
-        parts = int(arena[L.MOST_PARTS])
+        live, outside, used = int(arena[L.LIVE]), int(arena[L.OUTSIDE]), arenas.records_in_use(arena)
+        parts = _EVENTS_PER_PART * int(arena[L.MOST_PARTS])
         # Commands of this room may rest before they go: each counts as an order too.
         per_command = _EVENTS_PER_COMMAND + _EVENTS_PER_ORDER_GONE + _EVENTS_PER_STOP + parts
         held = _EVENTS_PER_ORDER_GONE * live + _EVENTS_PER_STOP * int(arena[L.STOPS]) + parts * int(arena[L.ICEBERGS])
+        held += outside  # each is taken from once before it is eaten, or a user's order before it goes
         rows = per_command * count + held
         if rows * L.EVENT_WORDS > len(self._events):
             rows = max(_FIRST_EVENT_ROWS, 1 << rows.bit_length())
             self._events = np.zeros(rows * L.EVENT_WORDS, np.int64)
             self._event_bytes = self._events.data.cast("B")
         rows = len(self._events) // L.EVENT_WORDS
-        limits = [(rows - held) // per_command]
-        if capacity.orders < max(live, int(arena[L.MAX_LIVE])):
-            limits += [capacity.orders - live]
-        if capacity.pages < max(live, int(arena[L.MAX_LIVE])):
-            # No page stands empty, so there are never more of them than orders either.
-            by_pages = (capacity.pages - arenas.most_pages(arena)) // arenas.PAGES_PER_COMMAND
-            limits += [max(by_pages, capacity.pages - live)]
-        self._room = min(limits) - count
+        # No page stands empty, so there are never more of them than orders either.
+        by_pages = (capacity.pages - arenas.most_pages(arena)) // arenas.PAGES_PER_COMMAND
+        by_pages = max(by_pages, capacity.pages - used)
+        self._room = min((rows - held) // per_command, capacity.orders - used, by_pages) - count
         assert self._room >= 0
 
     # --- state ------------------------------------------------------------------------------------------
@@ -172,10 +171,19 @@ class Book:
         write_orders(self._arena, rows)
         return rows.view(L.RESTING)
 
+    def outside(self) -> Records:
+        """OUTSIDE_LEVEL[n]: what a venue shows, standing or eaten; bids best first, then asks best first."""
+        rows = np.empty(int(self._arena[L.OUTSIDE]) * L.OUTSIDE_LEVEL_WORDS, np.int64)
+        write_outside(self._arena, rows)
+        levels = rows.view(L.OUTSIDE_LEVEL)
+        key = np.where(levels["side"] == Side.BUY, -levels["price_ticks"], levels["price_ticks"])
+        return levels[np.lexsort((key, levels["side"]))]
+
     def digest(self) -> str:
         """Of what the book holds, whatever way it came there: equal books give equal digests."""
         scalars = (self.last_price_ticks, self.exec_id, self.trade_id, self.prevented_id, self.halted)
         state = blake2b(self.orders().tobytes(), digest_size=16)
+        state.update(self.outside().tobytes())
         state.update(struct.pack("<5q", *scalars))
         return state.hexdigest()
 

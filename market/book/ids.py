@@ -29,9 +29,13 @@ def order_at(arena: Words, slot: int) -> int:
 
 @inlined
 def find_order(arena: Words, order_id: int) -> int:
-    """Its slot, or 0."""
-    if order_id <= 0:
-        return 0
+    """Slot of a user's order, or 0."""
+    return find_any(arena, order_id) if order_id > 0 else 0
+
+
+@inlined
+def find_any(arena: Words, order_id: int) -> int:
+    """As `find_order`, of outside levels too, whose ids are below 0."""
     table, mask = arena[L.IDS_AT], arena[L.IDS_MASK]
     hashed = _hash(order_id)
     place = hashed >> arena[L.IDS_SHIFT]

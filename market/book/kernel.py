@@ -17,6 +17,7 @@ from market.book.layout import CommandRecord, Records, WordArray
 from market.book.levels import level_of_key, next_key, store_at
 from market.book.linked import end_other, other_of
 from market.book.machine import ZERO, Words, constant, entry, inlined, routine, signed, words_of
+from market.book.outside import apply_outside
 from market.book.pairs import is_leg, place_leg
 from market.book.placing import enter, place, working_price
 from market.book.queues import leaves_of, remove_order, store_of
@@ -24,6 +25,7 @@ from market.book.refusals import is_malformed, is_plain, is_plainly_malformed, p
 from market.book.tell import AMENDED, CANCELED, Cause, tell_not_changed, tell_plain, tell_refused, tell_resting
 from market.book.triggers import first_in_line, look_at_trades
 from market.enums import CancelRestriction, CommandFlag, CommandKind
+from market.numbering import OUTSIDE_ACCOUNT
 from market.reasons import Reason
 
 _NEW = constant(CommandKind.NEW)
@@ -31,6 +33,7 @@ _CANCEL = constant(CommandKind.CANCEL)
 _REPLACE = constant(CommandKind.REPLACE)
 _AMEND = constant(CommandKind.AMEND)
 _CANCEL_ALL = constant(CommandKind.CANCEL_ALL)
+_LAST_KIND = constant(max(CommandKind))
 _STOP_ON_FAILURE = constant(CommandFlag.STOP_ON_FAILURE)
 _ALLOW_FAILURE = constant(CommandFlag.ALLOW_FAILURE)
 _UNRESTRICTED = constant(CancelRestriction.NONE)
@@ -113,7 +116,7 @@ def _cancel_special(events: Words, told: int, arena: Words, cause: Cause, comman
     """C2, C4, L6."""
     restriction = signed(command.cancel_restriction)
     reason = _NONE
-    if restriction > _LAST_RESTRICTION:
+    if restriction > _LAST_RESTRICTION or command.account == OUTSIDE_ACCOUNT:
         reason = _INVALID_COMMAND
     elif slot == 0:
         reason = _UNKNOWN_ORDER
@@ -138,6 +141,8 @@ def _cancel(events: Words, told: int, arena: Words, cause: Cause, command: Comma
 @routine
 def _cancel_all(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord) -> int:
     """C3: walks everything, in the order in which it tells."""
+    if command.account == OUTSIDE_ACCOUNT:
+        return tell_refused(events, told, arena, cause, command, _INVALID_COMMAND, False)
     before = told
     for store in range(L.LINE):
         key = arena[store_at(store) + L.BEST_KEY]
@@ -275,7 +280,12 @@ def _reduce(events: Words, told: int, arena: Words, cause: Cause, order: int, to
 @routine
 def _amend(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord) -> int:
     slot, total = _own_order(arena, command.order_id, command.account), command.qty_lots
-    reason = _SYMBOL_HALTED if arena[L.HALTED] != 0 else _why_not_amended(arena, slot, total)
+    if arena[L.HALTED] != 0:
+        reason = _SYMBOL_HALTED
+    elif command.account == OUTSIDE_ACCOUNT:
+        reason = _INVALID_COMMAND
+    else:
+        reason = _why_not_amended(arena, slot, total)
     if reason != _NONE:
         return tell_refused(events, told, arena, cause, command, reason, False)
     order = order_at(arena, slot)
@@ -315,6 +325,10 @@ def _compile_match(sources: str) -> Callable[[Records, int, int, WordArray, Word
                 told = _amend(events, told, arena, cause, command)
             elif kind == _CANCEL_ALL:
                 told = _cancel_all(events, told, arena, cause, command)
+            elif kind <= _LAST_KIND:
+                told = apply_outside(events, told, arena, cause, command)
+                if arena[L.LAST_PRICE] != arena[L.BAND_PRICE]:
+                    set_bands(arena)
             else:
                 told = tell_refused(events, told, arena, cause, command, _INVALID_COMMAND, False)
             if places:

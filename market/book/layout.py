@@ -4,7 +4,9 @@
 
 - ids: open addressing, order_id -> order slot; an entry is one word, 31 bits of hash over 32 bits of slot.
 - stores: where live orders stand. Bids, asks; orders that wait for a fall or for a rise, at their stop prices; tracking
-  ones and the line of T3, all at one price of 0, for the sake of their order alone. All six are built alike.
+  ones and the line of T3, all at one price of 0, for the sake of their order alone; outside bids and asks that are eaten.
+  All eight are built alike.
+- an outside level (O1) is one record with an id below 0, the first of its level while it stands.
 - orders: records of ORDER_WORDS; what matching touches is in the first 64 bytes.
 - pages: 64 neighbouring price levels each, with one word telling which of them hold orders.
 - directory: per store, the pages in use as (page number, page slot), ascending, the best LAST.
@@ -130,14 +132,18 @@ FALLS: Final = 2
 RISES: Final = 3
 TRACKING: Final = 4
 LINE: Final = 5
-STORES: Final = 6
+EATEN: Final = 6
+"""Of bids; that of asks follows."""
+STORES: Final = 8
 
-ICEBERG_PARTS: Final = 68
-DELTAS: Final = 69
+ICEBERG_PARTS: Final = 76
+DELTAS: Final = 77
 """4 words, in bips: least and most of an order that waits for a fall, then for a rise."""
-MAX_AMENDS: Final = 73
-PERCENT: Final = 74
+MAX_AMENDS: Final = 81
+PERCENT: Final = 82
 """2 words, in ppm: multiplier up (0: no such filter), multiplier down."""
+OUTSIDE: Final = 84
+"""Outside levels, standing or eaten; LIVE does not count them."""
 
 HEADER_WORDS: Final = 96
 
@@ -172,6 +178,13 @@ TERMS: Final = 14
 """Waiting: taker_fee_ppm << 32 | trailing_bips << 16 | peg_offset << 8 | peg_type."""
 EXTREME: Final = 15
 """Tracking: 0, no price met yet."""
+# An order that rests needs none of the last three any more; QUEUED says that they are its queue figures, in lots.
+AHEAD: Final = 13
+BY_TRADES: Final = 14
+BY_CANCELS: Final = 15
+# Of an outside level: LEAVES is what is available, QTY what is shown.
+PRINTED: Final = 13
+UNCLAIMED: Final = 14
 ORDER_WORDS: Final = 16
 
 STORE_BIT: Final = 56
@@ -179,7 +192,9 @@ STORE_MASK: Final = 7
 ICEBERG: Final = 1 << 59
 PAIRED: Final = 1 << 60
 WAS_PREVENTED: Final = 1 << 61
-SPECIAL: Final = ICEBERG | PAIRED
+QUEUED: Final = 1 << 62
+"""Has queue figures, or is an outside level."""
+SPECIAL: Final = ICEBERG | PAIRED | QUEUED
 """A maker with one of these needs more than a plain one when it trades."""
 TOLD: Final = (1 << STORE_BIT) - 1
 """What of META goes into events."""
@@ -269,10 +284,26 @@ RESTING = np.dtype(
         ("trailing_bips", "<u2"),
         ("taker_fee_ppm", "<i4"),
         ("extreme_ticks", "<i8"),
+        ("ahead_lots", "<i8"),  # -1: no queue figures
+        ("by_trades_lots", "<i8"),
+        ("by_cancels_lots", "<i8"),
     ]
 )
 """One live order; `qty_lots` is its total."""
-RESTING_WORDS: Final = 14
+RESTING_WORDS: Final = 17
+
+OUTSIDE_LEVEL = np.dtype(
+    [
+        ("side", "<i8"),
+        ("price_ticks", "<i8"),
+        ("shown_lots", "<i8"),
+        ("taken_lots", "<i8"),  # what of it is available is the rest
+        ("printed_lots", "<i8"),
+        ("unclaimed_lots", "<i8"),
+    ]
+)
+"""One outside level: V, T, P and D of O1."""
+OUTSIDE_LEVEL_WORDS: Final = 6
 
 
 def _offsets(record: "np.dtype[np.void]") -> dict[str, int]:
@@ -309,6 +340,7 @@ def _check() -> None:
     assert EVENT_WORDS == E_FEES + 1
     assert COMMAND.itemsize % WORD_BYTES == 0
     assert RESTING.itemsize == RESTING_WORDS * WORD_BYTES
+    assert OUTSIDE_LEVEL.itemsize == OUTSIDE_LEVEL_WORDS * WORD_BYTES
     assert DEPTH.itemsize == DEPTH_WORDS * WORD_BYTES
 
 

@@ -114,6 +114,20 @@ def level_of_key(arena: Words, store: int, key: int) -> int:
 
 
 @routine
+def find_level(arena: Words, store: int, key: int) -> int:
+    """Place of a level, or 0: nothing stands there."""
+    own, number, tick = store_at(store), key >> L.PAGE_BITS, key & (L.PAGE_LEVELS - 1)
+    index = _directory_index(arena, store, number)
+    entry = arena[own + L.DIRECTORY_AT] + index * L.DIRECTORY_ENTRY_WORDS
+    if index < 0 or arena[entry] != number:
+        return 0
+    page = arena[L.PAGES_AT] + arena[entry + 1] * L.PAGE_WORDS
+    if (arena[page + L.OCCUPIED] >> tick) & 1 == 0:
+        return 0
+    return page + L.FIRST_LEVEL + tick * L.LEVEL_WORDS
+
+
+@routine
 def next_key(arena: Words, store: int, key: int) -> int:
     """The highest key of the store below `key`, or NO_KEY."""
     own = store_at(store)

@@ -12,7 +12,7 @@ from market.book.levels import key_of
 from market.book.linked import expire_other
 from market.book.machine import ZERO, Words, constant, inlined, routine, signed
 from market.book.pegs import peg_price
-from market.book.queues import append_order, free_record, leave_store, leaves_of, new_record, show, stand
+from market.book.queues import append_order, free_record, join_queue, leave_store, leaves_of, new_record, show, stand
 from market.book.taking import can_fill, spend, take
 from market.book.tell import (
     ACCEPTED,
@@ -22,6 +22,7 @@ from market.book.tell import (
     Taker,
     taker_of,
     tell,
+    tell_queue,
     tell_resting,
     tell_taker_expired,
 )
@@ -145,7 +146,16 @@ def place_aside(
     if is_stop(command.ord_type):
         return told, _wait(arena, taker, command)
     arena[L.TAKER_PREVENTED] = 0
-    return told, _rest(arena, taker, taker.qty, command)
+    slot = _rest(arena, taker, taker.qty, command)
+    return _tell_joined(events, told, arena, cause, slot), slot
+
+
+@inlined
+def _tell_joined(events: Words, told: int, arena: Words, cause: Cause, slot: int) -> int:
+    """O8, of an order that has come to rest."""
+    if arena[L.OUTSIDE] == 0 or not join_queue(arena, slot):
+        return told
+    return tell_queue(events, told, arena, cause, order_at(arena, slot))
 
 
 # -- triggered orders ---------------------------------------------------------------------------------------
@@ -265,7 +275,9 @@ def place(events: Words, told: int, arena: Words, cause: Cause, command: Command
     if slot != 0:
         _rest_triggered(arena, slot, leaves)
     elif leaves > 0:
-        _rest(arena, taker, leaves, command)
+        slot = _rest(arena, taker, leaves, command)
+    if leaves > 0:
+        told = _tell_joined(events, told, arena, cause, slot)
     if arena[L.LAST_PRICE] != arena[L.BAND_PRICE]:
         set_bands(arena)
     return told

@@ -6,9 +6,12 @@ Must not know: commands, events, rules.
 """
 
 from market.book import layout as L
-from market.book.ids import forget_order, order_at, remember_order
+from market.book.ids import find_any, forget_order, order_at, remember_order
 from market.book.levels import clear_level, key_of, mark_level, page_for
-from market.book.machine import Words, inlined, routine
+from market.book.machine import Words, constant, inlined, routine
+from market.enums import FILL_MODEL_BIT, FILL_MODEL_MASK, FillModel
+
+_TOUCH = constant(FillModel.TOUCH)
 
 
 @inlined
@@ -27,13 +30,13 @@ def leaves_of(arena: Words, order: int) -> int:
 @inlined
 def _queue_price(arena: Words, order: int, store: int) -> int:
     """The price of an order's level."""
-    if store < L.FALLS:
+    if store < L.FALLS or store >= L.EATEN:
         return arena[order + L.PRICE]
     return arena[order + L.STOP_PRICE] if store < L.TRACKING else 0
 
 
 @inlined
-def _take_slot(arena: Words) -> int:
+def take_slot(arena: Words) -> int:
     slot = arena[L.FREE_ORDER]
     if slot != 0:
         arena[L.FREE_ORDER] = arena[order_at(arena, slot) + L.LINKS]
@@ -70,7 +73,7 @@ def append_order(
     arena: Words, order_id: int, side: int, price: int, leaves: int, qty: int, meta: int, owner: int
 ) -> int:
     """A new order at the tail of its level in the book. Its slot."""
-    slot = _take_slot(arena)
+    slot = take_slot(arena)
     _enqueue(arena, slot, side, price, leaves)
     order = order_at(arena, slot)
     arena[order + L.ID] = order_id
@@ -95,7 +98,7 @@ def stand(arena: Words, slot: int, store: int) -> None:
 @routine
 def new_record(arena: Words, order_id: int) -> int:
     """A live order that stands nowhere yet; the caller writes the rest of its record. Its slot."""
-    slot = _take_slot(arena)
+    slot = take_slot(arena)
     arena[order_at(arena, slot) + L.ID] = order_id
     arena[L.LIVE] += 1
     remember_order(arena, order_id, slot)
@@ -197,3 +200,135 @@ def take_from_iceberg(arena: Words, slot: int, quantity: int) -> None:
     leave_store(arena, slot)
     show(arena, order, hidden)
     stand(arena, slot, store_of(arena[order + L.META]))
+    if arena[L.OUTSIDE] != 0:
+        join_queue(arena, slot)
+
+
+# -- beside outside liquidity -------------------------------------------------------------------------------
+
+
+@routine
+def stand_first(arena: Words, slot: int, store: int) -> None:
+    """As `stand`, but to the head of the level."""
+    stand(arena, slot, store)
+    order = order_at(arena, slot)
+    previous = arena[order + L.LINKS] & L.LOW_HALF
+    if previous == 0:
+        return
+    level = arena[L.PAGES_AT] + arena[order + L.LEVEL]
+    head = arena[level + L.HEAD]
+    arena[order_at(arena, previous) + L.LINKS] &= L.LOW_HALF
+    arena[order_at(arena, head) + L.LINKS] |= slot
+    arena[order + L.LINKS] = head << 32
+    arena[level + L.HEAD] = slot
+    arena[level + L.TAIL] = previous
+
+
+@inlined
+def is_outside(arena: Words, order: int) -> bool:
+    return arena[order + L.ID] < 0
+
+
+@inlined
+def outside_id(side: int, price: int) -> int:
+    return -(2 * price + side)
+
+
+@inlined
+def ahead_of(arena: Words, order: int) -> int:
+    """A; 0 without figures."""
+    return arena[order + L.AHEAD] if arena[order + L.META] & L.QUEUED else 0
+
+
+@inlined
+def is_touch_filled(arena: Words, order: int) -> bool:
+    model = (arena[order + L.META] >> (L.FLAGS_BIT + FILL_MODEL_BIT)) & FILL_MODEL_MASK
+    return model == _TOUCH
+
+
+@inlined
+def start_figures(arena: Words, order: int, ahead: int) -> None:
+    arena[order + L.META] |= L.QUEUED
+    arena[order + L.AHEAD] = ahead if not is_touch_filled(arena, order) else 0
+    arena[order + L.BY_TRADES] = 0
+    arena[order + L.BY_CANCELS] = 0
+
+
+@routine
+def join_queue(arena: Words, slot: int) -> bool:
+    """O8: an order that just came to rest; whether it has queue figures now."""
+    order = order_at(arena, slot)
+    outside = find_any(arena, outside_id(store_of(arena[order + L.META]), arena[order + L.PRICE]))
+    if outside == 0:
+        return False
+    start_figures(arena, order, arena[order_at(arena, outside) + L.LEAVES])
+    return True
+
+
+@inlined
+def pass_ahead(arena: Words, order: int, lots: int, word: int) -> None:
+    """Of an order with figures: `lots` of what is ahead are gone; `word`: BY_TRADES or BY_CANCELS."""
+    arena[order + L.AHEAD] -= lots
+    arena[order + word] += lots
+
+
+@routine
+def take_from_outside(arena: Words, slot: int, quantity: int) -> None:
+    """O7, of a level that stands: what is taken goes from before every queue there."""
+    order = order_at(arena, slot)
+    user = arena[order + L.LINKS] >> 32
+    while user != 0:
+        place = order_at(arena, user)
+        if arena[place + L.META] & L.QUEUED:
+            pass_ahead(arena, place, min(arena[place + L.AHEAD], quantity), L.BY_TRADES)
+        user = arena[place + L.LINKS] >> 32
+    make_available(arena, slot, arena[order + L.LEAVES] - quantity)
+
+
+@routine
+def make_available(arena: Words, slot: int, available: int) -> None:
+    """Set O of an outside level: it stands or is eaten accordingly."""
+    order = order_at(arena, slot)
+    store, before = store_of(arena[order + L.META]), arena[order + L.LEAVES]
+    if (available > 0) == (store < L.EATEN):
+        arena[order + L.LEAVES] = available
+        if available > 0:
+            arena[arena[L.PAGES_AT] + arena[order + L.LEVEL] + L.TOTAL] += available - before
+        return
+    leave_store(arena, slot)
+    arena[order + L.LEAVES] = available
+    if available > 0:
+        stand_first(arena, slot, store - L.EATEN)
+    else:
+        stand(arena, slot, store + L.EATEN)
+
+
+@routine
+def first_beside_outside(arena: Words, slot: int) -> int:
+    """O7: of a level, by the slot of its head, the one that a taker meets first."""
+    order = order_at(arena, slot)
+    if not is_outside(arena, order):
+        return slot
+    user = arena[order + L.LINKS] >> 32
+    return user if user != 0 and ahead_of(arena, order_at(arena, user)) == 0 else slot
+
+
+@inlined
+def first_of(arena: Words, level: int) -> int:
+    """Slot of the order that a taker meets first in a level."""
+    slot = arena[level + L.HEAD]
+    return first_beside_outside(arena, slot) if arena[L.OUTSIDE] != 0 else slot
+
+
+@routine
+def _met_of_outside(arena: Words, order: int) -> int:
+    user = arena[order + L.LINKS] >> 32
+    if user == 0 or not is_outside(arena, order):
+        return arena[order + L.LEAVES]
+    return min(arena[order + L.LEAVES], ahead_of(arena, order_at(arena, user)))
+
+
+@inlined
+def met_of(arena: Words, order: int) -> int:
+    """Lots that a taker meets at once of the order that `first_of` gave."""
+    return _met_of_outside(arena, order) if arena[L.OUTSIDE] != 0 else arena[order + L.LEAVES]

@@ -16,6 +16,7 @@ from market.book.machine import ZERO, Words, constant, inlined, routine, signed
 from market.book.pegs import is_alone_at
 from market.enums import CancelRestriction, CommandFlag, ListRole, OrdType, Side, StpMode, TimeInForce
 from market.instrument import PPM
+from market.numbering import OUTSIDE_ACCOUNT
 from market.reasons import Reason
 
 _MARKET = constant(OrdType.MARKET)
@@ -58,7 +59,8 @@ def is_plainly_malformed(arena: Words, command: CommandRecord) -> bool:
     ):
         return True
     # The sign bit of the union: one of them is negative.
-    if (command.price_ticks | command.qty_lots | command.quote_units | maker_fee | taker_fee) < 0:
+    amounts = command.price_ticks | command.qty_lots | command.quote_units
+    if (amounts | maker_fee | taker_fee) < 0 or command.account == OUTSIDE_ACCOUNT:
         return True
     if maker_fee >= PPM or taker_fee >= PPM:
         return True

@@ -10,7 +10,17 @@ from market.book.ids import order_at
 from market.book.levels import best_level, key_of, level_of_key, next_key, store_at
 from market.book.linked import expire_other
 from market.book.machine import ZERO, Words, constant, inlined, routine
-from market.book.queues import leaves_of, remove_order, take_from_iceberg, take_from_order
+from market.book.queues import (
+    ahead_of,
+    first_of,
+    is_outside,
+    leaves_of,
+    met_of,
+    remove_order,
+    take_from_iceberg,
+    take_from_order,
+    take_from_outside,
+)
 from market.book.tell import (
     EXPIRED,
     PREVENTED,
@@ -19,6 +29,7 @@ from market.book.tell import (
     Taker,
     number_prevented,
     tell_pair,
+    tell_queue,
     tell_resting,
     tell_taker_expired,
 )
@@ -40,8 +51,11 @@ _QUOTE_SPENT = constant(Reason.QUOTE_SPENT)
 
 @routine
 def _take_from_special(events: Words, told: int, arena: Words, cause: Cause, slot: int, quantity: int) -> int:
-    """I2, L4; the TRADE or PREVENTED is told."""
+    """I2, L4, O7; the TRADE or PREVENTED is told."""
     maker = order_at(arena, slot)
+    if is_outside(arena, maker):
+        take_from_outside(arena, slot, quantity)
+        return told
     told = expire_other(events, told, arena, cause, maker)
     if arena[maker + L.META] & L.ICEBERG:
         take_from_iceberg(arena, slot, quantity)
@@ -51,7 +65,7 @@ def _take_from_special(events: Words, told: int, arena: Words, cause: Cause, slo
 
 
 @inlined
-def _trade(
+def trade(
     events: Words,
     told: int,
     arena: Words,
@@ -65,6 +79,8 @@ def _trade(
     maker = order_at(arena, slot)
     special = arena[maker + L.META] & L.SPECIAL
     left = (leaves_of(arena, maker) if special else arena[maker + L.LEAVES]) - quantity
+    if special & L.QUEUED:
+        told = tell_queue(events, told, arena, cause, maker)
     told = tell_pair(events, told, arena, cause, TRADE, taker, leaves, maker, left, quantity)
     arena[L.LAST_PRICE] = arena[maker + L.PRICE]
     if special:
@@ -152,15 +168,15 @@ def take(events: Words, told: int, arena: Words, cause: Cause, taker: Taker, lim
     opposite, leaves = 1 - taker.side, taker.qty
     best = store_at(opposite) + L.BEST_KEY
     while leaves > 0 and arena[best] >= limit_key:
-        slot = arena[best_level(arena, opposite) + L.HEAD]
+        slot = first_of(arena, best_level(arena, opposite))
         if _is_own(arena, taker, slot):
             told, leaves, ended = _prevent(events, told, arena, cause, taker, leaves, taker.stp, slot)
             if ended:
                 return told, leaves, True
             continue
-        quantity = min(leaves, arena[order_at(arena, slot) + L.LEAVES])
+        quantity = min(leaves, met_of(arena, order_at(arena, slot)))
         leaves -= quantity
-        told = _trade(events, told, arena, cause, taker, leaves, slot, quantity)
+        told = trade(events, told, arena, cause, taker, leaves, slot, quantity)
     return told, leaves, False
 
 
@@ -188,18 +204,18 @@ def spend(events: Words, told: int, arena: Words, cause: Cause, taker: Taker, mo
             end = _BUDGET_EXHAUSTED
         if end != _NONE:
             return tell_taker_expired(events, told, arena, cause, taker, leaves, end)
-        slot = arena[best_level(arena, opposite) + L.HEAD]
+        slot = first_of(arena, best_level(arena, opposite))
         if _is_own(arena, taker, slot):
             told, leaves, ended = _prevent(events, told, arena, cause, taker, leaves, stp, slot)
             if ended:
                 return told
             continue
-        quantity = min(quantity, arena[order_at(arena, slot) + L.LEAVES])
+        quantity = min(quantity, met_of(arena, order_at(arena, slot)))
         if not uncapped:
             quantity = min(quantity, leaves)
             leaves -= quantity
         money -= quantity * lot_price
-        told = _trade(events, told, arena, cause, taker, leaves, slot, quantity)
+        told = trade(events, told, arena, cause, taker, leaves, slot, quantity)
     return told
 
 
@@ -207,8 +223,18 @@ def spend(events: Words, told: int, arena: Words, cause: Cause, taker: Taker, mo
 def _missing_after_level(arena: Words, level: int, taker: Taker, missing: int) -> int:
     """What a FOK still lacks after the orders of one level; _UNFILLABLE when an own order ends it (S6)."""
     slot, hidden = arena[level + L.HEAD], 0
+    outside, passed = ZERO, ZERO
+    if is_outside(arena, order_at(arena, slot)):
+        outside = arena[order_at(arena, slot) + L.LEAVES]
+        slot = arena[order_at(arena, slot) + L.LINKS] >> 32
     while slot != 0 and missing > 0:
         order = order_at(arena, slot)
+        # O7: what of the outside is met before this order.
+        more = max(min(ahead_of(arena, order), outside) - passed, ZERO)
+        passed += more
+        missing -= min(missing, more)
+        if missing == 0:
+            break
         if not _is_own(arena, taker, slot):
             missing -= min(missing, arena[order + L.LEAVES])
             # What is hidden shows only after the whole level has been met once; the sum may not leave 64 bits.
@@ -216,6 +242,7 @@ def _missing_after_level(arena: Words, level: int, taker: Taker, missing: int) -
         elif taker.stp != _EXPIRE_MAKER:
             return _UNFILLABLE
         slot = arena[order + L.LINKS] >> 32
+    missing -= min(missing, outside - passed)
     return missing - min(missing, hidden)
 
 

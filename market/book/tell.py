@@ -12,7 +12,7 @@ from market.book import layout as L
 from market.book.conditions import is_market_type
 from market.book.layout import CommandRecord
 from market.book.machine import ZERO, Words, constant, inlined, routine, signed
-from market.book.queues import leaves_of
+from market.book.queues import is_outside, leaves_of
 from market.enums import EventKind, OrdType
 
 ACCEPTED = constant(EventKind.ACCEPTED)
@@ -24,6 +24,7 @@ AMENDED = constant(EventKind.AMENDED)
 PREVENTED = constant(EventKind.PREVENTED)
 TRIGGERED = constant(EventKind.TRIGGERED)
 TRACKING = constant(EventKind.TRACKING)
+QUEUED = constant(EventKind.QUEUED)
 
 _LIMIT_MAKER = constant(OrdType.LIMIT_MAKER)
 
@@ -182,6 +183,20 @@ def tell_pair(
     events[at + L.E_EXEC_ID] = arena[L.EXEC_ID] + told
     events[at + L.E_TRADE_ID] = trade_id
     events[at + L.E_FEES] = fees
+    return told
+
+
+@routine
+def tell_queue(events: Words, told: int, arena: Words, cause: Cause, order: int) -> int:
+    """QUEUED of the order at `order`, which has queue figures (O9); of an outside level nothing."""
+    if is_outside(arena, order):
+        return told
+    word = arena[order + L.META] & L.TOLD | QUEUED
+    account, ahead, by_trades = arena[order + L.OWNER] >> 32, arena[order + L.AHEAD], arena[order + L.BY_TRADES]
+    entry = ahead + by_trades + arena[order + L.BY_CANCELS]
+    price, leaves = arena[order + L.PRICE], leaves_of(arena, order)
+    told = tell(events, told, arena, cause, word, account, arena[order + L.ID], price, entry, leaves, ahead)
+    events[(told - 1) * L.EVENT_WORDS + L.E_MAKER_LEAVES] = by_trades
     return told
 
 

@@ -8,11 +8,11 @@ from typing import TypeAlias
 
 from market.book import layout as L
 from market.book.build import source_digest
-from market.book.ids import find_order, order_at, remember_order
+from market.book.ids import find_any, order_at, remember_order
 from market.book.layout import WordArray
 from market.book.levels import key_of, level_of_key, next_key, store_at
 from market.book.machine import ZERO, Words, constant, entry, inlined, routine, words_of
-from market.book.queues import leaves_of, store_of
+from market.book.queues import is_outside, leaves_of, outside_id, store_of
 
 _WriteDepth: TypeAlias = Callable[[WordArray, int, int, WordArray], int]
 _WriteOrders: TypeAlias = Callable[[WordArray, WordArray], int]
@@ -26,7 +26,7 @@ _LARGEST_KEY = constant(-(L.NO_KEY + 1))
 
 @inlined
 def _level_price(arena: Words, order: int, store: int) -> int:
-    if store < L.FALLS:
+    if store < L.FALLS or store >= L.EATEN:
         return arena[order + L.PRICE]
     return arena[order + L.STOP_PRICE] if store < L.TRACKING else 0
 
@@ -44,20 +44,32 @@ def _audit_pair(arena: Words, slot: int) -> bool:
     return arena[place + L.META] & L.PAIRED != 0 and arena[place + L.OTHER] == slot
 
 
+@inlined
+def _audit_outside(arena: Words, store: int, order: int) -> bool:
+    """The first of its level, under its own id, and eaten if nothing of it is available."""
+    if L.FALLS <= store < L.EATEN or arena[order + L.LINKS] & L.LOW_HALF != 0:
+        return False
+    eaten = arena[order + L.LEAVES] == 0
+    return eaten == (store >= L.EATEN) and arena[order + L.ID] == outside_id(store & 1, arena[order + L.PRICE])
+
+
 @routine
 def _audit_order(arena: Words, store: int, key: int, level: int, slot: int, previous: int) -> bool:
     order = order_at(arena, slot)
     meta = arena[order + L.META]
     hidden = arena[order + L.HIDDEN] if meta & L.ICEBERG else 0
+    if is_outside(arena, order) and not _audit_outside(arena, store, order):
+        return False
     return (
-        arena[order + L.ID] > 0
+        arena[order + L.ID] != 0
+        and (is_outside(arena, order) or store < L.EATEN)
         and _level_price(arena, order, store) == key_of(key, store)
-        and arena[order + L.LEAVES] > 0
+        and (arena[order + L.LEAVES] > 0 or store >= L.EATEN)
         and hidden >= 0
         and arena[order + L.LEAVES] <= arena[order + L.QTY] - hidden
         and arena[order + L.LINKS] & L.LOW_HALF == previous
         and store_of(meta) == store
-        and (store >= L.FALLS or meta >> L.SIDE_BIT & _BYTE == store)
+        and (L.FALLS <= store < L.EATEN or meta >> L.SIDE_BIT & _BYTE == store & 1)
         and arena[order + L.LEVEL] == level - arena[L.PAGES_AT]
         and _audit_pair(arena, slot)
     )
@@ -72,7 +84,7 @@ def _audit_level(arena: Words, side: int, key: int, level: int, live: int) -> in
         if not 0 < slot <= arena[L.ORDERS_USED] or count >= live:
             return -1
         order = order_at(arena, slot)
-        if not _audit_order(arena, side, key, level, slot, previous) or find_order(arena, arena[order]) != 0:
+        if not _audit_order(arena, side, key, level, slot, previous) or find_any(arena, arena[order]) != 0:
             return -1
         remember_order(arena, arena[order + L.ID], slot)
         count += 1
@@ -109,7 +121,7 @@ def _audit_side(arena: Words, side: int) -> int:
         return -1
     orders, levels = 0, 0
     while key != L.NO_KEY:
-        count = _audit_level(arena, side, key, level_of_key(arena, side, key), arena[L.LIVE])
+        count = _audit_level(arena, side, key, level_of_key(arena, side, key), arena[L.LIVE] + arena[L.OUTSIDE])
         if count < 0:
             return -1
         orders += count
@@ -142,9 +154,13 @@ def _write_order(arena: Words, order: int, store: int, out: Words, at: int) -> N
     delta = terms >> L.DELTA_BIT & _TWO_BYTES
     out[at + 12] = terms & _TWO_BYTES | delta << 16 | terms >> 32 << 32
     out[at + 13] = arena[order + L.EXTREME] if store == L.TRACKING else 0
+    queued = meta & L.QUEUED != 0
+    out[at + 14] = arena[order + L.AHEAD] if queued else -1
+    out[at + 15] = arena[order + L.BY_TRADES] if queued else 0
+    out[at + 16] = arena[order + L.BY_CANCELS] if queued else 0
 
 
-def _compile(sources: str) -> tuple[_WriteDepth, _WriteOrders, _Audit]:
+def _compile(sources: str) -> tuple[_WriteDepth, _WriteOrders, _WriteOrders, _Audit]:
     # `sources` is in each closure, hence in the key of numba's cache: see `build.py`.
 
     @entry
@@ -168,14 +184,15 @@ def _compile(sources: str) -> tuple[_WriteDepth, _WriteOrders, _Audit]:
         """Live orders, store by store, in priority order, as RESTING words; how many."""
         _ = sources
         arena, out, at = words_of(arena_words), words_of(rows), ZERO
-        for store in range(L.STORES):
+        for store in range(L.EATEN):
             key = arena[store_at(store) + L.BEST_KEY]
             while key != L.NO_KEY:
                 slot = arena[level_of_key(arena, store, key) + L.HEAD]
                 while slot != 0:
                     order = order_at(arena, slot)
-                    _write_order(arena, order, store, out, at)
-                    at += L.RESTING_WORDS
+                    if not is_outside(arena, order):
+                        _write_order(arena, order, store, out, at)
+                        at += L.RESTING_WORDS
                     slot = arena[order + L.LINKS] >> 32
                 key = next_key(arena, store, key)
         return at // L.RESTING_WORDS
@@ -191,13 +208,34 @@ def _compile(sources: str) -> tuple[_WriteDepth, _WriteOrders, _Audit]:
             if count < 0:
                 return False
             live += count
-            stops += count if store >= L.FALLS else 0
-        if stops != arena[L.STOPS] or live != arena[L.LIVE]:
+            stops += count if L.FALLS <= store < L.EATEN else 0
+        if stops != arena[L.STOPS] or live != arena[L.LIVE] + arena[L.OUTSIDE]:
             return False
         best_bid, best_ask = arena[L.BIDS + L.BEST_KEY], arena[L.ASKS + L.BEST_KEY]
         return best_bid == L.NO_KEY or best_ask == L.NO_KEY or best_bid < ~best_ask
 
-    return write_depth, write_orders, index_and_audit
+    @entry
+    def write_outside(arena_words: WordArray, rows: WordArray) -> int:
+        """Outside levels, those of a side that stand and then those that are eaten, best first; how many."""
+        _ = sources
+        arena, out, count = words_of(arena_words), words_of(rows), 0
+        for store in (0, L.EATEN, 1, L.EATEN + 1):
+            key = arena[store_at(store) + L.BEST_KEY]
+            while key != L.NO_KEY:
+                order = order_at(arena, arena[level_of_key(arena, store, key) + L.HEAD])
+                if is_outside(arena, order):
+                    at = count * L.OUTSIDE_LEVEL_WORDS
+                    out[at] = store & 1
+                    out[at + 1] = arena[order + L.PRICE]
+                    out[at + 2] = arena[order + L.QTY]
+                    out[at + 3] = arena[order + L.QTY] - arena[order + L.LEAVES]
+                    out[at + 4] = arena[order + L.PRINTED]
+                    out[at + 5] = arena[order + L.UNCLAIMED]
+                    count += 1
+                key = next_key(arena, store, key)
+        return count
+
+    return write_depth, write_orders, write_outside, index_and_audit
 
 
-write_depth, write_orders, index_and_audit = _compile(source_digest())
+write_depth, write_orders, write_outside, index_and_audit = _compile(source_digest())

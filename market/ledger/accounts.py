@@ -100,7 +100,7 @@ class Ledger:
         if told < 0:
             raise ValueError(f"event {-1 - told} of the batch does not follow from what was settled before")
         reports = np.frombuffer(bytearray(self._report_bytes[: told * REPORT.itemsize]), REPORT)
-        return self.lists.follow(reports, ts_ns, self) if len(self.lists) else reports
+        return self.lists.follow(reports, self) if len(self.lists) else reports
 
     def drop_pending(self) -> int:
         """Release every order whose command no book journaled (after a recovery); returns how many."""
@@ -371,12 +371,17 @@ class Ledger:
         return _copy(self._arrays.balances[L.ROW_CLEARING, :, L.B_FREE])
 
     def totals(self) -> dict[str, Array]:
-        """What the accounts hold, the house's fees and the outside's balance, each int64[assets]."""
+        """What the accounts hold and each row of the house, int64[assets]; all together come to zero.
+
+        `external`: minus what was deposited and not withdrawn. `outside_market`: the other side of what was traded with
+        real venues' liquidity.
+        """
         balances = self._arrays.balances
         return {
             "accounts": balances[L.SYSTEM_ROWS :].sum(axis=(0, 2)),
             "fees": balances[L.ROW_FEES].sum(axis=1),
-            "outside": balances[L.ROW_EXTERNAL].sum(axis=1),
+            "external": balances[L.ROW_EXTERNAL].sum(axis=1),
+            "outside_market": balances[L.ROW_OUTSIDE].sum(axis=1),
             "clearing": balances[L.ROW_CLEARING].sum(axis=1),
         }
 

@@ -16,7 +16,18 @@ Must not know: events.
 from typing import NamedTuple
 
 from market.book.machine import Words, inlined, routine, signed
-from market.enums import CommandFlag, CommandKind, ListRole, OrdStatus, OrdType, Side, StpMode, TimeInForce
+from market.enums import (
+    FILL_MODEL_BIT,
+    FILL_MODEL_MASK,
+    CommandFlag,
+    CommandKind,
+    ListRole,
+    OrdStatus,
+    OrdType,
+    Side,
+    StpMode,
+    TimeInForce,
+)
 from market.instrument import BIPS, INT_LIMIT
 from market.ledger import layout as L
 from market.ledger.orders import (
@@ -55,7 +66,7 @@ _MARKET = int(OrdType.MARKET)
 _GTC = int(TimeInForce.GTC)
 _BY_QUOTE = int(CommandFlag.BY_QUOTE)
 _BY_CLIENT_ORDER_ID = int(CommandFlag.BY_CLIENT_ORDER_ID)
-_KNOWN_FLAGS = int(CommandFlag.BY_QUOTE | CommandFlag.BY_CLIENT_ORDER_ID)
+_KNOWN_FLAGS = int(CommandFlag.BY_QUOTE | CommandFlag.BY_CLIENT_ORDER_ID) | FILL_MODEL_MASK << FILL_MODEL_BIT
 _LAST_SIDE = int(max(Side))
 _LAST_ORD_TYPE = int(max(OrdType))
 _LAST_TIME_IN_FORCE = int(max(TimeInForce))

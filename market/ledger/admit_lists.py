@@ -4,7 +4,7 @@ Must not know: events, what the end of one order means for the others.
 """
 
 from market.book.machine import Words, inlined, routine, signed
-from market.enums import CommandKind, ListRole, OrdStatus, OrdType, Side
+from market.enums import FILL_MODEL_BIT, FILL_MODEL_MASK, CommandKind, ListRole, OrdStatus, OrdType, Side
 from market.ledger import layout as L
 from market.ledger.admit import need_of, sign, why_refused
 from market.ledger.orders import enter, fit_lock, given_asset, hold, lock, pair_up, remove, set_status
@@ -17,6 +17,7 @@ _BUY = int(Side.BUY)
 _LIMIT, _MARKET, _LIMIT_MAKER = int(OrdType.LIMIT), int(OrdType.MARKET), int(OrdType.LIMIT_MAKER)
 _MEMBER, _OCO_FIRST, _OCO_SECOND = int(ListRole.MEMBER), int(ListRole.OCO_FIRST), int(ListRole.OCO_SECOND)
 _PENDING = int(OrdStatus.PENDING_NEW)
+_FILL_MODEL = FILL_MODEL_MASK << FILL_MODEL_BIT
 _NONE = int(Reason.NONE)
 _UNKNOWN_ACCOUNT = int(Reason.UNKNOWN_ACCOUNT)
 _INVALID_COMMAND = int(Reason.INVALID_COMMAND)
@@ -33,7 +34,7 @@ def _are_a_list(commands: Records) -> bool:
         one: CommandRecord = commands[k]
         if one.kind != _NEW or one.account != first.account or one.symbol != first.symbol or one.list_id != 0:
             return False
-        if one.flags != 0 or one.target_id != 0:
+        if signed(one.flags) & ~_FILL_MODEL != 0 or one.target_id != 0:
             return False
     if n == 3 or (n == 2 and first.list_role == _OCO_FIRST):
         other: CommandRecord = commands[n - 2]

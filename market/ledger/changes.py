@@ -7,6 +7,7 @@ Must not know: commands, reports, other partitions.
 
 from typing import NamedTuple
 
+from market.book.arithmetic import mul_div
 from market.book.machine import Words, inlined, routine, signed
 from market.enums import EventKind, ExecType, OrdStatus
 from market.instrument import PPM
@@ -25,7 +26,7 @@ from market.ledger.orders import (
     rename,
     units_to_lock,
 )
-from market.ledger.positions import keep_buy, keep_sell, mul_div
+from market.ledger.positions import keep_buy, keep_sell
 from market.ledger.records import EventRecord
 from market.ledger.tables import Tables, balance_at, instrument_at, position_at
 from market.reasons import Reason
@@ -68,6 +69,8 @@ class Leg(NamedTuple):
     """After the event."""
     fee_ppm: int
     maker: bool
+    house: int
+    """Row of the house where its trade has its counterpart."""
 
 
 class Outcome(NamedTuple):
@@ -90,21 +93,21 @@ def fee_of(amount: int, ppm: int) -> int:
 
 
 @inlined
-def _receive(t: Tables, row: int, asset: int, units: int, ppm: int) -> int:
+def _receive(t: Tables, row: int, house: int, asset: int, units: int, ppm: int) -> int:
     """Post what a trade brings, without the commission, which it returns."""
     fee = fee_of(units, ppm)
     t.balances[balance_at(t, row, asset) + L.B_FREE] += units - fee
     t.balances[balance_at(t, L.ROW_FEES, asset) + L.B_FREE] += fee
-    t.balances[balance_at(t, L.ROW_CLEARING, asset) + L.B_FREE] -= units
+    t.balances[balance_at(t, house, asset) + L.B_FREE] -= units
     return fee
 
 
 @inlined
-def _give(t: Tables, order: int, asset: int, units: int) -> None:
+def _give(t: Tables, order: int, house: int, asset: int, units: int) -> None:
     """Post what a trade costs, out of what the order locks."""
     t.orders[order + L.O_RESERVED] -= units
     t.balances[balance_at(t, t.orders[order + L.O_ROW], asset) + L.B_LOCKED] -= units
-    t.balances[balance_at(t, L.ROW_CLEARING, asset) + L.B_FREE] += units
+    t.balances[balance_at(t, house, asset) + L.B_FREE] += units
 
 
 @routine
@@ -115,7 +118,7 @@ def _bring(t: Tables, payee: int, units: int, fee: int) -> None:
 
 
 @routine
-def _fill(t: Tables, order: int, lots: int, quote_units: int, ppm: int) -> tuple[int, int]:
+def _fill(t: Tables, order: int, lots: int, quote_units: int, ppm: int, house: int) -> tuple[int, int]:
     """Post one side of a trade; the commission and its asset."""
     row, symbol = t.orders[order + L.O_ROW], t.orders[order + L.O_SYMBOL]
     instrument, position = instrument_at(symbol), position_at(t, row, symbol)
@@ -126,15 +129,15 @@ def _fill(t: Tables, order: int, lots: int, quote_units: int, ppm: int) -> tuple
     if is_buy(t, order):
         if not is_budgeted(t, order):
             lock(t, order, quote_units - units_to_lock(t, order, lots))  # price improvement goes back to free
-        _give(t, order, quote, quote_units)
-        fee = _receive(t, row, base, base_units, ppm)
+        _give(t, order, house, quote, quote_units)
+        fee = _receive(t, row, house, base, base_units, ppm)
         keep_buy(t.positions, position, base_units - fee, quote_units)
         payee = pays_for(t, order)
         if payee != 0:
             _bring(t, payee, base_units, fee)
         return fee, base
-    _give(t, order, base, base_units)
-    fee = _receive(t, row, quote, quote_units, ppm)
+    _give(t, order, house, base, base_units)
+    fee = _receive(t, row, house, quote, quote_units, ppm)
     keep_sell(t.positions, position, base_units, quote_units - fee)
     return fee, quote
 
@@ -189,7 +192,7 @@ def _tracking(t: Tables, order: int, ts_ns: int) -> Outcome:
 
 @inlined
 def _traded(t: Tables, order: int, event: EventRecord, leg: Leg) -> Outcome:
-    fee, asset = _fill(t, order, event.qty_lots, event.quote_units, leg.fee_ppm)
+    fee, asset = _fill(t, order, event.qty_lots, event.quote_units, leg.fee_ppm, leg.house)
     t.orders[order + L.O_LEAVES] = leg.leaves
     # An order by quote amount always ends with an event of its own (N8).
     ends = leg.leaves == 0 and not is_by_quote(t, order)

@@ -161,14 +161,14 @@ class OrderLists:
         self._open[one.list_id] = one
         self._by_name[one.account, one.name] = one
 
-    def follow(self, reports: Records, ts_ns: int, desk: Desk) -> Records:
-        """REPORT[m] that a batch caused, with what it means for lists after it."""
+    def follow(self, reports: Records, desk: Desk) -> Records:
+        """REPORT[m] that a batch caused, with what it means for lists after it, at the time of each."""
         told: list[Records] = []
         self._just_placed.clear()
         for row in reports[reports["list_id"] != 0]:
             one = self._open.get(int(row["list_id"]))
             if one is not None and int(row["order_id"]) in one.order_ids:
-                told += self._follow(one, row, ts_ns, desk)
+                told += self._follow(one, row, int(row["ts_ns"]), desk)
         if not told:
             return reports
         return _answered(joined([reports, *told], REPORT), len(reports))

@@ -40,6 +40,7 @@ from market.ledger.tables import (
     order_at,
     record_words,
 )
+from market.numbering import OUTSIDE_ACCOUNT
 
 _NEW = int(CommandKind.NEW)
 _REPLACE = int(CommandKind.REPLACE)
@@ -54,22 +55,32 @@ _ACCEPTED = int(EventKind.ACCEPTED)
 _REJECTED = int(EventKind.REJECTED)
 _TRADE = int(EventKind.TRADE)
 _PREVENTED = int(EventKind.PREVENTED)
+_QUEUED = int(EventKind.QUEUED)
+_FIRST_OUTSIDE = int(CommandKind.OUTSIDE_LEVEL)
+_LAST_OUTSIDE = int(CommandKind.OUTSIDE_STATUS)
+_OUTSIDE = int(OUTSIDE_ACCOUNT)
 
 
 # -- legs ---------------------------------------------------------------------------------------------------
 
 
 @inlined
+def _house_of(counterparty: int) -> int:
+    """Where the other side of a trade is posted: another partition may own it, and the outside is nobody's."""
+    return signed(L.ROW_OUTSIDE) if counterparty == _OUTSIDE else signed(L.ROW_CLEARING)
+
+
+@inlined
 def _taker_leg(event: EventRecord) -> Leg:
     """Of the order that the event is about; a TRADE's or PREVENTED's taker."""
-    fee_ppm = signed(event.taker_fee_ppm)
-    return Leg(signed(event.account), event.order_id, event.leaves_lots, fee_ppm, False)
+    fee_ppm, house = signed(event.taker_fee_ppm), _house_of(signed(event.maker_account))
+    return Leg(signed(event.account), event.order_id, event.leaves_lots, fee_ppm, False, house)
 
 
 @inlined
 def _maker_leg(event: EventRecord) -> Leg:
-    fee_ppm = signed(event.maker_fee_ppm)
-    return Leg(signed(event.maker_account), event.maker_order_id, event.maker_leaves_lots, fee_ppm, True)
+    fee_ppm, house = signed(event.maker_fee_ppm), _house_of(signed(event.account))
+    return Leg(signed(event.maker_account), event.maker_order_id, event.maker_leaves_lots, fee_ppm, True, house)
 
 
 @inlined
@@ -191,6 +202,14 @@ def _answers(event: EventRecord, command: CommandRecord) -> bool:
 
 
 @inlined
+def _moves_no_money(event: EventRecord) -> bool:
+    """How an order stands in a queue; or a refusal of what the feed sent, whatever account it names."""
+    if event.kind == _QUEUED:
+        return True
+    return event.kind == _REJECTED and _FIRST_OUTSIDE <= event.command_kind <= _LAST_OUTSIDE
+
+
+@inlined
 def _note_price(t: Tables, event: EventRecord) -> None:
     """Every partition sizes its market orders by the newest trade of anybody."""
     if event.kind == _TRADE:
@@ -207,15 +226,19 @@ def settle_event(
     """
     if not is_symbol(t, event.symbol) or not 0 <= event.command_index < len(commands):
         return -1
+    if _moves_no_money(event):
+        return told
     _note_price(t, event)
+    cause: CommandRecord = commands[event.command_index]
+    if cause.account == _OUTSIDE:  # what a venue caused happened when it did, not when the batch was made
+        ts_ns = cause.target_id
     if is_mine(t, event.account):
         if not _settle_leg(t, event, _taker_leg(event), commands, ts_ns, reports, told):
             return -1
-        command: CommandRecord = commands[event.command_index]
-        if _answers(event, command):
+        if cause.account != _OUTSIDE and _answers(event, cause):
             answered[event.command_index] = told + 1
-            reports[told].token = command.token
-            reports[told].gateway = command.gateway
+            reports[told].token = cause.token
+            reports[told].gateway = cause.gateway
         told += 1
     if _has_maker(event) and is_mine(t, event.maker_account):
         if not _settle_leg(t, event, _maker_leg(event), commands, ts_ns, reports, told):

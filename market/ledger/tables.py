@@ -16,10 +16,14 @@ from numpy.typing import NDArray
 
 from market.book.machine import Words, inlined, routine, words_of
 from market.ledger import layout as L
+from market.numbering import OUTSIDE_ACCOUNT
 
 Array: TypeAlias = NDArray[np.int64]
 Records: TypeAlias = NDArray[np.void]
 """A structured array of one dimension."""
+
+
+_OUTSIDE = int(OUTSIDE_ACCOUNT)
 
 
 class Arrays(NamedTuple):
@@ -130,9 +134,9 @@ def is_symbol(t: Tables, symbol: int) -> bool:
 
 @inlined
 def is_mine(t: Tables, account: int) -> bool:
-    """Whether the account, open or not, belongs to this partition."""
+    """Whether the account, open or not, belongs to this partition; the outside's belongs to none."""
     partitions = t.header[L.H_PARTITIONS]
-    return partitions == 1 or account % partitions == t.header[L.H_PARTITION]
+    return account != _OUTSIDE and (partitions == 1 or account % partitions == t.header[L.H_PARTITION])
 
 
 @inlined

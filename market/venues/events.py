@@ -23,6 +23,9 @@ class Steps(msgspec.Struct, frozen=True, gc=False):
     lot: Decimal
     code: str = ""
     """The venue's code; empty: made from the symbol's name by the venue's rule."""
+    base: str = ""
+    """Assets of the pair; empty: not told (old recordings)."""
+    quote: str = ""
 
 
 class Trade(msgspec.Struct, frozen=True, gc=False):

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, cast
 
-from actors.config import INITIAL_QUOTE, REFERENCE_ASSET
 from market.instrument import Grid, from_steps, from_units
 from serve.amounts import steps_of
 from serve.auth.principal import SIGNED_IN, TRADERS
@@ -46,8 +45,7 @@ class PortfolioApi:
         gateway = self.gateway
         account = gateway.account_of(ctx.user.user_id)
         await gateway.cancel_all(account)
-        asset = gateway.desk.asset_ids[REFERENCE_ASSET]
-        await gateway.ask(account, "reset", account, asset, INITIAL_QUOTE * 10 ** gateway.assets[asset].scale)
+        await gateway.ask(account, "reset", account, gateway.reference_id, gateway.initial_units)
         return await portfolio_of(gateway, account)
 
     async def top_up(self, ctx: Context) -> Portfolio:
@@ -72,7 +70,7 @@ class PortfolioApi:
             "ORDER BY at DESC LIMIT $3) AS newest ORDER BY at",
             self.gateway.account_of(ctx.user.user_id), since, query.limit,
         )  # fmt: skip
-        scale = self.gateway.assets[self.gateway.desk.asset_ids[REFERENCE_ASSET]].scale
+        scale = self.gateway.reference.scale
         return EquityHistory(
             [EquityPoint(int(row["at"].timestamp() * 1000), from_units(int(row["quote_units"]), scale)) for row in rows]
         )
@@ -82,7 +80,7 @@ async def portfolio_of(gateway: Gateway, account: int) -> Portfolio:
     """Everything at one moment; values by the last prices of the hot cache."""
     found = await gateway.ask(account, "account", account)
     prices = await _prices(gateway)
-    reference = gateway.assets[gateway.desk.asset_ids[REFERENCE_ASSET]]
+    reference = gateway.reference
     worth: dict[int, int | None] = {}
     for asset_id, free, locked in found["balances"]:
         worth[asset_id] = _value(gateway, gateway.assets[asset_id].name, free + locked, prices)
@@ -112,7 +110,7 @@ def _total(amounts: Any) -> str:
 
 def _balance(gateway: Gateway, asset_id: int, free: int, locked: int, value: int | None, equity: int | None) -> Balance:
     asset = gateway.assets[asset_id]
-    reference = gateway.assets[gateway.desk.asset_ids[REFERENCE_ASSET]]
+    reference = gateway.reference
     return Balance(
         asset.name,
         from_units(free, asset.scale),
@@ -146,9 +144,9 @@ def _position(gateway: Gateway, row: tuple[int, int, int, int], prices: dict[str
 
 def _value(gateway: Gateway, asset: str, units: int, prices: dict[str, int]) -> int | None:
     """Units of an asset in units of the reference asset, by the last price; None without a price."""
-    if asset == REFERENCE_ASSET or units == 0:
+    if asset == gateway.reference.name or units == 0:
         return units
-    terms = gateway.desk.by_name.get(asset + REFERENCE_ASSET)
+    terms = gateway.desk.by_name.get(asset + gateway.reference.name)
     last = None if terms is None else prices.get(terms.instrument.symbol)
     if terms is None or last is None:
         return None

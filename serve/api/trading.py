@@ -5,6 +5,8 @@ from typing import Any, Final
 
 from serve.auth.principal import SIGNED_IN, TRADERS
 from serve.errors import ApiError, Code
+from serve.explain import explanation
+from serve.explain_schema import Explanation
 from serve.gateway import Gateway
 from serve.http import Context, Endpoint
 from serve.orders import execution_view, order_view
@@ -66,6 +68,11 @@ def endpoints(gateway: Gateway) -> list[Endpoint]:
                  errors=(Code.UNKNOWN_SYMBOL, *_CHANGE)),
         Endpoint("GET", "trading/orders/{order_id}", api.order, params=OrderPath, response=OrderView, roles=SIGNED_IN,
                  tags=tags, summary="One order", errors=(Code.UNKNOWN_ORDER, *_READ)),
+        Endpoint("GET", "trading/orders/{order_id}/explain", api.explain, params=OrderPath, response=Explanation,
+                 roles=SIGNED_IN, tags=tags, summary="Why an order was filled as it was",
+                 description="Its place in the real venue's queue on entry, now and before each fill, and the trades of "
+                 "the venue that brought it there. It lags the live account by a fraction of a second.",
+                 errors=(Code.UNKNOWN_ORDER, *_READ)),
         Endpoint("DELETE", "trading/orders/{order_id}", api.cancel, params=OrderPath, response=OrderView,
                  roles=TRADERS, tags=tags, summary="Cancel an order", errors=_CHANGE),
         Endpoint("PATCH", "trading/orders/{order_id}", api.amend, params=OrderPath, request=Amend, response=OrderView,
@@ -140,6 +147,10 @@ class TradingApi:
         account, order_id = self._account(ctx), ctx.params.order_id
         found = await self.gateway.order(account, order_id)
         return self._stored(await self._ended(account, order_id)) if found is None else self.gateway.desk.view([found])
+
+    async def explain(self, ctx: Context) -> Explanation:
+        row = await self._ended(self._account(ctx), ctx.params.order_id)
+        return await explanation(self.gateway, self.gateway.desk.terms_of(row["symbol"]), row)
 
     async def _ended(self, account: int, order_id: int) -> Any:
         """From the read models, a moment behind the account: an order newer than all they know is waited for."""

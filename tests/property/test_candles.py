@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from market.candles import CANDLE, STORED_WIDTHS_NS, Candle, empty_candle, filled, folded, joined, seconds_of, total_of
 from market.enums import EventKind, Side
 from market.intervals import DAY_NS, MINUTE_NS, SECOND_NS, Interval
-from market.records import EVENT
-from market.tape import TAPE, tape_of
+from market.records import COMMAND, EVENT
+from market.tape import TAPE, TapeEnds, tape_of
 from market.windows import RecentTrades, Sliding, by_symbol
 
 START_NS = 1_760_000_000 * SECOND_NS
@@ -34,7 +34,20 @@ def tapes(draw: st.DrawFn, symbols: int = 3, span_ns: int = 200 * MINUTE_NS) -> 
     ids = [0] * symbols
     for k, (symbol, after, price, qty, side) in enumerate(rows):
         ids[symbol] += 1
-        tape[k] = (symbol, ids[symbol], ids[symbol], price, qty, price * qty, side, START_NS + after)
+        tape[k] = (
+            symbol,
+            ids[symbol],
+            ids[symbol],
+            price,
+            qty,
+            price * qty,
+            side,
+            START_NS + after,
+            False,
+            False,
+            0,
+            0,
+        )
     return tape
 
 
@@ -159,7 +172,7 @@ def test_aggregates_are_runs_of_one_taker_at_one_price(batches: list[list[tuple[
     """Batch by batch and all at once give the same numbers, dense from 1, and those of a naive pass."""
     made, expected = [], []
     last: dict[int, tuple[int, tuple[int, ...]]] = {}
-    numbers = np.zeros(3, np.int64)
+    ends = TapeEnds.of(3)
     trade_ids = [0, 0, 0]
     for k, batch in enumerate(batches):
         events = np.zeros(len(batch), EVENT)
@@ -174,9 +187,27 @@ def test_aggregates_are_runs_of_one_taker_at_one_price(batches: list[list[tuple[
             number, before = last.get(symbol, (0, (0, 0)))
             last[symbol] = (number if run == before else number + 1, run)
             expected.append((symbol, trade_ids[symbol], last[symbol][0]))
-        made += tape_of(events, np.full(len(events), k), numbers)[["symbol", "trade_id", "agg_id"]].tolist()
+        made += tape_of(events, np.zeros(1, COMMAND), np.full(len(events), k), ends)[
+            ["symbol", "trade_id", "agg_id"]
+        ].tolist()
     assert sorted(made) == sorted(expected)
-    assert numbers.tolist() == [last.get(symbol, (0, ()))[0] for symbol in range(3)]
+    assert ends.agg_ids.tolist() == [last.get(symbol, (0, ()))[0] for symbol in range(3)]
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 20)), max_size=8), max_size=6))
+def test_a_tape_does_not_go_back_in_time(batches: list[list[tuple[int, int]]]) -> None:
+    ends, newest = TapeEnds.of(3), [0, 0, 0]
+    for batch in batches:
+        batch.sort(key=lambda one: one[0])
+        events = np.zeros(len(batch), EVENT)
+        events["kind"], events["symbol"] = EventKind.TRADE, [symbol for symbol, _ in batch]
+        tape = tape_of(events, np.zeros(1, COMMAND), np.array([at for _, at in batch], np.int64), ends)
+        expected = []
+        for symbol, at in batch:
+            newest[symbol] = max(newest[symbol], at)
+            expected.append(newest[symbol])
+        assert tape["ts_ns"].tolist() == expected
+        assert ends.ts_ns.tolist() == newest
 
 
 def test_no_trades_no_candles() -> None:

@@ -23,8 +23,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from numba import njit
 
 from market.book import Book
+from market.book.arithmetic import mul_div
 from market.enums import (
     FILL_MODEL_BIT,
+    FILL_MODEL_MASK,
+    OUTSIDE_EDGE,
     CommandFlag,
     CommandKind,
     EventKind,
@@ -38,12 +41,12 @@ from market.enums import (
 from market.instrument import INT_LIMIT, PPM, Asset, Instrument
 from market.ledger import Ledger
 from market.ledger.layout import H_NEXT_ORDER, SYSTEM_ROWS
-from market.ledger.positions import mul_div
+from market.numbering import OUTSIDE_ACCOUNT
 from market.reasons import Reason
 from market.records import COMMAND
 from tests.reference.build import EXTREME, HOSTILE_BYTES, HOSTILE_INTS
 from tests.reference.naive_book import Command, Event
-from tests.reference.naive_ledger import OUTSIDE, NaiveLedger
+from tests.reference.naive_ledger import EXTERNAL, OUTSIDE, NaiveLedger
 
 A, B, Q = Asset("A", 2), Asset("B", 1), Asset("Q", 3)
 PRICES = range(6, 15)
@@ -177,7 +180,7 @@ class World:
                 ledger.post(account, asset, units, 0)
             assert ledger.digest() == before
             return
-        if abs(oracle.balances(OUTSIDE)[asset][0] - units) >= INT_LIMIT // self.partitions:
+        if abs(oracle.balances(EXTERNAL)[asset][0] - units) >= INT_LIMIT // self.partitions:
             with pytest.raises(ValueError, match="would not fit"):
                 ledger.post(account, asset, units, 0)
             return
@@ -231,8 +234,14 @@ class World:
         taken, self.in_flight[book] = self.in_flight[book][:most], self.in_flight[book][most:]
         if not taken:
             return
+        self._journal(book, np.array(taken, COMMAND))
+
+    def hear(self, book: int, commands: np.ndarray) -> None:
+        """A frame of the feed is a batch of its own."""
+        self._journal(book, commands)
+
+    def _journal(self, book: int, commands: np.ndarray) -> None:
         self.ts_ns += 1
-        commands = np.array(taken, COMMAND)
         parts = []
         for symbol in np.unique(commands["symbol"]):
             at = np.flatnonzero(commands["symbol"] == symbol)
@@ -263,7 +272,6 @@ class World:
         assert not wrong, wrong
         self.settled[p][book] += 1
         self.note(reports)
-        assert (reports["ts_ns"] == batch.ts_ns).all()
         assert (reports["partition"] == p).all()
         for token, last in reports[["token", "last"]].tolist():
             self.answered[token] += bool(token and last)
@@ -326,11 +334,12 @@ class World:
         totals = ledger.totals()
         assert [[units, 0] for units in totals["fees"].tolist()] == oracle.balances("fees")
         assert [[units, 0] for units in totals["clearing"].tolist()] == oracle.balances("clearing")
+        assert [[units, 0] for units in totals["outside_market"].tolist()] == oracle.balances(OUTSIDE)
 
     def check_together(self) -> None:
         assert not sum(ledger.clearing() for ledger in self.ledgers).any()
         totals = [ledger.totals() for ledger in self.ledgers]
-        held = sum(one["accounts"] + one["fees"] for one in totals)
+        held = sum(one["accounts"] + one["fees"] + one["outside_market"] for one in totals)
         assert held.tolist() == [self.deposited[k] for k in range(len(held))]
         self.check_books()
 
@@ -448,6 +457,8 @@ class Crowd:
     prices: Sequence[int] = PRICES
     quantities: Sequence[int] = QUANTITIES
     hostile: float = 0.1
+    venue: float = 0.0
+    """How often a real venue is heard instead."""
 
     def pick(self, values: Sequence[Any]) -> Any:
         return values[self.rng.integers(len(values))]
@@ -497,6 +508,8 @@ class Crowd:
         row["ord_type"] = rng.choice(7, p=(0.5, 0.16, 0.1, 0.06, 0.06, 0.06, 0.06))
         row["time_in_force"] = rng.choice(3, p=(0.7, 0.2, 0.1))
         row["stp_mode"] = rng.integers(6)
+        if self.venue:
+            row["flags"] = rng.integers(FILL_MODEL_MASK + 1) << FILL_MODEL_BIT
         drawn = sorted(rng.integers(0, len(self.prices), 2))
         row["price_ticks"] = self.prices[drawn[0] if row["side"] == Side.BUY else drawn[1]]
         row["qty_lots"] = self.pick(self.quantities)
@@ -524,7 +537,7 @@ class Crowd:
             amount = int(row["price_ticks"]) * int(row["qty_lots"]) * one.quote_units_per_tick_lot
             row["quote_units"] = min(amount, INT_LIMIT) if rng.random() < 0.5 else 0
             if rng.random() < 0.5:
-                row["flags"] = CommandFlag.BY_QUOTE
+                row["flags"] |= CommandFlag.BY_QUOTE
                 row["qty_lots"] = 0 if rng.random() < 0.6 else row["qty_lots"]
 
     def go_all_in(self, row: Any) -> None:
@@ -567,6 +580,36 @@ class Crowd:
             rows[name][rng.integers(2)] = self.pick(HOSTILE[name])
         return rows
 
+    def heard(self, symbol: int) -> np.ndarray:
+        """What a real venue shows and trades, and times of its own."""
+        rng = self.rng
+        row = np.zeros(1, COMMAND)[0]
+        kinds = range(CommandKind.OUTSIDE_LEVEL, CommandKind.OUTSIDE_STATUS + 1)
+        row["kind"] = rng.choice(kinds, p=(0.45, 0.1, 0.41, 0.01, 0.03))
+        row["account"], row["symbol"], row["target_id"] = OUTSIDE_ACCOUNT, symbol, 10_000 + rng.integers(1000)
+        row["token"] = 1 + rng.integers(5)
+        if row["kind"] == CommandKind.OUTSIDE_STATUS:
+            row["qty_lots"] = rng.random() < 0.9
+        elif row["kind"] != CommandKind.OUTSIDE_CLEAR:
+            row["side"] = rng.integers(2)
+            drawn = sorted(rng.integers(0, len(self.prices), 2))
+            low = (row["side"] == Side.BUY) == (row["kind"] != CommandKind.OUTSIDE_TRADE)
+            row["price_ticks"] = self.prices[drawn[0] if low else drawn[1]]
+            row["qty_lots"] = 3 * self.pick(self.quantities)
+        if row["kind"] == CommandKind.OUTSIDE_LEVEL:
+            row["qty_lots"] *= rng.random() < 0.8
+            row["flags"] = OUTSIDE_EDGE * (rng.random() < 0.2)
+        if rng.random() < self.hostile / 2:
+            name = self.pick(("account", "side", "flags", "price_ticks", "qty_lots"))
+            row[name] = self.pick(HOSTILE[name])
+        return row
+
+    def listen(self) -> None:
+        book = int(self.rng.integers(len(self.world.journal)))
+        symbols = range(book, len(self.world.instruments), len(self.world.journal))
+        rows = [self.heard(self.pick(symbols)) for _ in range(self.rng.integers(1, 9))]
+        self.world.hear(book, np.array(rows, COMMAND))
+
     def commands(self, count: int) -> np.ndarray:
         return np.array([self.command() for _ in range(count)], COMMAND)
 
@@ -574,7 +617,9 @@ class Crowd:
         """One step of the exchange: mostly commands, sometimes a batch, a deposit, a pause, an outage."""
         rng, world = self.rng, self.world
         draw = rng.random()
-        if draw < 0.44:
+        if self.venue and rng.random() < self.venue:
+            self.listen()
+        elif draw < 0.44:
             world.send(self.commands(int(rng.integers(1, 9))))
         elif draw < 0.5:
             world.send_pair(self.pair())
@@ -630,11 +675,11 @@ def huge_world(partitions: int) -> World:
     return world
 
 
-def crowd_of(world: World, seed: int, hostile: float = 0.1) -> Crowd:
+def crowd_of(world: World, seed: int, hostile: float = 0.1, venue: float = 0.0) -> Crowd:
     rng = np.random.default_rng(seed)
     if world.instruments == HUGE:
         return Crowd(world, rng, HUGE_PRICES, HUGE_QUANTITIES, hostile)
-    return Crowd(world, rng, hostile=hostile)
+    return Crowd(world, rng, hostile=hostile, venue=venue)
 
 
 BY_ACCOUNT = (
@@ -664,11 +709,33 @@ def test_a_crowd_trades_and_every_law_holds(build: Callable[[int], World], parti
     for _ in range(4000):
         crowd.act()
     world.finish()
-    assert all(world.kinds[kind] > 2 for kind in EventKind), world.kinds
+    assert all(world.kinds[kind] > 2 for kind in set(EventKind) - {EventKind.QUEUED}), world.kinds
     loans = (Reason.REPLACED, Reason.ORDER_CHANGED, Reason.UNKNOWN_ORDER)
     assert all(world.replaced[reason] > 1 for reason in loans), world.replaced
     rare = {Reason.BOOK_UNAVAILABLE, *(TOO_MANY if build is huge_world else TOO_LARGE)}
     assert set(BY_ACCOUNT) - rare <= set(world.reasons), world.reasons
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_a_crowd_trades_with_a_venue(partitions: int) -> None:
+    """What is traded with the outside is conserved, told at its own time, replayed to the same state."""
+    world = market_world(partitions)
+    crowd = crowd_of(world, seed=40 + partitions, venue=0.25)
+    for step in range(1, 2501):
+        crowd.act()
+        if step % 250 == 0:
+            world.check_replay(step % partitions, one_after_the_other, shuffled(crowd.rng))
+    world.finish()
+    for p in range(partitions):
+        world.check_replay(p, one_after_the_other, shuffled(crowd.rng))
+    assert all(world.kinds[kind] > 2 for kind in EventKind), world.kinds
+    batches = [batch for journal in world.journal for batch in journal]
+    trades = np.concatenate([one.events[one.events["kind"] == EventKind.TRADE] for one in batches])
+    taker, maker = (trades[name] == OUTSIDE_ACCOUNT for name in ("account", "maker_account"))
+    crossed = taker & ~maker & (trades["order_id"] < 0)
+    for kind in (taker & maker, maker & ~taker, crossed, taker & ~maker & ~crossed, ~taker & ~maker):
+        assert kind.sum() > 5
+    assert sum(ledger.totals()["outside_market"] for ledger in world.ledgers).any()
 
 
 @WORLDS

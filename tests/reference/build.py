@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 
 from market.enums import (
+    FILL_MODEL_BIT,
+    OUTSIDE_EDGE,
     CancelRestriction,
     CommandFlag,
     CommandKind,
     EventKind,
+    FillModel,
     ListRole,
     OrdType,
     PegType,
@@ -19,6 +22,7 @@ from market.enums import (
     TimeInForce,
 )
 from market.instrument import INT_LIMIT, PPM, Asset, Instrument
+from market.numbering import OUTSIDE_ACCOUNT
 from market.reasons import Reason
 from market.records import COMMAND, EVENT
 from tests.reference.naive_book import Command, Event
@@ -174,22 +178,72 @@ def replace(target_id: int, new: dict[str, Any], expected_leaves: int = -1, **mo
     return new | {"kind": CommandKind.REPLACE, "target_id": target_id, "expected_leaves": expected_leaves} | more
 
 
+def outside_level(side: Side, qty: int, price: int, edge: bool = False, **more: Any) -> dict[str, Any]:
+    """O2."""
+    flags = OUTSIDE_EDGE if edge else 0
+    return _outside(CommandKind.OUTSIDE_LEVEL, side=side, qty_lots=qty, price_ticks=price, flags=flags) | more
+
+
+def outside_quote(side: Side, qty: int, price: int, **more: Any) -> dict[str, Any]:
+    """O3."""
+    return _outside(CommandKind.OUTSIDE_QUOTE, side=side, qty_lots=qty, price_ticks=price) | more
+
+
+def outside_trade(side: Side, qty: int, price: int, **more: Any) -> dict[str, Any]:
+    """O4; `side` is the taker's."""
+    return _outside(CommandKind.OUTSIDE_TRADE, side=side, qty_lots=qty, price_ticks=price) | more
+
+
+def outside_clear(**more: Any) -> dict[str, Any]:
+    """O5."""
+    return _outside(CommandKind.OUTSIDE_CLEAR) | more
+
+
+def outside_status(trades: int, **more: Any) -> dict[str, Any]:
+    """O6."""
+    return _outside(CommandKind.OUTSIDE_STATUS, qty_lots=trades) | more
+
+
+def _outside(kind: CommandKind, **fields: Any) -> dict[str, Any]:
+    return {"kind": kind, "account": OUTSIDE_ACCOUNT} | fields
+
+
+def fill_model(model: FillModel) -> int:
+    """Its bits of `flags`."""
+    return model << FILL_MODEL_BIT
+
+
 def event_array(events: Sequence[Event]) -> np.ndarray:
     return np.array(events, EVENT)
 
 
 def told(event: Event | np.void) -> str:
-    """One event in a line: 'TRADE 3 x 1 2@10 leaves 0/4', 'EXPIRED 3 IOC_UNFILLED 2@10 leaves 1'."""
+    """One event in a line: 'TRADE 3 x 1 2@10 leaves 0/4', 'EXPIRED 3 IOC_UNFILLED 2@10 leaves 1'.
+
+    The outside: 'TRADE 3 x ask:10 2@10 leaves 0/6', 'TRADE print x 1 2@10 leaves 3/0'; a queue: 'QUEUED 1 ahead 5 trades
+    2 cancels 1 @10 leaves 4'.
+    """
     one = Event._make(event.tolist() if isinstance(event, np.void) else event)
     kind = EventKind(one.kind).name if one.kind in set(EventKind) else f"kind {one.kind}"
     at = f"{one.qty_lots}@{one.price_ticks}"
     if one.kind in (EventKind.TRADE, EventKind.PREVENTED):
         leaves = f"{one.leaves_lots}/{one.maker_leaves_lots}"
-        return f"{kind} {one.order_id} x {one.maker_order_id} {at} leaves {leaves}"
+        return f"{kind} {_party(one.order_id)} x {_party(one.maker_order_id)} {at} leaves {leaves}"
+    if one.kind == EventKind.QUEUED:
+        canceled = one.qty_lots - one.quote_units - one.maker_leaves_lots
+        figures = f"ahead {one.quote_units} trades {one.maker_leaves_lots} cancels {canceled}"
+        return f"{kind} {one.order_id} {figures} @{one.price_ticks} leaves {one.leaves_lots}"
     if one.kind == EventKind.TRACKING:
         return f"{kind} {one.order_id} from {one.price_ticks}"
     reason = f" {Reason(one.reason).name}" if one.reason in set(Reason) and one.reason else ""
     return f"{kind} {one.order_id}{reason} {at} leaves {one.leaves_lots}"
+
+
+def _party(order_id: int) -> str:
+    """Of a match: an order, an outside level or a print."""
+    if order_id >= 0:
+        return str(order_id or "print")
+    return f"{'ask' if -order_id % 2 else 'bid'}:{-order_id // 2}"
 
 
 def difference(batch: np.ndarray, got: np.ndarray, expected: np.ndarray) -> str:
@@ -223,9 +277,25 @@ def readable_command(row: np.void) -> str:
 
 HOSTILE_BYTES = (0, 1, 2, 3, 4, 5, 6, 127, 128, 255)
 HOSTILE_INTS = (-(1 << 63), -(1 << 62), -1, 0, 1, 2, 1 << 31, 1 << 32, 1 << 62, (1 << 62) - 1, (1 << 63) - 1)
-HOSTILE_BYTE_FIELDS = ("kind", "side", "ord_type", "time_in_force", "stp_mode", "flags", "peg_type", "peg_offset")
+HOSTILE_BYTE_FIELDS: tuple[str, ...] = (
+    "kind",
+    "side",
+    "ord_type",
+    "time_in_force",
+    "stp_mode",
+    "flags",
+    "peg_type",
+    "peg_offset",
+)
 HOSTILE_BYTE_FIELDS += ("list_role", "cancel_restriction")
-HOSTILE_INT_FIELDS = ("order_id", "target_id", "price_ticks", "qty_lots", "quote_units", "expected_leaves")
+HOSTILE_INT_FIELDS: tuple[str, ...] = (
+    "order_id",
+    "target_id",
+    "price_ticks",
+    "qty_lots",
+    "quote_units",
+    "expected_leaves",
+)
 HOSTILE_INT_FIELDS += ("stop_price_ticks", "display_lots", "list_id")
 HOSTILE_FEES = (-(1 << 31), -1, 0, 1, PPM - 1, PPM, PPM + 1, (1 << 31) - 1)
 

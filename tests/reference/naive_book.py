@@ -12,10 +12,12 @@ import numpy as np
 
 from market.enums import (
     MAX_PEG_OFFSET,
+    OUTSIDE_EDGE,
     CancelRestriction,
     CommandFlag,
     CommandKind,
     EventKind,
+    FillModel,
     ListRole,
     OrdType,
     PegType,
@@ -24,8 +26,17 @@ from market.enums import (
     TimeInForce,
 )
 from market.instrument import BIPS, PPM, Instrument
+from market.numbering import OUTSIDE_ACCOUNT
 from market.reasons import Reason
 from market.records import COMMAND, EVENT
+from tests.reference.naive_outside import (
+    NO_FIGURES,
+    OutsideLevel,
+    OutsideLevels,
+    OutsideRow,
+    model_of,
+    trade_ahead,
+)
 
 SIDES, ORD_TYPES, TIMES_IN_FORCE, STP_MODES = map(set, (Side, OrdType, TimeInForce, StpMode))
 PEG_TYPES, LIST_ROLES, RESTRICTIONS = map(set, (PegType, ListRole, CancelRestriction))
@@ -36,6 +47,10 @@ STOP_FAMILY = STOP_LOSSES | TAKE_PROFITS
 MARKET_TYPES = {OrdType.MARKET, OrdType.STOP_LOSS, OrdType.TAKE_PROFIT}
 DECREMENTS = {StpMode.DECREMENT, StpMode.TRANSFER}
 PAIRED = {ListRole.OCO_FIRST, ListRole.OCO_SECOND}
+OUTSIDE_KINDS = {kind for kind in CommandKind if kind >= CommandKind.OUTSIDE_LEVEL}
+
+OUTSIDE_PRICES = 1 << 61
+OUTSIDE_NOTIONALS = 1 << 62
 
 
 class Command(NamedTuple):
@@ -136,6 +151,10 @@ class Order:
     """Of its pair (L1)."""
     prevented_lots: int = 0
     amends: int = 0
+    ahead_lots: int = NO_FIGURES
+    """A of its queue figures."""
+    by_trades_lots: int = 0
+    by_cancels_lots: int = 0
 
     @property
     def without_cap(self) -> bool:
@@ -160,6 +179,21 @@ class Order:
     def show(self) -> None:  # I1, I2
         self.shown = min(self.display_lots, self.leaves_lots)
 
+    @property
+    def is_queued(self) -> bool:
+        """It has queue figures."""
+        return self.ahead_lots != NO_FIGURES
+
+
+@dataclass(slots=True)
+class Met:
+    """A maker as a FOK's look (N6) would meet it."""
+
+    order: Order
+    shown: int
+    leaves: int
+    ahead: int
+
 
 class NaiveBook:
     def __init__(self, instrument: Instrument, symbol_id: int, max_live_orders: int = 1 << 20) -> None:
@@ -171,6 +205,7 @@ class NaiveBook:
         self._units = instrument.quote_units_per_tick_lot
         self._live: dict[int, Order] = {}
         self._queues: dict[int, list[Order]] = {Side.BUY: [], Side.SELL: []}  # G6: in order of priority
+        self._outside = OutsideLevels()  # O1
         self._waiting: list[Order] = []  # by time of arrival
         self._tracking: list[Order] = []  # by the time since which they do
         self._line: list[Order] = []  # T3
@@ -186,13 +221,22 @@ class NaiveBook:
             CommandKind.REPLACE: self._replace,
             CommandKind.AMEND: self._amend,
             CommandKind.CANCEL_ALL: self._cancel_all,
+            CommandKind.OUTSIDE_LEVEL: self._outside_level,
+            CommandKind.OUTSIDE_QUOTE: self._outside_quote,
+            CommandKind.OUTSIDE_TRADE: self._outside_trade,
+            CommandKind.OUTSIDE_CLEAR: self._outside_clear,
+            CommandKind.OUTSIDE_STATUS: self._outside_status,
         }
         self._events = []
         batch = [Command._make(row) for row in commands.tolist()]
         for self._index, command in enumerate(batch):
             self._kind = command.kind
             looked_at = len(self._events)
-            if command.kind == CommandKind.NEW and command.list_role in PAIRED:
+            if command.kind in OUTSIDE_KINDS:
+                self._exec_id += 1  # O0
+            if command.kind in OUTSIDE_KINDS and self._outside_is_malformed(command):
+                self._refuse_named(command, Reason.INVALID_COMMAND)  # O0
+            elif command.kind == CommandKind.NEW and command.list_role in PAIRED:
                 self._paired(batch)
             else:
                 cases.get(command.kind, self._unknown_kind)(command)
@@ -201,11 +245,28 @@ class NaiveBook:
 
     def depth(self, side: int) -> list[tuple[int, int, int]]:
         """(price_ticks, qty_lots, orders) of every level, best first."""
-        levels: dict[int, tuple[int, int]] = {}
-        for order in self._queues[side]:
-            qty, count = levels.get(order.price_ticks, (0, 0))
-            levels[order.price_ticks] = (qty + order.visible_lots, count + 1)
-        return [(price, qty, count) for price, (qty, count) in levels.items()]
+        rows = [(order.price_ticks, order.visible_lots) for order in self._queues[side]]
+        rows += [(level.price_ticks, level.available_lots) for level in self._outside.standing(side)]  # O1
+        levels: dict[int, list[int]] = {}
+        for price, lots in rows:
+            levels.setdefault(price, []).append(lots)
+        return [(price, sum(lots), len(lots)) for price, lots in sorted(levels.items(), reverse=side == Side.BUY)]
+
+    def outside(self) -> list[OutsideRow]:
+        """What the venue shows, standing or eaten: bids best first, then asks best first."""
+        return self._outside.rows()
+
+    @property
+    def exec_id(self) -> int:
+        return self._exec_id
+
+    @property
+    def trade_id(self) -> int:
+        return self._trade_id
+
+    @property
+    def prevented_id(self) -> int:
+        return self._prevented_id
 
     def orders(self) -> list[Order]:
         """In the order of C3."""
@@ -291,7 +352,7 @@ class NaiveBook:
 
     def _cancel(self, command: Command) -> None:
         order = self._owned(command, command.order_id)
-        if command.cancel_restriction not in RESTRICTIONS:  # C4
+        if is_outsider(command) or command.cancel_restriction not in RESTRICTIONS:  # O0, C4
             self._refuse_named(command, Reason.INVALID_COMMAND)
         elif order is None:  # C2
             self._refuse_named(command, Reason.UNKNOWN_ORDER)
@@ -307,7 +368,9 @@ class NaiveBook:
 
     def _cancel_all(self, command: Command) -> None:
         own = [order for order in self.orders() if order.account == command.account]
-        if not own:  # G1
+        if is_outsider(command):  # O0
+            self._refuse_named(command, Reason.INVALID_COMMAND)
+        elif not own:  # G1
             self._refuse_named(command, Reason.UNKNOWN_ORDER)
         for order in own:  # C3
             self._end(order, EventKind.CANCELED, Reason.USER_CANCELED)
@@ -316,6 +379,8 @@ class NaiveBook:
         order, limits, total = self._owned(command, command.order_id), self.instrument, command.qty_lots
         if self.halted:  # A2, in this precedence
             self._refuse_named(command, Reason.SYMBOL_HALTED)
+        elif is_outsider(command):  # O0
+            self._refuse_named(command, Reason.INVALID_COMMAND)
         elif order is None:
             self._refuse_named(command, Reason.UNKNOWN_ORDER)
         elif not order.qty_lots - order.leaves_lots < total < order.qty_lots:
@@ -355,7 +420,8 @@ class NaiveBook:
         fees = (command.maker_fee_ppm, command.taker_fee_ppm)
         terms = (command.stop_price_ticks, command.display_lots, command.trailing_bips)
         invalid = (
-            command.side not in SIDES
+            is_outsider(command)  # O0
+            or command.side not in SIDES
             or command.ord_type not in ORD_TYPES
             or command.time_in_force not in TIMES_IN_FORCE
             or command.stp_mode not in STP_MODES
@@ -406,9 +472,14 @@ class NaiveBook:
 
     def _peg_price(self, side: int, peg_type: int, offset: int, gone: tuple[Order, ...]) -> int:  # K1
         from_side = side if peg_type == PegType.PRIMARY_PEG else 1 - side
-        prices = [order.price_ticks for order in self._queues[from_side] if order not in gone]
-        levels = list(dict.fromkeys(prices))
+        levels = self._prices(from_side, gone)
         return levels[offset] if offset < len(levels) else 0
+
+    def _prices(self, side: int, gone: tuple[Order, ...]) -> list[int]:
+        """Of the levels that exist, without the orders in `gone`, best first."""
+        prices = {order.price_ticks for order in self._queues[side] if order not in gone}
+        prices |= {level.price_ticks for level in self._outside.standing(side)}  # O1
+        return sorted(prices, reverse=side == Side.BUY)
 
     def _if_filtered(self, command: Command, gone: tuple[Order, ...], ahead: int = 0) -> Reason:
         """R2e - R9; `gone`: what a REPLACE takes away (P1); `ahead`: orders placed just before it (L2)."""
@@ -479,9 +550,8 @@ class NaiveBook:
             and self._over_budget(command.side, command.quote_units, limit, command.qty_lots)
         ):
             return Reason.PEG_BUDGET  # R7d
-        others = (order for order in self._queues[1 - command.side] if order not in gone)
-        best = next(others, None)
-        if maker_only and best is not None and crosses(command.side, limit, best.price_ticks):
+        others = self._prices(1 - command.side, gone)
+        if maker_only and others and crosses(command.side, limit, others[0]):
             return Reason.WOULD_TAKE  # R8
         gtc = command.ord_type == OrdType.LIMIT and command.time_in_force == TimeInForce.GTC
         if (maker_only or gtc or stops) and len(self._live) - len(gone) + ahead >= self.max_live_orders:
@@ -600,14 +670,15 @@ class NaiveBook:
 
     def _work(self, taker: Order) -> None:
         """It trades, then it rests or ends."""
-        makers = self._queues[1 - taker.side]
         ended = None
-        if taker.time_in_force == TimeInForce.FOK and not self._fills_whole(taker, makers):
+        if taker.time_in_force == TimeInForce.FOK and not self._fills_whole(taker):
             ended = Reason.FOK_UNFILLED  # N6
         while ended is None:
-            ended = self._end_before(taker, makers[0] if makers else None)
+            maker = self._next_maker(1 - taker.side)
+            ended = self._end_before(taker, maker)
             if ended is None:
-                ended = self._meet(taker, makers[0])
+                assert maker is not None
+                ended = self._meet(taker, maker)
         if ended != Reason.NONE or taker.leaves_lots == 0:
             del self._live[taker.order_id]
         if ended:
@@ -616,30 +687,57 @@ class NaiveBook:
         elif taker.leaves_lots > 0:  # N4
             taker.show()
             insort(self._queues[taker.side], taker, key=distance)
+            if self._outside.join(taker.side, taker.price_ticks, taker):  # O8
+                self._tell_queued(taker)
 
-    def _fills_whole(self, taker: Order, makers: list[Order]) -> bool:  # N6, S6
+    def _next_maker(self, side: int) -> "Order | OutsideLevel | None":  # G6, O7
+        order = next(iter(self._queues[side]), None)
+        level = next(iter(self._outside.standing(side)), None)
+        if order is None or level is None:
+            return order or level
+        if order.price_ticks == level.price_ticks:
+            return level if order.ahead_lots > 0 else order
+        return order if distance(order) < distance(level) else level
+
+    def _fills_whole(self, taker: Order) -> bool:  # N6, S6
         missing = taker.leaves_lots
-        for maker, lots in self._as_met(taker, makers):
+        for maker, lots in self._as_met(taker):
             if missing <= 0:
                 break
-            if not self_trade(taker, maker):
+            if maker is None or not self_trade(taker, maker):
                 missing -= lots
             elif taker.stp_mode != StpMode.EXPIRE_MAKER:
                 return False
         return missing <= 0
 
-    def _as_met(self, taker: Order, makers: list[Order]) -> Iterator[tuple[Order, int]]:
-        """Makers with what each shows, in the order in which a taker meets them; an iceberg again and again (I2)."""
-        crossed = [one for one in makers if crosses(taker.side, taker.price_ticks, one.price_ticks)]
-        for price in dict.fromkeys(one.price_ticks for one in crossed):
-            queue = [(one, one.visible_lots, one.leaves_lots) for one in crossed if one.price_ticks == price]
-            while queue:
-                one, shown, leaves = queue.pop(0)
-                yield one, shown
-                if leaves > shown and not self_trade(taker, one):
-                    queue.append((one, min(one.display_lots, leaves - shown), leaves - shown))
+    def _as_met(self, taker: Order) -> Iterator[tuple[Order | None, int]]:
+        """Makers with what each shows, in the order in which a taker meets them; an iceberg again and again (I2).
 
-    def _end_before(self, taker: Order, maker: Order | None) -> Reason | None:
+        None: the outside (O7).
+        """
+        side = 1 - taker.side
+        for price in self._prices(side, ()):
+            if not crosses(taker.side, taker.price_ticks, price):
+                return
+            level = self._outside.at(side, price)
+            available = level.available_lots if level else 0
+            queue = [Met(one, one.visible_lots, one.leaves_lots, one.ahead_lots) for one in self._standing(side, price)]
+            while queue or available:
+                if available and (not queue or queue[0].ahead > 0):
+                    lots = min(available, queue[0].ahead) if queue else available
+                    yield None, lots
+                    available -= lots
+                    for met in queue:
+                        met.ahead = max(0, met.ahead - lots)
+                    continue
+                met = queue.pop(0)
+                yield met.order, met.shown
+                if met.leaves > met.shown and not self_trade(taker, met.order):
+                    left = met.leaves - met.shown
+                    ahead = 0 if model_of(met.order) == FillModel.TOUCH else available  # O8
+                    queue.append(Met(met.order, min(met.order.display_lots, left), left, ahead))
+
+    def _end_before(self, taker: Order, maker: Order | OutsideLevel | None) -> Reason | None:
         """Why the taker ends before it meets `maker`, the best (NONE: with no event); None: it goes on."""
         if taker.by_quote:  # N8, in this order
             if taker.quote_left == 0:
@@ -663,9 +761,12 @@ class NaiveBook:
             return None
         return Reason.IOC_UNFILLED if taker.time_in_force == TimeInForce.IOC else Reason.NONE  # N5, N4
 
-    def _meet(self, taker: Order, maker: Order) -> Reason | None:
+    def _meet(self, taker: Order, maker: Order | OutsideLevel) -> Reason | None:
         """One TRADE, or self-trade prevention; tells why the taker ends, None: it goes on."""
         mode = taker.stp_mode
+        if isinstance(maker, OutsideLevel):  # O7
+            self._take_outside(taker, maker)
+            return None
         if not self_trade(taker, maker):  # N2, S0
             self._trade(taker, maker)
             return None
@@ -673,29 +774,41 @@ class NaiveBook:
         if mode in DECREMENTS and not taker.without_cap:  # S4
             self._decrement(taker, maker)
             return None if taker.leaves_lots > 0 else Reason.SELF_TRADE_PREVENTION
-        self._tell_both(EventKind.PREVENTED, taker, maker, 0, trade_id=self._prevented_id)
+        self._tell_both(EventKind.PREVENTED, taker, maker, 0, maker.leaves_lots, trade_id=self._prevented_id)
         if mode in (StpMode.EXPIRE_MAKER, StpMode.EXPIRE_BOTH):  # S2, S3
             self._expire_maker(maker)
         return None if mode == StpMode.EXPIRE_MAKER else Reason.SELF_TRADE_PREVENTION  # S1, S3
 
     def _trade(self, taker: Order, maker: Order) -> None:  # N2
-        qty = self._tradable(taker, maker)
-        notional = self._notional(maker.price_ticks, qty)
+        self._tell_queued(maker)
+        qty = self._tradable(taker, maker, maker.visible_lots)
         self._take_off(qty, taker, maker)
+        self._tell_trade(taker, maker, qty, maker.leaves_lots, maker.maker_fee_ppm)
+        self._after_trade(maker)
+
+    def _tell_trade(self, taker: Order, maker: Order | OutsideLevel, qty: int, left: int, fee: int) -> None:
+        """`left`: the maker's leaves after it."""
+        notional = self._notional(maker.price_ticks, qty)
         if taker.quote_left is not None:
             taker.quote_left -= notional
-        self.last_price = maker.price_ticks  # G7
-        self._trade_id += 1
         self._tell_both(
             EventKind.TRADE,
             taker,
             maker,
             qty,
+            left,
             quote_units=notional,
-            trade_id=self._trade_id,
-            maker_fee_ppm=maker.maker_fee_ppm,
+            trade_id=self._next_trade_id(maker.price_ticks),
+            maker_fee_ppm=fee,
             taker_fee_ppm=taker.taker_fee_ppm,
         )
+
+    def _next_trade_id(self, price: int) -> int:
+        self.last_price = price  # G7
+        self._trade_id += 1
+        return self._trade_id
+
+    def _after_trade(self, maker: Order) -> None:
         self._end_other(maker)  # L4
         if maker.leaves_lots == 0:  # N3
             self._remove(maker)
@@ -707,7 +820,7 @@ class NaiveBook:
         self._take_off(qty, taker, maker)
         taker.prevented_lots += qty
         maker.prevented_lots += qty
-        self._tell_both(EventKind.PREVENTED, taker, maker, qty, trade_id=self._prevented_id)
+        self._tell_both(EventKind.PREVENTED, taker, maker, qty, maker.leaves_lots, trade_id=self._prevented_id)
         if maker.leaves_lots == 0:
             self._expire_maker(maker)
         else:
@@ -730,16 +843,17 @@ class NaiveBook:
             queue.remove(maker)
             maker.show()
             insort(queue, maker, key=distance)
+            self._outside.join(maker.side, maker.price_ticks, maker)  # O8, untold
 
-    def _tradable(self, taker: Order, maker: Order) -> int:  # N2, N7, N8
-        most = [maker.visible_lots]
+    def _tradable(self, taker: Order, maker: Order | OutsideLevel, offered: int) -> int:  # N2, N7, N8
+        most = [offered]
         if not taker.without_cap:
             most.append(taker.leaves_lots)
         if taker.quote_left is not None:
             most.append(self._affordable(taker, maker))
         return min(most)
 
-    def _affordable(self, taker: Order, maker: Order) -> int:
+    def _affordable(self, taker: Order, maker: Order | OutsideLevel) -> int:
         assert taker.quote_left is not None
         return taker.quote_left // self._notional(maker.price_ticks, 1)
 
@@ -747,11 +861,174 @@ class NaiveBook:
         return price * qty * self._units
 
     def _take_off(self, qty: int, taker: Order, maker: Order) -> None:
+        self._take_off_maker(qty, maker)
+        if not taker.without_cap:  # N9
+            taker.leaves_lots -= qty
+
+    def _take_off_maker(self, qty: int, maker: Order) -> None:
         assert qty > 0
         maker.leaves_lots -= qty
         maker.shown -= qty if maker.display_lots else 0
+
+    # -- outside liquidity ----------------------------------------------------------------------------------
+
+    def _outside_is_malformed(self, command: Command) -> bool:  # O0
+        kind, flags, price, qty = command.kind, command.flags, command.price_ticks, command.qty_lots
+        bounded = self._notional(price, qty) < OUTSIDE_NOTIONALS
+        shows = command.side in SIDES and 0 < price < OUTSIDE_PRICES and bounded
+        well_formed = {
+            CommandKind.OUTSIDE_LEVEL: shows and qty >= 0 and flags in (0, OUTSIDE_EDGE),  # O2
+            CommandKind.OUTSIDE_QUOTE: ((shows and qty > 0) or (command.side in SIDES and price == qty == 0))
+            and flags == 0,  # O3
+            CommandKind.OUTSIDE_TRADE: shows and qty > 0 and flags == 0,  # O4
+            CommandKind.OUTSIDE_CLEAR: flags == 0,  # O5
+            CommandKind.OUTSIDE_STATUS: qty in (0, 1) and flags == 0,  # O6
+        }
+        return not (is_outsider(command) and well_formed[CommandKind(kind)])
+
+    def _outside_level(self, command: Command) -> None:  # O2
+        side, price, shown = command.side, command.price_ticks, command.qty_lots
+        edge = command.flags == OUTSIDE_EDGE
+        if shown == 0:
+            self._outside_goes(side, price, edge)
+            return
+        for other in self._outside.of(1 - side):  # O2b
+            if crosses(side, price, other.price_ticks):
+                self._outside_goes(other.side, other.price_ticks, edge=False)
+        queue = self._standing(side, price)
+        level = self._outside.at(side, price)
+        if level is not None:
+            self._outside.change(level, shown, queue)
+        else:
+            level = OutsideLevel(side, price, shown)
+            got = self._outside.come(level, queue, edge)
+            for order in queue:
+                if order in got:
+                    self._tell_queued(order)
+        self._take_crossed(level)
+
+    def _outside_goes(self, side: int, price: int, edge: bool) -> None:  # O2a
+        self._outside.go(side, price, self._standing(side, price), edge)
+
+    def _take_crossed(self, level: OutsideLevel) -> None:  # O2e
+        makers = self._queues[1 - level.side]
+        while level.available_lots > 0 and makers and crosses(level.side, level.price_ticks, makers[0].price_ticks):
+            maker = makers[0]
+            self._tell_queued(maker)
+            qty = min(level.available_lots, maker.visible_lots)
+            level.take(qty)
+            self._outside_takes(maker, qty, level.available_lots, level.order_id)
+
+    def _outside_quote(self, command: Command) -> None:  # O3
+        side, price = command.side, command.price_ticks
+        for level in self._outside.of(side):
+            if price == 0 or better(side, level.price_ticks, price):
+                self._outside_goes(side, level.price_ticks, edge=False)
+        if price > 0:
+            self._outside_level(command)
+
+    def _outside_trade(self, command: Command) -> None:  # O4
+        price, left = command.price_ticks, command.qty_lots
+        makers = self._queues[1 - command.side]
+        while left > 0 and makers and better(1 - command.side, makers[0].price_ticks, price):  # O4a
+            maker = makers[0]
+            if maker.is_queued:
+                trade_ahead(maker, maker.ahead_lots)
+            qty = min(left, maker.visible_lots)
+            left -= qty
+            self._tell_queued(maker)
+            self._outside_takes(maker, qty, left, order_id=0)
+        if left > 0:
+            left -= self._print_at(command, left)
+        if left > 0:  # O4c
+            self._tell(
+                EventKind.TRADE,
+                None,
+                side=command.side,
+                account=OUTSIDE_ACCOUNT,
+                price_ticks=price,
+                qty_lots=left,
+                quote_units=self._notional(price, left),
+                maker_account=OUTSIDE_ACCOUNT,
+                trade_id=self._next_trade_id(price),
+            )
+
+    def _print_at(self, command: Command, printed: int) -> int:  # O4b
+        """What the users' orders at the price of the print get of it."""
+        side, price = 1 - command.side, command.price_ticks
+        level = self._outside.at(side, price)
+        known_gone = 0
+        if level is not None:
+            known_gone = min(printed, level.unclaimed_lots)
+            level.unclaimed_lots -= known_gone
+            level.printed_lots += printed - known_gone
+        filled = 0
+        for order in self._standing(side, price):
+            open_lots = printed - filled
+            if open_lots == 0:
+                break
+            ahead = order.ahead_lots if order.is_queued else 0
+            known = 0
+            if level is not None and ahead > 0 and model_of(order) == FillModel.PROPORTIONAL:
+                most = min(known_gone, open_lots)
+                known = most * ahead // max(level.shown_lots + most, ahead)
+            passed = min(ahead, open_lots - known)
+            visible = order.visible_lots
+            fill = 0 if model_of(order) == FillModel.THROUGH else min(open_lots - known - passed, visible)
+            if passed > 0:
+                trade_ahead(order, passed)
+            if fill > 0:
+                filled += fill
+                self._tell_queued(order)
+                self._outside_takes(order, fill, printed - filled, order_id=0)
+            if 0 < fill < visible:
+                break
+        return filled
+
+    def _outside_clear(self, command: Command) -> None:  # O5
+        for side in Side:
+            for level in self._outside.of(side):
+                self._outside_goes(side, level.price_ticks, edge=True)
+
+    def _outside_status(self, command: Command) -> None:  # O6
+        self.halted = command.qty_lots == 0
+
+    def _outside_takes(self, maker: Order, qty: int, left: int, order_id: int) -> None:  # O2e, O4a
+        """The outside, with `left` lots after it, is the taker of a user's order."""
+        self._take_off_maker(qty, maker)
+        self._tell(
+            EventKind.TRADE,
+            None,
+            side=1 - maker.side,
+            account=OUTSIDE_ACCOUNT,
+            order_id=order_id,
+            price_ticks=maker.price_ticks,
+            qty_lots=qty,
+            leaves_lots=left,
+            quote_units=self._notional(maker.price_ticks, qty),
+            maker_order_id=maker.order_id,
+            maker_account=maker.account,
+            maker_leaves_lots=maker.leaves_lots,
+            trade_id=self._next_trade_id(maker.price_ticks),
+            maker_fee_ppm=maker.maker_fee_ppm,
+        )
+        self._after_trade(maker)
+
+    def _take_outside(self, taker: Order, level: OutsideLevel) -> None:  # O7
+        queue = self._standing(level.side, level.price_ticks)
+        offered = min(level.available_lots, queue[0].ahead_lots) if queue else level.available_lots
+        qty = self._tradable(taker, level, offered)
         if not taker.without_cap:  # N9
             taker.leaves_lots -= qty
+        level.take(qty)
+        for order in queue:
+            if order.is_queued:
+                trade_ahead(order, min(order.ahead_lots, qty))
+        self._tell_trade(taker, level, qty, level.available_lots, fee=0)
+
+    def _standing(self, side: int, price: int) -> list[Order]:
+        """The users' orders in the book at a price, by time."""
+        return [order for order in self._queues[side] if order.price_ticks == price]
 
     # -- the live orders ------------------------------------------------------------------------------------
 
@@ -803,7 +1080,23 @@ class NaiveBook:
         fields |= {"price_ticks": price, "qty_lots": order.qty_lots}
         self._tell(kind, order, leaves_lots=order.leaves_lots, **fields)
 
-    def _tell_both(self, kind: EventKind, taker: Order, maker: Order, qty: int, **fields: int) -> None:
+    def _tell_queued(self, order: Order) -> None:  # O9
+        if not order.is_queued:
+            return
+        queue = order.ahead_lots + order.by_trades_lots + order.by_cancels_lots
+        self._tell(
+            EventKind.QUEUED,
+            order,
+            price_ticks=order.price_ticks,
+            qty_lots=queue,
+            leaves_lots=order.leaves_lots,
+            quote_units=order.ahead_lots,
+            maker_leaves_lots=order.by_trades_lots,
+        )
+
+    def _tell_both(
+        self, kind: EventKind, taker: Order, maker: Order | OutsideLevel, qty: int, left: int, **fields: int
+    ) -> None:
         self._tell(
             kind,
             taker,
@@ -812,7 +1105,7 @@ class NaiveBook:
             leaves_lots=taker.leaves_lots,
             maker_order_id=maker.order_id,
             maker_account=maker.account,
-            maker_leaves_lots=maker.leaves_lots,
+            maker_leaves_lots=left,
             **fields,
         )
 
@@ -861,6 +1154,15 @@ def with_pair(order: Order) -> list[Order]:  # L8
     return [order.other, order] if order.other else [order]
 
 
+def is_outsider(command: Command) -> bool:  # O0
+    return command.account == OUTSIDE_ACCOUNT
+
+
+def better(side: int, price: int, than: int) -> bool:
+    """G6: of two orders of a side."""
+    return price > than if side == Side.BUY else price < than
+
+
 def crosses(side: int, limit: int, price: int) -> bool:
     return price <= limit if side == Side.BUY else price >= limit
 
@@ -869,6 +1171,6 @@ def self_trade(taker: Order, maker: Order) -> bool:
     return taker.account == maker.account and taker.stp_mode != StpMode.NONE
 
 
-def distance(order: Order) -> int:
+def distance(order: Order | OutsideLevel) -> int:
     """G6: smaller is better."""
     return -order.price_ticks if order.side == Side.BUY else order.price_ticks

@@ -28,6 +28,10 @@ a well-formed order has a price.
 Settlement. Per event and side of it: what a trade costs is taken from locked, price improvement goes back to free,
 the fee is floor(received x ppm / 10^6) of the asset received; an order that ends frees what it still locks. What a
 pair locks belongs to the order that trades, is prevented from it or triggers; the other one ends right after.
+
+The outside (account -1, a real venue) has no account here. What users trade with it is posted to the outside market and
+not to clearing; what its commands cause has their own time, and answers nobody. How orders stand in queues (QUEUED) and
+refusals of its commands move nothing.
 """
 
 from collections import defaultdict
@@ -40,6 +44,8 @@ from typing import NamedTuple
 import numpy as np
 
 from market.enums import (
+    FILL_MODEL_BIT,
+    FILL_MODEL_MASK,
     CommandFlag,
     CommandKind,
     EventKind,
@@ -51,15 +57,17 @@ from market.enums import (
     TimeInForce,
 )
 from market.instrument import BIPS, INT_LIMIT, PPM, Instrument, assets_of
+from market.numbering import OUTSIDE_ACCOUNT
 from market.reasons import Reason
 from market.records import REPORT, REPORT_MAKER
 from tests.reference.naive_book import Command, Event
 
 FREE, LOCKED = 0, 1
-FEES, OUTSIDE, CLEARING = "fees", "outside", "clearing"
+FEES, EXTERNAL, CLEARING, OUTSIDE = "fees", "external", "clearing", "outside market"
 """The house's accounts."""
 
-KNOWN_FLAGS = CommandFlag.BY_QUOTE | CommandFlag.BY_CLIENT_ORDER_ID
+KNOWN_FLAGS = CommandFlag.BY_QUOTE | CommandFlag.BY_CLIENT_ORDER_ID | FILL_MODEL_MASK << FILL_MODEL_BIT
+VENUE_KINDS = range(CommandKind.OUTSIDE_LEVEL, CommandKind.OUTSIDE_STATUS + 1)
 NO_LIMIT = (OrdType.MARKET, OrdType.STOP_LOSS, OrdType.TAKE_PROFIT)
 TIMED = (OrdType.LIMIT, OrdType.STOP_LOSS_LIMIT, OrdType.TAKE_PROFIT_LIMIT)
 PLACING = (CommandKind.NEW, CommandKind.REPLACE)
@@ -94,6 +102,7 @@ class Told(NamedTuple):
     trade_id: int
     exec_id: int
     seq: int
+    ts_ns: int
     token: int
     last: int
     command_kind: int
@@ -234,7 +243,7 @@ class NaiveLedger:
 
     def post(self, account: int, asset: int, units: int) -> None:
         self.held[account][asset][FREE] += units
-        self.held[OUTSIDE][asset][FREE] -= units
+        self.held[EXTERNAL][asset][FREE] -= units
         self.accounts[account].seq += 1
 
     def drop_pending(self, next_order: int) -> None:
@@ -490,18 +499,21 @@ class NaiveLedger:
     # -- settlement -----------------------------------------------------------------------------------------
 
     def settle(self, commands: Sequence[Command], events: Iterable[Event], ts_ns: int) -> list[Told]:
-        self._ts_ns = ts_ns
         told: list[Told] = []
         newest: dict[int, int] = {}
         for event in events:
+            command = commands[event.command_index]
+            self._ts_ns = command.target_id if command.account == OUTSIDE_ACCOUNT else ts_ns
+            if event.kind == EventKind.QUEUED or (event.kind == EventKind.REJECTED and command.kind in VENUE_KINDS):
+                continue
             if event.kind == EventKind.TRADE:
                 self.last_price[event.symbol] = event.price_ticks
             if event.account in self.accounts:
-                told.append(self._side_of(event, commands[event.command_index], maker=False))
+                told.append(self._side_of(event, command, maker=False))
                 if told[-1].token:
                     newest[event.command_index] = len(told) - 1
             if event.maker_order_id and event.maker_account in self.accounts:
-                told.append(self._side_of(event, commands[event.command_index], maker=True))
+                told.append(self._side_of(event, command, maker=True))
         for place in newest.values():
             told[place] = told[place]._replace(last=1)
         return told
@@ -567,7 +579,8 @@ class NaiveLedger:
         if order.status not in (OrdStatus.NEW, OrdStatus.PARTIALLY_FILLED):
             self._end(order)
         executed = event.kind in (EventKind.TRADE, EventKind.PREVENTED)
-        answers = not maker and (
+        users = command.account != OUTSIDE_ACCOUNT
+        answers = (users and not maker) and (
             command.kind == CommandKind.CANCEL_ALL
             or command.kind == CommandKind.CANCEL
             or order_id == command.order_id
@@ -646,6 +659,7 @@ class NaiveLedger:
                 "account": account,
                 "exec_id": event.exec_id,
                 "seq": self.accounts[account].seq,
+                "ts_ns": self._ts_ns,
                 "command_kind": event.command_kind,
                 "base_free": base[FREE],
                 "base_locked": base[LOCKED],
@@ -702,8 +716,10 @@ class NaiveLedger:
         fee = floor(Fraction(received * ppm, PPM))
         self.held[order.account][got][FREE] += received - fee
         self.held[FEES][got][FREE] += fee
-        self.held[CLEARING][given][FREE] += paid
-        self.held[CLEARING][got][FREE] -= received
+        # A venue's side of a trade is settled by nobody else: it does not go through clearing.
+        house = OUTSIDE if OUTSIDE_ACCOUNT in (event.account, event.maker_account) else CLEARING
+        self.held[house][given][FREE] += paid
+        self.held[house][got][FREE] -= received
         order.cum_qty += lots
         order.cum_quote += quote_units
         position = self.positions[order.account, order.symbol]

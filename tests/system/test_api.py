@@ -3,6 +3,7 @@
 Answers are checked against /openapi.json as they come (`tests.system.client.Contract`).
 """
 
+import asyncio
 import re
 from decimal import Decimal
 from html.parser import HTMLParser
@@ -494,7 +495,7 @@ async def test_the_order_of_another_user_does_not_exist(trader: Client, other: C
 async def test_every_path_is_served_under_both_prefixes(exchange: Exchange, trader: Client) -> None:
     """HT-F01."""
     old = {p.removeprefix("/api/v1/") for p in exchange.contract.document["paths"] if p.startswith("/api/v1/")}
-    only_v1 = {p for p in old if p in ("trading/control", "system/status", "system/actors")}
+    only_v1 = {p for p in old if p in ("trading/control", "system/status", "system/actors", "system/jobs")}
     for path in sorted(old):
         filled = path.replace("{order_id}", "1")
         probes = {prefix: await trader.call("OPTIONS", f"{prefix}/{filled}") for prefix in ("/api", "/api/v1")}
@@ -626,16 +627,45 @@ async def test_everybody_sees_how_the_exchange_is_and_administrators_see_its_par
     assert (await anyone.call("GET", path)).refusal == (401, "UNAUTHENTICATED", None)
     async with exchange.client(new_user) as client:
         assert (await client.call("GET", path)).refusal == (403, "FORBIDDEN", None)
-    connection = await asyncpg.connect(exchange.pg_dsn)
-    try:
-        await connection.execute("UPDATE users SET role = 'admin' WHERE user_id = $1", new_user.user_id)
-    finally:
-        await connection.close()
+    await make_admin(exchange, new_user)
     async with exchange.client(exchange.log_in(new_user.username)) as admin:
         told = await admin.get(path)
     assert {one["name"]: one["ok"] for one in told["actors"]} == {
         "book-0": True, "account-0": True, "projector": True, "feed": True,
     }  # fmt: skip
+
+
+async def make_admin(exchange: Exchange, user: User) -> None:
+    connection = await asyncpg.connect(exchange.pg_dsn)
+    try:
+        await connection.execute("UPDATE users SET role = 'admin' WHERE user_id = $1", user.user_id)
+    finally:
+        await connection.close()
+
+
+async def test_administrators_see_scheduled_work_and_have_it_run(
+    exchange: Exchange, anyone: Client, new_user: User
+) -> None:
+    """HT-Y03."""
+    path, run = "/api/v1/system/jobs", "/api/admin/jobs/quality/run"
+    assert (await anyone.call("GET", path)).refusal == (401, "UNAUTHENTICATED", None)
+    async with exchange.client(new_user) as client:
+        assert (await client.call("GET", path)).refusal == (403, "FORBIDDEN", None)
+        assert (await client.call("POST", run)).refusal == (403, "FORBIDDEN", None)
+    await make_admin(exchange, new_user)
+    async with exchange.client(exchange.log_in(new_user.username)) as admin:
+        assert (await admin.call("POST", "/api/admin/jobs/nothing/run")).refusal == (404, "NOT_FOUND", "name")
+        before = await admin.get(path)
+        assert [one["name"] for one in before["jobs"]] == ["analyze", "partitions", "quality", "retention"]
+        asked = await admin.call("POST", run)
+        assert (asked.status, asked.json["name"], asked.json["error"]) == (202, "quality", None)
+        async with asyncio.timeout(30):
+            while True:
+                found = {one["name"]: one for one in (await admin.get(path))["jobs"]}
+                if found["quality"]["finished_at"] != before["jobs"][2]["finished_at"]:
+                    break
+        assert (found["quality"]["state"], found["quality"]["result"]["score"]) == ("waiting", 100.0)
+        assert (found["partitions"]["failures"], found["partitions"]["schedule"]) == (0, "every 10 min")
 
 
 async def test_a_connection_is_kept_for_the_next_request(exchange: Exchange) -> None:

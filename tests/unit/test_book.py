@@ -866,7 +866,7 @@ def test_invalid(wrong: Row) -> None:
     assert resting(book) == ("10@10#1 10@10#2", "")
 
 
-@pytest.mark.parametrize("kind", [5, 127, 128, 255])
+@pytest.mark.parametrize("kind", [10, 127, 128, 255])
 def test_unknown_kind(kind: int) -> None:
     """R2."""
     book = Book(WIDE, SYMBOL_ID)

@@ -32,6 +32,7 @@ from market.ledger import Ledger, UnknownAccount, warm
 from market.ledger.build import source_digest
 from market.ledger.kernel import kernels
 from market.ledger.layout import SYSTEM_ROWS
+from market.numbering import OUTSIDE_ACCOUNT
 from market.reasons import Reason
 from market.records import COMMAND, EVENT, REPORT_MAKER
 from tests.reference.build import amend as amended
@@ -694,6 +695,72 @@ def test_positions_stop_before_they_overflow() -> None:
     assert desk.ledger.positions(ALICE).tolist() == [[INT_LIMIT - 11, INT_LIMIT - 11, INT_LIMIT - 1]]
 
 
+# -- a real venue -------------------------------------------------------------------------------------------
+
+
+def venue(kind: str, side: int = 0, price: int = 0, qty: int = 0, at_ns: int = 70, **more: Any) -> Row:
+    fields = {"kind": CommandKind["OUTSIDE_" + kind], "account": OUTSIDE_ACCOUNT, "side": side, "price_ticks": price}
+    return fields | {"qty_lots": qty, "target_id": at_ns, "token": 5, "symbol": 0} | more
+
+
+def house(desk: Desk) -> dict[str, list[int]]:
+    return {name: units.tolist() for name, units in desk.ledger.totals().items() if name != "accounts"}
+
+
+def test_what_is_taken_of_a_venue_comes_from_the_outside_market() -> None:
+    desk = Desk(fees=(100_000, 100_000)).has(alice={Q: 100})
+    assert desk.settle(commands([venue("LEVEL", SELL, 10, 8)])) == []
+    assert desk.play(order(ALICE, BUY, 5, 12)) == ["NEW 1 5@12 leaves 5", "TRADE 1 5@10 leaves 0"]
+    assert desk.funds("alice") == "Q 50+0 A 5+0"
+    assert house(desk) == {"fees": [0, 0], "external": [-100, 0], "outside_market": [50, -5], "clearing": [0, 0]}
+
+
+def test_a_print_fills_at_the_venues_time_and_answers_nobody() -> None:
+    desk = Desk(fees=(100_000, 0)).has(alice={A: 30})
+    desk.play(order(ALICE, SELL, 20, 10))
+    rows = commands([venue("TRADE", BUY, 10, 15, at_ns=777)])
+    (report,) = desk.ledger.settle(rows, desk.books[0].apply(rows), 2_000)
+    assert (report["ts_ns"], report["token"], report["last"], report["gateway"]) == (777, 0, 0, 0)
+    assert say(report) == f"TRADE {report['order_id']} 15@10 leaves 5"
+    assert report["flags"] & REPORT_MAKER
+    assert desk.funds("alice") == "Q 135+0 A 10+5"
+    assert house(desk) == {"fees": [15, 0], "external": [0, -30], "outside_market": [-150, 15], "clearing": [0, 0]}
+    assert desk.ledger.faults() == []
+
+
+def test_a_venue_among_itself_only_moves_the_last_price() -> None:
+    desk = Desk().has(alice={Q: 1_000})
+    assert desk.settle(commands([venue("TRADE", BUY, 9, 15)])) == []
+    assert desk.ledger.last_prices() == {0: 9}
+    assert house(desk)["outside_market"] == [0, 0]
+
+
+def test_a_stop_that_a_venue_triggers_works_since_the_venues_time() -> None:
+    desk = Desk().has(alice={Q: 1_000})
+    desk.settle(commands([venue("TRADE", BUY, 10, 1)]))
+    desk.play(order(ALICE, BUY, 5, 20, ord_type=OrdType.STOP_LOSS_LIMIT, stop_price_ticks=15))
+    rows = commands([venue("TRADE", BUY, 15, 1, at_ns=888)])
+    (report,) = desk.ledger.settle(rows, desk.books[0].apply(rows), 2_000)
+    assert (ExecType(report["exec_type"]), report["working_ns"], report["ts_ns"]) == (ExecType.TRIGGERED, 888, 888)
+    assert report["token"] == 0
+
+
+def test_refusals_of_a_feed_are_nobodys() -> None:
+    """Whatever account they name, one that nobody opened too."""
+    desk = Desk()
+    for account in (OUTSIDE_ACCOUNT, ALICE, 23_456):
+        rows = commands([venue("LEVEL", SELL, 10, -1, account=account), venue("TRADE", account=account)])
+        events = desk.books[0].apply(rows)
+        assert (events["kind"] == EventKind.REJECTED).all()
+        assert len(desk.ledger.settle(rows, events, 1)) == 0
+
+
+def test_nobody_may_speak_for_a_venue() -> None:
+    desk = Desk()
+    assert desk.refused(venue("LEVEL", SELL, 10, 5)) == ["UNKNOWN_ACCOUNT"]
+    assert desk.refused(venue("LEVEL", SELL, 10, 5, account=ALICE)) == ["INVALID_COMMAND"]
+
+
 # -- deposits -----------------------------------------------------------------------------------------------
 
 
@@ -704,7 +771,7 @@ def test_post() -> None:
     assert [int(report[name]) for name in names] == [ExecType.BALANCE, ALICE, Q, -1, 70, 1, 5, 70]
     assert desk.ledger.post(ALICE, Q, -30, 6)[0]["seq"] == 2
     assert desk.funds("alice") == "Q 40+0 A 0+0"
-    assert desk.ledger.totals()["outside"].tolist() == [-40, 0]
+    assert desk.ledger.totals()["external"].tolist() == [-40, 0]
 
 
 def test_a_withdrawal_takes_only_what_is_free() -> None:

@@ -274,7 +274,7 @@ CASES = [
     Case(
         "R2 an unknown kind",
         [],
-        [{"kind": 9, "order_id": 5, "qty_lots": 3}],
+        [{"kind": 10, "order_id": 5, "qty_lots": 3}],
         "REJECTED 5 INVALID_COMMAND 0@0 leaves 0",
     ),
     Case("R2 over R3", [], [limit(1, ALICE, BUY, 4, -1)], "REJECTED 1 INVALID_COMMAND 4@-1 leaves 0"),

@@ -284,7 +284,7 @@ async def test_all_that_the_engine_tells(connection: Any, seed: int, batches_at_
     dice = random.Random(seed)
     batches = batches_of(two_markets(seed, 1500), iter(lambda: dice.choice((2, 40, 200)), 0))
     kinds_told = {int(kind) for batch in batches for kind in batch.events["kind"]}
-    assert kinds_told == set(EventKind)
+    assert kinds_told == set(EventKind) - {EventKind.QUEUED}, "that takes a venue"
     for at in range(0, len(batches), batches_at_once):
         await write(connection, batches[at : at + batches_at_once])
     expected = naive(batches)
