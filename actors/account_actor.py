@@ -24,6 +24,7 @@ from actors.follower import BookFollower
 from actors.history import ReportHistory
 from actors.journal import Journal, SnapshotStore
 from actors.list_writer import ListWriter
+from actors.market_now import MarketNow
 from actors.metrics import AccountMetrics
 from actors.phases import Phases
 from actors.stream import Link, listen
@@ -85,6 +86,7 @@ class AccountService:
         self.own_seq = 0
         self.metrics = AccountMetrics(self.name)
         self.history = ReportHistory()
+        self.now_ns = MarketNow.of(settings)
         self.quiet: set[int] = set()
         self._frames: list[tuple[Link, bytes]] = []
         """Frames of commands that this turn of the event loop read."""
@@ -193,7 +195,7 @@ class AccountService:
         ops, waiting = self._take_ops()
         if ops or len(self.books) > 1:
             self._committing = True
-            ts_ns = time.time_ns()
+            ts_ns = self.now_ns()
             reports += self._apply(ops, ts_ns, debits=True)
             await self._append(ops, ts_ns)
             reports += self._apply(ops, ts_ns, debits=False)
@@ -238,7 +240,7 @@ class AccountService:
 
     def _admit_list(self, op: Op) -> list[Op]:
         commands = copied(op.commands, COMMAND)
-        refused = self.ledger.admit_list(op.name, commands, time.time_ns())
+        refused = self.ledger.admit_list(op.name, commands, self.now_ns())
         if len(refused):
             raise CommandsRefused(refused)
         return [msgspec.structs.replace(op, units=int(commands["list_id"][0]), commands=commands.tobytes())]
@@ -257,7 +259,7 @@ class AccountService:
     def _check_amend(self, op: Op) -> list[Op]:
         command = copied(op.commands, COMMAND)
         if reason := self.ledger.why_not_amended(command):
-            raise CommandsRefused(self.ledger.refuse(command, reason, time.time_ns()))
+            raise CommandsRefused(self.ledger.refuse(command, reason, self.now_ns()))
         return [op]
 
     def _check(self, group: list[Op]) -> None:
@@ -266,7 +268,7 @@ class AccountService:
     async def _append(self, ops: list[Op], ts_ns: int = 0) -> None:
         row = OwnRow([book.seq - len(q) for book, q in zip(self.books, self._batches, strict=True)], ops)
         self.own_seq += 1
-        await self.journal.append(self.own_seq, ts_ns or time.time_ns(), encoder.encode(row))
+        await self.journal.append(self.own_seq, ts_ns or self.now_ns(), encoder.encode(row))
 
     def _apply(self, ops: list[Op], ts_ns: int, debits: bool) -> list[Records]:
         made = apply_ops(self.ledger, ops, ts_ns, debits, not debits)
@@ -290,6 +292,7 @@ class AccountService:
 
     def _settle(self, batch: Batch) -> Records:
         began = time.perf_counter()
+        self.now_ns.saw(batch.ts_ns)
         reports = self.ledger.settle(batch.commands, batch.events, batch.ts_ns)
         self._confirm(batch)
         self.history.add(self._audible(reports))
@@ -415,14 +418,14 @@ class AccountService:
         account = int(commands["account"][0])
         try:
             if max(self._in_flight) + len(commands) > IN_FLIGHT_LIMIT or len(self._ops) > OPS_LIMIT:
-                raise CommandsRefused(self.ledger.refuse(commands, Reason.OVERLOADED, time.time_ns()))
+                raise CommandsRefused(self.ledger.refuse(commands, Reason.OVERLOADED, self.now_ns()))
             await self.submit([msgspec.structs.replace(op, account=account, commands=commands.tobytes())])
             self.metrics.admitted.inc(len(commands))
         except CommandsRefused as refused:
             link.send(Kind.REPORTS, refused.reports.tobytes())
             self.metrics.refused.inc(len(refused.reports))
         except UnknownAccount:
-            refusals = self.ledger.refuse(commands, Reason.UNKNOWN_ACCOUNT, time.time_ns())
+            refusals = self.ledger.refuse(commands, Reason.UNKNOWN_ACCOUNT, self.now_ns())
             link.send(Kind.REPORTS, refusals.tobytes())
 
     def _admit_arrived(self) -> None:
@@ -436,9 +439,9 @@ class AccountService:
             commands["gateway"][at : at + n] = self.link_ids.get(link, 0)
             at += n
         if max(self._in_flight) + len(commands) > IN_FLIGHT_LIMIT:
-            refused = self.ledger.refuse(commands, Reason.OVERLOADED, time.time_ns())
+            refused = self.ledger.refuse(commands, Reason.OVERLOADED, self.now_ns())
         else:
-            accepted, refused = self.ledger.admit(commands, time.time_ns())
+            accepted, refused = self.ledger.admit(commands, self.now_ns())
             if len(accepted):
                 self._send(accepted)
             if len(refused) and len(self.ledger.lists):

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -27,7 +26,8 @@ class BalanceWriter:
         self._service = service
         self._dirty: set[int] = set()
         self._reference = settings.reference_asset
-        self._equity_at = 0.0
+        self._minute = 0
+        """Of market time, that equity was last written in."""
 
     def mark(self, reports: Records) -> None:
         if len(reports):
@@ -44,9 +44,10 @@ class BalanceWriter:
                 if connection is None or connection.is_closed():
                     connection = await asyncpg.connect(self._settings.pg_dsn, timeout=5, command_timeout=30)
                 await self._flush(connection)
-                if time.time() // EQUITY_EVERY_S > self._equity_at // EQUITY_EVERY_S:
-                    self._equity_at = time.time()
-                    await self._write_equity(connection)
+                minute = int(self._service.now_ns() / 1e9 // EQUITY_EVERY_S)
+                if minute > self._minute:
+                    self._minute = minute
+                    await self._write_equity(connection, minute)
             except Exception as error:
                 log.warning("balances not written, will be", error=repr(error))
                 if connection is not None:
@@ -77,8 +78,8 @@ class BalanceWriter:
             self._dirty.update(taken)
             raise
 
-    async def _write_equity(self, connection: asyncpg.Connection) -> None:
-        at = datetime.now(UTC).replace(second=0, microsecond=0)
+    async def _write_equity(self, connection: asyncpg.Connection, minute: int) -> None:
+        at = datetime.fromtimestamp(minute * EQUITY_EVERY_S, UTC)
         accounts = [a for a in self._service.ledger.accounts() if a not in self._service.quiet]
         await connection.executemany(
             "INSERT INTO equity (account, at, quote_units) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",

@@ -1,7 +1,10 @@
 """A book partition: matches for the symbols it owns, journals each batch, then tells its followers.
 
-One loop, no timer: while one batch is being committed the next one gathers. Account actors send commands; account
-actors and projectors follow the committed batches.
+One loop, no timer: while one batch is being committed the next one gathers. Account actors send commands, the feed what
+a real venue shows; account actors and projectors follow the committed batches.
+
+A batch has the time of the wall, or, where a recording is replayed, the time that the feed tells (`market.clock`): several
+batches may then have the same.
 """
 
 import asyncio
@@ -16,12 +19,14 @@ import msgspec
 import numpy as np
 import structlog
 
+from actors.book_inbox import OUTSIDE, Inbox, Told
 from actors.config import Settings, book_name
 from actors.errors import JournalCorrupt
 from actors.journal import Journal, SnapshotStore
 from actors.metrics import BookMetrics
 from actors.stream import Link, listen
 from actors.wire import (
+    OUTSIDE_HEAD,
     Batch,
     Hello,
     Kind,
@@ -32,15 +37,12 @@ from actors.wire import (
     hello_decoder,
 )
 from market.book import Book
+from market.clock import MarketClock
 from market.records import COMMAND, EVENT, Records, joined, picked
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
-BATCH_LIMIT: Final = 8192
-"""Commands in one journal row: about 2 MB, commits in some milliseconds."""
-QUEUE_LIMIT: Final = 65_536
-"""Commands waiting; beyond it the senders are no longer read."""
 RING_BYTES: Final = 64 * 1024 * 1024
 """Committed batches kept at hand for followers that come back."""
 SNAPSHOT_EVERY_S: Final = 60.0
@@ -65,13 +67,9 @@ class BookService:
         self.seq = 0
         self.ts_ns = 0
         self.metrics = BookMetrics(self.name)
-        self._watermarks: dict[int, int] = {}
-        self._account_links: dict[int, tuple[int, Link]] = {}
+        self._inbox = Inbox(settings.account_actors, MarketClock() if settings.market_time == "replay" else None)
         self._followers: list[Link] = []
         self._at_rest: deque[Callable[[], None]] = deque()
-        self._paused = False
-        self._pending: deque[tuple[Link, int, Records, float]] = deque()
-        self._pending_count = 0
         self._ring: deque[tuple[int, bytes]] = deque()
         self._ring_bytes = 0
         self._wake = asyncio.Event()
@@ -79,7 +77,6 @@ class BookService:
         self._snapshot_at = time.monotonic()
         self._snapshot_seq = 0
         self._snapshot_task: asyncio.Task[int] | None = None
-        self._partition_of: dict[Link, int] = {}
 
     # -- recovery: a first start is a recovery of nothing ---------------------------------------------------------
 
@@ -89,13 +86,15 @@ class BookService:
             self.seq, payload = found
             snapshot = msgspec.msgpack.decode(payload, type=BookSnapshot)
             self.ts_ns = snapshot.ts_ns
-            self._watermarks = snapshot.watermarks
+            self._inbox.watermarks = snapshot.watermarks
             for symbol, data in snapshot.books.items():
                 self.books[symbol] = Book.restore(self.instruments[symbol], symbol, data)
         from_seq = self.seq
         await self._replay()
+        if self._inbox.clock is not None:
+            self._inbox.clock = MarketClock(self.ts_ns)
         # The first row of an epoch is an empty batch: what an older epoch still has under way now collides.
-        await self._commit(np.zeros(0, COMMAND), np.zeros(0, EVENT))
+        await self._commit(np.zeros(0, COMMAND), np.zeros(0, EVENT), self._now_ns())
         log.info("book recovered", name=self.name, epoch=self.journal.epoch, seq=self.seq, from_snapshot=from_seq)
         self._server = await listen(self.settings.socket(self.name), self._on_frame, self._on_close)
 
@@ -104,7 +103,7 @@ class BookService:
             if row.seq != self.seq + 1:
                 raise JournalCorrupt(f"{self.name}: after seq {self.seq} comes {row.seq}")
             batch = decode_batch(row.payload)
-            self._note(batch.commands)
+            self._inbox.note(batch.commands)
             events = match(self.books, batch.commands)
             if events.tobytes() != batch.events.tobytes():
                 raise JournalCorrupt(f"{self.name}: seq {row.seq} matches to other events than it was journaled with")
@@ -119,55 +118,25 @@ class BookService:
             self._wake.clear()
             while self._at_rest:
                 self._at_rest.popleft()()
-            commands, oldest = self._gather()
+            commands, oldest, feed = self._inbox.take()
             if len(commands):
+                ts_ns = self._now_ns()
                 began = time.perf_counter()
                 events = match(self.books, commands)
                 matched = time.perf_counter()
-                payload = await self._commit(commands, events)
+                payload = await self._commit(commands, events, ts_ns)
                 self._publish(payload)
+                if feed is not None:
+                    self._inbox.acknowledge(feed)
                 self.metrics.batch(len(commands), events, matched - began, time.perf_counter() - matched, oldest)
-            if self._pending or self._at_rest:
+            if not self._inbox.empty or self._at_rest:
                 self._wake.set()
             if time.monotonic() - self._snapshot_at > SNAPSHOT_EVERY_S and self.seq != self._snapshot_seq:
                 self._snapshot_task = asyncio.create_task(self._save(*self._copy()))
 
-    def _gather(self) -> tuple[Records, float]:
-        """Commands waiting, at most a batch, without those seen before; and when the oldest arrived."""
-        taken: list[Records] = []
-        count = 0
-        oldest = 0.0
-        while self._pending and count < BATCH_LIMIT:
-            link, partition, commands, arrived = self._pending.popleft()
-            self._pending_count -= len(commands)
-            current = self._account_links.get(partition)
-            if current is None or current[1] is not link:
-                continue  # an older incarnation of the account actor
-            ids, known = commands["command_id"], self._watermarks.get(partition, 0)
-            if ids[0] <= known:  # some were sent again
-                commands = picked(commands, ids > known)
-            if len(commands):
-                self._watermarks[partition] = int(commands["command_id"][-1])
-                oldest = oldest or arrived
-                taken.append(commands)
-                count += len(commands)
-        if self._paused and self._pending_count <= QUEUE_LIMIT // 2:
-            self._paused = False
-            for _, link in self._account_links.values():
-                link.resume()
-        if not taken:
-            return np.zeros(0, COMMAND), 0.0
-        return (taken[0] if len(taken) == 1 else joined(taken, COMMAND)), oldest
-
-    def _note(self, commands: Records) -> None:
-        """Remember how far each account partition got."""
-        owners = commands["account"] % self.settings.account_actors
-        for partition in np.unique(owners):
-            self._watermarks[int(partition)] = int(commands["command_id"][owners == partition][-1])
-
-    async def _commit(self, commands: Records, events: Records) -> bytes:
+    async def _commit(self, commands: Records, events: Records, ts_ns: int) -> bytes:
         self.seq += 1
-        self.ts_ns = max(self.ts_ns + 1, time.time_ns())
+        self.ts_ns = ts_ns
         payload = encode_batch(Batch(self.partition, self.journal.epoch, self.seq, self.ts_ns, commands, events))
         await self.journal.append(self.seq, self.ts_ns, payload)
         self._ring.append((self.seq, payload))
@@ -175,6 +144,10 @@ class BookService:
         while self._ring_bytes > RING_BYTES:
             self._ring_bytes -= len(self._ring.popleft()[1])
         return payload
+
+    def _now_ns(self) -> int:
+        clock = self._inbox.clock
+        return max(self.ts_ns + 1, time.time_ns()) if clock is None else clock.now(time.monotonic_ns())
 
     def _publish(self, payload: bytes) -> None:
         for link in self._followers:
@@ -184,14 +157,13 @@ class BookService:
 
     def _on_frame(self, link: Link, kind: int, body: bytes) -> None:
         if kind == Kind.COMMANDS:
-            partition = self._partition_of[link]
             commands = np.frombuffer(body, COMMAND)
             self._check_owned(commands)
-            self._pending.append((link, partition, commands, time.perf_counter()))
-            self._pending_count += len(commands)
-            if self._pending_count > QUEUE_LIMIT:
-                self._paused = True
-                link.pause()
+            self._inbox.put(link, commands)
+        elif kind == Kind.OUTSIDE:
+            commands = np.frombuffer(body, COMMAND, offset=OUTSIDE_HEAD.size)
+            self._check_owned(commands)
+            self._inbox.put(link, commands, Told(*OUTSIDE_HEAD.unpack_from(body)))
         elif kind == Kind.HELLO:
             self._at_rest.append(partial(self._welcome, link, hello_decoder.decode(body)))
         else:
@@ -212,20 +184,18 @@ class BookService:
         """Between batches, so that the sequence number told is exact."""
         if not link.is_open:
             return
-        if hello.role == "account":
-            held = self._account_links.get(hello.partition)
-            if held is not None and held[0] > hello.epoch:
-                link.close()
-                return
-            if held is not None and held[1] is not link:
-                held[1].close()
-            self._account_links[hello.partition] = (hello.epoch, link)
-            self._partition_of[link] = hello.partition
+        if hello.role in ("account", "outside") and not self._inbox.admit(link, hello):
+            link.close()
+            return
+        known = self._inbox.watermarks.get(hello.partition, 0)
+        if hello.role == "outside":
+            link.send(Kind.WELCOME, encoder.encode(Welcome(self.journal.epoch, self.seq, last_command_id=known)))
+            return
         oldest = self._ring[0][0] if self._ring else self.seq + 1
         behind = hello.after_seq + 1 < oldest
         link.send(
             Kind.WELCOME,
-            encoder.encode(Welcome(self.journal.epoch, self.seq, behind, self._watermarks.get(hello.partition, 0))),
+            encoder.encode(Welcome(self.journal.epoch, self.seq, behind, known)),
         )
         if behind:
             return
@@ -237,7 +207,7 @@ class BookService:
     def _on_close(self, link: Link) -> None:
         if link in self._followers:
             self._followers.remove(link)
-        self._partition_of.pop(link, None)
+        self._inbox.left(link)
 
     # -- snapshots and questions ----------------------------------------------------------------------------------
 
@@ -251,7 +221,7 @@ class BookService:
     def _copy(self) -> tuple[int, bytes]:
         self._snapshot_at = time.monotonic()
         self._snapshot_seq = self.seq
-        state = BookSnapshot(self.ts_ns, dict(self._watermarks), {k: b.snapshot() for k, b in self.books.items()})
+        state = BookSnapshot(self.ts_ns, dict(self._inbox.watermarks), {k: b.snapshot() for k, b in self.books.items()})
         return self.seq, msgspec.msgpack.encode(state)
 
     async def _save(self, seq: int, payload: bytes) -> int:
@@ -274,7 +244,9 @@ class BookService:
             "epoch": self.journal.epoch,
             "seq": self.seq,
             "stalled": self.journal.stalled,
-            "queued": self._pending_count,
+            "queued": len(self._inbox),
+            "outside_command_id": self._inbox.watermarks.get(OUTSIDE, 0),
+            "ts_ns": self.ts_ns,
             "live_orders": sum(book.live_orders for book in self.books.values()),
         }
 

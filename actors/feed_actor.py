@@ -1,147 +1,115 @@
-"""Runs the simulated market: steps its participants and trades for them as any gateway does."""
+"""The feed: drives the market as `--feed` says. It only chooses; what feeds is one of the modules named below.
 
-import asyncio
+simulated            actors.simulated_feed   participants who trade as users do
+VENUE[,VENUE...]     actors.venue_market     what real venues show and trade, now
+replay:FILE[,...]    actors.replay_market    what they showed and traded then; the master of market time
+"""
+
 import time
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-import asyncpg
-import numpy as np
 import structlog
 
-from actors.account_client import AccountClient
 from actors.config import Settings
-from actors.metrics import FeedMetrics
-from market.agents import SimulatedMarket
-from market.enums import CommandKind
-from market.records import COMMAND, REPORT, Records
+from actors.journal import Journal
+from actors.metrics import ActorMetrics
+from actors.outside_books import OutsideBooks
+from market.feed_spec import Nobody, Replay, Simulated, Venues, parse
 
 log = structlog.get_logger()
 
 NAME: Final = "feed"
-STEP_S: Final = 0.1
-AGENT_QUOTE_UNITS_SHARE: Final = 1 << 53
-"""Deposit of each participant in each asset, in units: deep pockets, and still far below 2^62 together."""
+
+
+class Feed(Protocol):
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def metrics(self) -> ActorMetrics: ...
+
+    async def start(self) -> None: ...
+
+    async def run(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def status(self) -> dict[str, Any]: ...
+
+
+class TimedFeed(Feed, Protocol):
+    """The master of market time."""
+
+    def time_status(self) -> dict[str, Any]: ...
+
+    async def control(
+        self, action: str, at_ns: int | None, speed: float | None, span_ns: int | None
+    ) -> dict[str, Any]: ...
 
 
 class FeedService:
     def __init__(self, settings: Settings) -> None:
         self.name = NAME
         self.settings = settings
-        self.instruments = settings.instruments()
-        self.metrics = FeedMetrics(NAME)
-        self.steps = 0
-        self._reports: list[Records] = []
-        self._clients = [
-            AccountClient(settings, p, NAME, on_reports=self._reports.append, on_up=self._on_up)
-            for p in range(settings.account_actors)
-        ]
-        self._accounts: list[int] = []
-        self._market: SimulatedMarket | None = None
-        self._restart = asyncio.Event()
-        self._tasks: list[asyncio.Task[Any]] = []
+        self.metrics = ActorMetrics(NAME)
+        self._feed: Feed | None = None
+        self._timed: TimedFeed | None = None
 
     async def start(self) -> None:
-        self._accounts = await self._register()
-        self._tasks = [asyncio.create_task(client.run()) for client in self._clients]
+        spec = parse(self.settings.feed)
+        if isinstance(spec, Nobody):
+            raise ValueError("feed: with `none` there is no feed to start")
+        if isinstance(spec, Simulated):
+            from actors.simulated_feed import SimulatedFeed
 
-    async def _on_up(self) -> None:
-        """An account actor is (again) there: what we believed of our orders is stale."""
-        self._restart.set()
+            self._feed = SimulatedFeed(self.settings)
+        elif isinstance(spec, Venues):
+            from actors.venue_market import VenueMarket
 
-    async def _register(self) -> list[int]:
-        """The participants are users that cannot log in; the same ones at every start."""
-        connection = await asyncpg.connect(self.settings.pg_dsn, timeout=5)
+            self._feed = VenueMarket(self.settings, spec, await self._books(from_start=False))
+        else:
+            self._feed = self._timed = await self._replay(spec)
+        self.metrics = self._feed.metrics
+        await self._feed.start()
+
+    async def _replay(self, spec: Replay) -> TimedFeed:
+        from actors.replay_market import ReplayMarket
+        from actors.replay_tape import RecordedTape
+
+        tape = RecordedTape(spec.files, self.settings)
+        return ReplayMarket(self.settings, tape, await self._books(from_start=True))
+
+    async def _books(self, from_start: bool) -> OutsideBooks:
+        """Books listen to the youngest incarnation of the feed: its epoch is the highest."""
+        journal = Journal(self.settings.pg_dsn, NAME)
         try:
-            ids = []
-            for role in SimulatedMarket.ACCOUNTS:
-                name = f"sim-{role}"
-                await connection.execute(
-                    "INSERT INTO users (username, role) VALUES ($1, 'agent') ON CONFLICT DO NOTHING", name
-                )
-                ids.append(await connection.fetchval("SELECT user_id FROM users WHERE username = $1", name))
+            epoch = await journal.activate()
         finally:
-            await connection.close()
-        return [self.settings.account_of(one) for one in ids]
-
-    def _client(self, account: int) -> AccountClient:
-        return self._clients[account % len(self._clients)]
+            await journal.close()
+        return OutsideBooks(self.settings, epoch, from_start=from_start)
 
     async def run(self) -> None:
-        while True:
-            await self._restart.wait()
-            if not all(client.up for client in self._clients):
-                await asyncio.sleep(0.05)
-                continue
-            self._restart.clear()
-            try:
-                await self._prepare()
-                await self._trade()
-            except Exception:
-                log.exception("simulated market stumbled, starting it anew")
-                await asyncio.sleep(0.5)
-                self._restart.set()
-
-    async def _prepare(self) -> None:
-        """Open accounts, cancel what an earlier incarnation left, go on from the last prices."""
-        deposits = [(k, AGENT_QUOTE_UNITS_SHARE) for k in range(self._asset_count())]
-        for account in self._accounts:
-            client = self._client(account)
-            if not await client.call("open", account, (0, 0), True, deposits):
-                await self._endow(account, deposits)
-            symbols = await client.call("open_symbols", account)
-            if symbols:
-                cancels = np.zeros(len(symbols), COMMAND)
-                cancels["kind"] = CommandKind.CANCEL_ALL
-                cancels["account"] = account
-                cancels["symbol"] = symbols
-                await client.ask_for(cancels)
-            await client.call("subscribe", account, -1)
-        last = await self._last_prices()
-        self._reports.clear()
-        self._market = SimulatedMarket(
-            self.instruments, self._accounts, self.settings.rate, self._seed(), last_prices=last
-        )
-
-    async def _endow(self, account: int, deposits: list[tuple[int, int]]) -> None:
-        """What symbols added since the account was opened are traded with."""
-        client = self._client(account)
-        held = {asset for asset, _, _ in (await client.call("account", account))["balances"]}
-        for asset, units in deposits:
-            if asset not in held:
-                await client.call("post", account, asset, units)
-
-    def _asset_count(self) -> int:
-        return len({name for one in self.instruments for name in (one.base.name, one.quote.name)})
-
-    def _seed(self) -> int:
-        """The same market for the same seed at a first start; another stretch of it after each restart."""
-        return self.settings.seed + self.steps
-
-    async def _last_prices(self) -> dict[int, int]:
-        prices: dict[int, int] = await self._clients[0].call("last_prices")
-        return {int(k): int(v) for k, v in prices.items()}
-
-    async def _trade(self) -> None:
-        assert self._market is not None
-        next_at = time.monotonic()
-        while not self._restart.is_set():
-            began = time.perf_counter()
-            taken = np.concatenate(self._reports) if self._reports else np.zeros(0, REPORT)
-            self._reports.clear()
-            commands = self._market.step(time.time_ns(), taken)
-            self.metrics.step_s.observe(time.perf_counter() - began)
-            self.metrics.commands.inc(len(commands))
-            self.steps += 1
-            for p, client in enumerate(self._clients):
-                own = commands[commands["account"] % len(self._clients) == p]
-                if len(own):
-                    client.send(own)
-            next_at = max(next_at + STEP_S, time.monotonic())
-            await asyncio.sleep(next_at - time.monotonic())
-
-    def status(self) -> dict[str, object]:
-        return {"name": NAME, "kind": "simulated", "rate": self.settings.rate, "steps": self.steps}
+        assert self._feed is not None
+        await self._feed.run()
 
     async def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
+        if self._feed is not None:
+            await self._feed.stop()
+
+    def status(self) -> dict[str, object]:
+        feed = self._feed
+        return {"name": NAME, **({} if feed is None else {"kind": feed.kind, **feed.status()})}
+
+    def time_status(self) -> dict[str, Any]:
+        """`ReplayMarket.time_status`; without a replay market time is the wall's."""
+        if self._timed is not None:
+            return self._timed.time_status()
+        return {"mode": "wall", "market_ns": time.time_ns(), "speed": 1.0, "paused": False, "ended": False}
+
+    async def time_control(
+        self, action: str, at_ns: int | None = None, speed: float | None = None, span_ns: int | None = None
+    ) -> dict[str, Any]:
+        """`ReplayMarket.control`."""
+        if self._timed is None:
+            raise ValueError("action: market time is the wall's here; start with `--feed replay:FILE` to control it")
+        return await self._timed.control(action, at_ns, speed, span_ns)

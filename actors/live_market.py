@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from actors.batches import run_of
+from actors.market_now import MarketNow
 from actors.tape_store import TapeStore
 from actors.wire import Batch
 from market.book import Book
@@ -33,20 +34,27 @@ class TopChange(NamedTuple):
 
 
 class LiveMarket:
-    def __init__(self, instruments: Sequence[Instrument]) -> None:
+    def __init__(self, instruments: Sequence[Instrument], now_ns: MarketNow | None = None) -> None:
         self.instruments = instruments
         self.books = {k: Book(one, k) for k, one in enumerate(instruments)}
         self.recent = [RecentTrades() for _ in instruments]
         self.tops = [Top(0, 0, 0, 0, 0) for _ in instruments]
         """As of the last time that a symbol's top was looked at."""
-        self.ts_ns = 0
-        """Of the newest batch."""
+        self.now_ns = MarketNow() if now_ns is None else now_ns
         self._ends = TapeEnds.of(len(instruments))
 
-    async def load(self, connection: Any, now_ns: int) -> None:
-        """Number aggregates on, and take what traded lately from the read models."""
+    @property
+    def ts_ns(self) -> int:
+        """Of the newest batch."""
+        return self.now_ns.newest_ns
+
+    async def load(self, connection: Any, now_ns: int | None = None) -> None:
+        """Number aggregates on, and take what traded lately from the read models. `now_ns`: None: market time."""
         store = TapeStore(connection)
         last = await store.last_trades([one.symbol for one in self.instruments])
+        for row in last.values():
+            self.now_ns.saw(row["ts_ns"])
+        now_ns = self.now_ns() if now_ns is None else now_ns
         for k, one in enumerate(self.instruments):
             row = last.get(one.symbol)
             if row is None:
@@ -72,7 +80,7 @@ class LiveMarket:
         tops: list[TopChange] = []
         waiting: list[Records] = []
         for batch in batches:
-            self.ts_ns = max(self.ts_ns, batch.ts_ns)
+            self.now_ns.saw(batch.ts_ns)
             if watched and not watched.isdisjoint(np.unique(batch.commands["symbol"]).tolist()):
                 touched |= self._apply(waiting)
                 waiting = []

@@ -5,6 +5,7 @@ away, trading goes on, and what was missed is simply replaced by what is newer.
 """
 
 import contextlib
+import time
 from collections.abc import Sequence
 from typing import Any, Final, cast
 
@@ -35,6 +36,11 @@ _NOTHING: Final = Candle(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 _encode = msgspec.json.Encoder().encode
 
 
+def time_key(prefix: str) -> str:
+    """Where a replay's market time is, in nanoseconds."""
+    return f"{prefix}:market_time"
+
+
 class MarketBus:
     def __init__(self, settings: Settings, instruments: Sequence[Instrument], metrics: ProjectorMetrics) -> None:
         self._prefix = settings.prefix
@@ -46,6 +52,7 @@ class MarketBus:
         self._messages: list[tuple[str, str, bytes, bytes]] = []
         self._prices: dict[str, str] = {}
         self._tops: dict[str, bytes] = {}
+        self._now_ns = 0
         self.healthy = False
 
     async def start(self) -> None:
@@ -80,7 +87,7 @@ class MarketBus:
             pipe.publish(f"{self._prefix}:bus:trades:{name}", message)
             key = f"{self._prefix}:ticks:{name}"
             pipe.xadd(key, {"trades": message})
-            pipe.xtrim(key, minid=rows[-1]["ts_ns"] // 1_000_000 - TICKS_KEPT_MS, approximate=True)
+            pipe.xtrim(key, minid=time.time_ns() // 1_000_000 - TICKS_KEPT_MS, approximate=True)
         await self._execute(pipe)
 
     def add_depth(self, symbol: int, book: Book, ts_ns: int) -> None:
@@ -123,8 +130,12 @@ class MarketBus:
         self._messages.append(("ticker", one.symbol, encoded, encoded))
         self._prices[one.symbol] = str(ticker["last_price"])
 
+    def add_time(self, now_ns: int) -> None:
+        """Of a replay: the market's, for who asks."""
+        self._now_ns = now_ns
+
     async def flush(self) -> None:
-        if not self._messages:
+        if not self._messages and not self._now_ns:
             return
         taken, self._messages = self._messages, []
         prices, self._prices = self._prices, {}
@@ -137,6 +148,8 @@ class MarketBus:
             pipe.hset(f"{self._prefix}:prices", mapping=cast(Any, prices))
         if tops:
             pipe.hset(f"{self._prefix}:tops", mapping=cast(Any, tops))
+        if self._now_ns:
+            pipe.set(time_key(self._prefix), self._now_ns)
         await self._execute(pipe)
 
     async def _execute(self, pipe: Any) -> None:

@@ -17,6 +17,7 @@ from actors.live_market import LiveMarket, TopChange
 from actors.market_bus import MarketBus
 from actors.metrics import ProjectorMetrics
 from actors.stream_bus import StreamBus
+from market.intervals import SECOND_NS
 from market.records import Records
 from market.windows import by_symbol
 
@@ -45,7 +46,9 @@ class MarketPublisher:
         self._market = market
         self._absorb = absorb
         self._dirty = set(range(len(market.instruments)))
-        self._published_at = self._looked_at = self._second_at = 0.0
+        self._published_at = self._looked_at = self._second_at = self._told_at = 0.0
+        self._told_second = 0
+        """Of a replay's market time, that statistics were last told in."""
 
     @property
     def watched(self) -> set[int]:
@@ -65,7 +68,8 @@ class MarketPublisher:
         await self.bus.start()
 
     async def run(self) -> None:
-        await asyncio.gather(self._publish(), self._tell_seconds(), self.streams.follow_looks())
+        seconds = self._replayed_seconds if self._market.now_ns.replay else self._tell_seconds
+        await asyncio.gather(self._publish(), seconds(), self.streams.follow_looks())
 
     async def _publish(self) -> None:
         while True:
@@ -97,10 +101,12 @@ class MarketPublisher:
     async def _tell_natively(self) -> None:
         await self.bus.flush_trades()
         dirty, self._dirty = sorted(self._dirty), set()
-        now_ns = time.time_ns()
+        now_ns = self._market.now_ns()
         for symbol in dirty:
             self.bus.add_depth(symbol, self._market.books[symbol], now_ns)
             self.bus.add_ticker(symbol, self._market.books[symbol], self._market.recent[symbol], now_ns)
+        if self._market.now_ns.replay:
+            self.bus.add_time(now_ns)
         await self.bus.flush()
 
     async def _tell_seconds(self) -> None:
@@ -111,12 +117,35 @@ class MarketPublisher:
             await asyncio.sleep(0)
             if not self.open:
                 continue
-            second = round(time.time() - SECOND_LAG_S)
-            try:
-                await self.streams.seconds(time.time_ns(), odd=second % 2 == 1)
-            except Exception:
-                log.exception("statistics of a second failed")
+            await self._statistics(time.time_ns(), odd=round(time.time() - SECOND_LAG_S) % 2 == 1)
+
+    async def _replayed_seconds(self) -> None:
+        """A replay's seconds pass as it plays. Those that pass at once are told at once; while it stands, new listeners
+        get what there is."""
+        while True:
+            await asyncio.sleep(PUBLISH_EVERY_S)
             self.wake.set()
+            await asyncio.sleep(0)
+            if self.open:
+                await self._replayed(time.monotonic())
+
+    async def _replayed(self, now: float) -> None:
+        """`now`: the wall's, in seconds."""
+        now_ns = self._market.now_ns()
+        passed = now_ns // SECOND_NS - self._told_second
+        if not now_ns or (not passed and now - self._told_at < 1.0):
+            return
+        self._told_second, self._told_at = self._told_second + passed, now
+        if passed:
+            self.streams.books(1000)
+        await self._statistics(now_ns, odd=passed == 1 and self._told_second % 2 == 1)
+
+    async def _statistics(self, now_ns: int, odd: bool) -> None:
+        try:
+            await self.streams.seconds(now_ns, odd=odd)
+        except Exception:
+            log.exception("statistics of a second failed")
+        self.wake.set()
 
     async def close(self) -> None:
         await self.bus.close()

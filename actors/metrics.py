@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import Metric
 
 from market.enums import EventKind
+from market.quality import Counters, Quality
 from market.records import Records
 
 SECONDS: Final = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0, 10.0)
@@ -105,8 +106,42 @@ class JobMetrics:
             self._succeeded.labels(self._actor, job).set(succeeded_at_s)
 
 
-class FeedMetrics(ActorMetrics):
+class SimulatedMetrics(ActorMetrics):
     def __init__(self, actor: str) -> None:
         super().__init__(actor)
         self.commands = self.counter("raypit_feed_commands", "Commands of simulated participants")
         self.step_s = self.histogram("raypit_feed_step_seconds", "One step of the simulated market")
+
+
+class ReplayMetrics(ActorMetrics):
+    def __init__(self, actor: str) -> None:
+        super().__init__(actor)
+        self.commands = self.counter("raypit_feed_outside_commands", "Commands of outside markets sent to the books")
+        self.behind_s = self.gauge("raypit_feed_behind_seconds", "Market time that is due and was not sent yet")
+
+
+class VenueMetrics(ActorMetrics):
+    def __init__(self, actor: str) -> None:
+        super().__init__(actor)
+        self.commands = self.counter("raypit_feed_outside_commands", "Commands of outside markets sent to the books")
+        self.book_s = self.histogram("raypit_feed_book_seconds", "From an event's arrival until its book journaled it")
+        self.left_out = self.counter("raypit_feed_retold", "Times that a symbol had to be told anew to its book")
+        self._quality = self._by_venue("raypit_feed_quality", "0 to 100, over the last minute", "symbol", "score")
+        self._connections = self._by_venue("raypit_feed_connections", "Connections that stand")
+        self._symbols = self._by_venue("raypit_feed_symbols", "Symbols by state of their book", "state")
+        self._frames = self._by_venue("raypit_feed_frames", "Frames that arrived")
+        self._delay_s = self._by_venue("raypit_feed_delay_seconds", "Arrival minus the venue's time, of the last event")
+
+    def _by_venue(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(name, text, ["actor", "venue", *labels], registry=self.registry)
+
+    def score(self, venue: str, symbol: str, scores: Quality) -> None:
+        for name, score in zip(Quality._fields, scores, strict=True):
+            self._quality.labels(self.actor, venue, symbol, name).set(score)
+
+    def venue(self, venue: str, connected: int, live: int, stale: int, counted: Counters) -> None:
+        self._connections.labels(self.actor, venue).set(connected)
+        self._symbols.labels(self.actor, venue, "live").set(live)
+        self._symbols.labels(self.actor, venue, "stale").set(stale)
+        self._frames.labels(self.actor, venue).set(counted.frames)
+        self._delay_s.labels(self.actor, venue).set(counted.last_delay_ns / 1e9)

@@ -5,7 +5,6 @@ A follower like any other: it may lag, fall over and start again; no order ever 
 
 import asyncio
 import contextlib
-import time
 from typing import Any, Final
 
 import asyncpg
@@ -18,6 +17,7 @@ from actors.follower import BookFollower
 from actors.jobs import Housekeeping
 from actors.journal import Journal
 from actors.live_market import LiveMarket
+from actors.market_now import MarketNow
 from actors.market_publisher import MarketPublisher
 from actors.metrics import JobMetrics, ProjectorMetrics
 from actors.read_models import ReadModels, prepare
@@ -39,7 +39,7 @@ class ProjectorService:
         self.settings = settings
         self.instruments = settings.instruments()
         self.metrics = ProjectorMetrics(NAME)
-        self.market = LiveMarket(self.instruments)
+        self.market = LiveMarket(self.instruments, MarketNow.of(settings))
         self.publisher = MarketPublisher(settings, self.market, self.metrics, self._absorb)
         self._models = ReadModels(self.instruments, set())
         work = JobMetrics(self.metrics)
@@ -65,7 +65,7 @@ class ProjectorService:
                 rows = await connection.fetch("SELECT stream, seq FROM projection WHERE name = $1", NAME)
                 positions = {row["stream"]: row["seq"] for row in rows}
                 await self._learn_quiet(connection)
-                await self.market.load(connection, time.time_ns())
+                await self.market.load(connection)
         finally:
             await connection.close()
         for partition in range(self.settings.book_actors):
@@ -85,7 +85,9 @@ class ProjectorService:
         journal = Journal(self.settings.pg_dsn, book_name(partition))
         if found := await journal.newest_snapshot():
             seq, payload = found
-            for symbol, data in msgspec.msgpack.decode(payload, type=BookSnapshot).books.items():
+            snapshot = msgspec.msgpack.decode(payload, type=BookSnapshot)
+            self.market.now_ns.saw(snapshot.ts_ns)
+            for symbol, data in snapshot.books.items():
                 self.market.restore_book(symbol, data)
             self._shadowed[partition] = seq
         await journal.close()
@@ -111,7 +113,7 @@ class ProjectorService:
         """Only set aside: a batch may hold a single command, and looking into many at once costs hardly more."""
         self._fresh.append(batch)
         self._fresh_events += len(batch.events)
-        self._lag_s = (time.time_ns() - batch.ts_ns) / 1e9
+        self._lag_s = (self.market.now_ns() - batch.ts_ns) / 1e9
         self.publisher.wake.set()
         if self._fresh_events + len(self._models) > PENDING_LIMIT:
             self._room.clear()

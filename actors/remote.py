@@ -148,6 +148,18 @@ class FeedActor(Host):
 
         super().__init__(settings, "feed", lambda: FeedService(settings))
 
+    def time_status(self) -> dict[str, Any]:
+        """What market time is and how it goes on: `ReplayMarket.time_status`."""
+        found: dict[str, Any] = self._service.time_status()
+        return found
+
+    def time_control(
+        self, action: str, at_ns: int | None = None, speed: float | None = None, span_ns: int | None = None
+    ) -> dict[str, Any]:
+        """`ReplayMarket.control`. ValueError names the field."""
+        found: dict[str, Any] = self._thread.do(self._service.time_control(action, at_ns, speed, span_ns))
+        return found
+
 
 def start(cls: type[Host], name: str, *args: Any) -> Any:
     """Start a named actor, or find the one that runs. It ends with the driver that started it."""
@@ -167,12 +179,17 @@ def start(cls: type[Host], name: str, *args: Any) -> Any:
     )
 
 
+def has_feed(settings: Settings) -> bool:
+    """Whether anything but the users moves the market."""
+    return settings.feed != "none" and (settings.feed != "simulated" or settings.rate > 0)
+
+
 def names(settings: Settings) -> list[str]:
     """Every actor of the exchange, in the order of starting."""
     found = [book_name(k) for k in range(settings.book_actors)]
     found += [account_name(k) for k in range(settings.account_actors)]
     found.append("projector")
-    if settings.rate > 0:
+    if has_feed(settings):
         found.append("feed")
     return found
 
@@ -188,7 +205,7 @@ def start_all(settings: Settings) -> None:
     for k in range(settings.account_actors):
         _kept[account_name(k)] = start(AccountActor, account_name(k), settings, k)
     _kept["projector"] = start(ProjectorActor, "projector", settings)
-    if settings.rate > 0:
+    if has_feed(settings):
         _kept["feed"] = start(FeedActor, "feed", settings)
 
 

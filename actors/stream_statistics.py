@@ -26,8 +26,8 @@ _FAR_REFRESH_NS: Final = 5 * MINUTE_NS
 """The far part of a long kline is read again so often; the sliding minutes reach back longer than a day by more."""
 _LATE_NS: Final = 10 * SECOND_NS
 """So long after it closed a kline may still get trades, of a batch whose commit took its time."""
-_MOST_AT_ONCE: Final = 100
-"""Klines told in one go after a pause."""
+_MOST_AT_ONCE: Final = 300
+"""Klines told in one go after a pause, or when a replay is fast: as many seconds as the sliding ones reach back for sure."""
 _CHANNELS: Final = (Channel.TICKER, Channel.MINI_TICKER, Channel.WINDOW_TICKER)
 
 _encode = msgspec.json.Encoder().encode

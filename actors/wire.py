@@ -38,7 +38,8 @@ class Kind(IntEnum):
     OUTSIDE = 9
     """The feed to a book: `OUTSIDE_HEAD`, then its commands, maybe none. They are one batch."""
     ACK = 10
-    """A book to the feed: `ACK_BODY`, when a batch with commands of its is journaled."""
+    """A book to the feed: `ACK_BODY`, one for each OUTSIDE frame in turn, when what it holds is journaled; one without
+    commands has moved the clock by then."""
 
 
 OUTSIDE_HEAD: Final = struct.Struct("<qd")

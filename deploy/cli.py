@@ -16,6 +16,7 @@ from deploy.cli_common import Data, data_folder, err, fail, out, running
 from deploy.cli_keys import keys_app
 from deploy.cli_recordings import import_, record, recording
 from deploy.cli_storage import export, jobs_app
+from deploy.cli_time import time_
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 app.add_typer(keys_app, name="keys")
@@ -24,6 +25,7 @@ app.command("import")(import_)
 app.command("recording")(recording)
 app.command("export")(export)
 app.add_typer(jobs_app, name="jobs")
+app.command("time")(time_)
 
 
 @app.command()

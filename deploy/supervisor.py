@@ -338,10 +338,14 @@ class Supervisor:
                 peer, _ = self._control.accept()
             except OSError:
                 return
-            with peer, contextlib.suppress(Exception):
-                peer.settimeout(10)
-                method = peer.recv(64).decode()
-                peer.sendall(msgspec.msgpack.encode(self._answer(method), enc_hook=str))
+            # Each beside the others: to come to a market time may take long, and somebody watches it meanwhile.
+            threading.Thread(target=self._answer_one, args=(peer,), name="answer", daemon=True).start()
+
+    def _answer_one(self, peer: socket.socket) -> None:
+        with peer, contextlib.suppress(Exception):
+            peer.settimeout(10)
+            method = peer.recv(1024).decode()
+            peer.sendall(msgspec.msgpack.encode(self._answer(method), enc_hook=str))
 
     def _answer(self, method: str) -> Any:
         from actors import remote
@@ -352,6 +356,10 @@ class Supervisor:
         if method == "digest":
             stateful = [name for name in names if name.startswith(("book-", "account-"))]
             return {name: remote.ask(name, "digest", 60.0) for name in stateful}
+        if method.startswith("time"):
+            from deploy.market_time import answer
+
+            return answer(self.settings, method.removeprefix("time").strip())
         return {"error": f"unknown question {method}"}
 
 

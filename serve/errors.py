@@ -98,6 +98,9 @@ class Code(StrEnum):
     PEG_BUDGET = auto()
     ORDER_REJECTED = auto()
 
+    # Market time is not ours to control.
+    MARKET_TIME_IS_WALL = auto()
+
     # A private stream cannot go on from where the client says it was.
     RESUME_AHEAD = auto()
     RESUME_TOO_OLD = auto()
@@ -264,6 +267,11 @@ CATALOGUE: Final[dict[Code, ErrorSpec]] = {
         422, "Peg too dear", "At the price taken from the book the order costs more than is reserved for it."
     ),
     Code.ORDER_REJECTED: ErrorSpec(422, "Order rejected", "The order was refused."),
+    Code.MARKET_TIME_IS_WALL: ErrorSpec(
+        409,
+        "Market time is the wall's",
+        "The market follows the wall clock. Start the exchange with `--feed replay:FILE` to control its time.",
+    ),
     Code.RESUME_AHEAD: ErrorSpec(
         422, "Resume ahead", "The sequence number is above the account's newest report.", "from_seq"
     ),

@@ -16,10 +16,13 @@ import asyncpg
 import ray
 import redis.asyncio as aioredis
 import structlog
+from redis.exceptions import RedisError
 
 from actors.account_client import AccountClient, Answered
 from actors.config import MAKER_FEE_PPM, TAKER_FEE_PPM, Settings
 from actors.errors import LinkDown, OutcomeUnknown, Refused
+from actors.market_bus import time_key
+from actors.market_now import MarketNow
 from actors.remote import ask
 from actors.wire import ReportRow, decode_reports
 from market.enums import Side
@@ -33,6 +36,8 @@ log = structlog.get_logger()
 POOL_MAX: Final = 8
 """Database connections of one gateway for queries."""
 QUERY_TIMEOUT_S: Final = 10.0
+TIME_POLL_S: Final = 0.02
+"""A replay's market time is looked up that often."""
 ROWS_PER_TURN: Final = 512
 """Missed reports told in one turn of the event loop: a resume of tens of thousands must not stop everyone else."""
 
@@ -57,6 +62,8 @@ class Gateway:
         self.initial_units = settings.initial_quote * 10**self.reference.scale
         """Of the reference asset, in a new account."""
         self.started = time.time()
+        self.now_ns = MarketNow.of(settings)
+        """Market time; a replay's is at most `TIME_POLL_S` older than what the projector last told."""
         self._clients: list[AccountClient] = []
         self._listeners: dict[int, list[Listener]] = {}
         self._client_ids = itertools.count(1)
@@ -75,6 +82,14 @@ class Gateway:
             for p in range(s.account_actors)
         ]
         self._tasks = [asyncio.create_task(client.run()) for client in self._clients]
+        if self.now_ns.replay:
+            self._tasks.append(asyncio.create_task(self._follow_time()))
+
+    async def _follow_time(self) -> None:
+        while True:
+            with contextlib.suppress(RedisError, OSError):
+                self.now_ns.saw(int(await self.redis.get(time_key(self.settings.prefix)) or 0))
+            await asyncio.sleep(TIME_POLL_S)
 
     async def stop(self) -> None:
         for task in self._tasks:

@@ -116,7 +116,10 @@ def _operation(endpoint: Endpoint, schema_of: Mapping[Any, Json], components: Js
         "summary": endpoint.summary,
         "description": _description(endpoint),
         "tags": list(endpoint.tags),
-        "responses": {str(endpoint.status): _success(endpoint, schema_of, components), **_failures(endpoint)},
+        "responses": {
+            **{str(one): _success(endpoint, one, schema_of, components) for one in (endpoint.status, *endpoint.also)},
+            **_failures(endpoint),
+        },
     }
     parameters = [
         *_parameters(endpoint.params, "path", schema_of, components),
@@ -189,9 +192,9 @@ def _without_nulls(value: Any) -> Any:
     return [_without_nulls(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _success(endpoint: Endpoint, schema_of: Mapping[Any, Json], components: Json) -> Json:
+def _success(endpoint: Endpoint, status: int, schema_of: Mapping[Any, Json], components: Json) -> Json:
     answer: Json = {
-        "description": HTTPStatus(endpoint.status).phrase,
+        "description": HTTPStatus(status).phrase,
         "headers": {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}},
     }
     if endpoint.media_type != JSON:

@@ -489,16 +489,5 @@ class JobList(msgspec.Struct):
     jobs: list[JobView]
 
 
-class SystemStatus(msgspec.Struct):
-    status: str
-    """`ok`, or `degraded`: an account actor is away, or the simulated market is silent."""
-    version: str
-    symbols: int
-    uptime_s: float
-    """Of the gateway that answers."""
-    market_data_age_ms: int | None
-    """Since the newest ticker of all symbols."""
-
-
 class ActorList(msgspec.Struct):
     actors: list[ActorStatus]

@@ -1,7 +1,6 @@
 """Questions about own order lists: the account knows the open and the newest, the read models all the rest."""
 
 import asyncio
-import time
 
 from actors.wire import decode_reports
 from serve.binance import queries
@@ -58,7 +57,7 @@ async def all_lists(ctx: Context, p: AllLists) -> list[OrderList]:
 async def _newest(ctx: Context) -> list[tuple[FoundList, int]]:
     """Those that the read models may not know as they are, and when they were placed."""
     gateway = ctx.venue.gateway
-    since = time.time_ns() - RECENT_NS
+    since = gateway.now_ns() - RECENT_NS
     rows = decode_reports(await gateway.ask(ctx.account, "recent_orders", ctx.account, since))
     created = {row.list_id: row.created_ns for row in rows if row.list_id}
     lists = await asyncio.gather(*(live_list(ctx, list_id, None) for list_id in created))

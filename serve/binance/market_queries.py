@@ -5,7 +5,6 @@ UNAVAILABLE or MARKET_DATA_UNAVAILABLE when a store does not answer.
 """
 
 import contextlib
-import time
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from enum import IntEnum
 from typing import Any, Final, cast
@@ -170,7 +169,7 @@ class MarketQueries:
     ) -> list[Kline]:
         """Klines that open within [start_ns, end_ns]: the first `limit` when `start_ns` is given, else the last."""
         zoned = Interval(interval, offset_minutes * MINUTE_NS)
-        until_ns = time.time_ns() if end_ns is None else min(end_ns, time.time_ns())
+        until_ns = self._gateway.now_ns() if end_ns is None else min(end_ns, self._gateway.now_ns())
         async with self._database() as pool:
             store = TapeStore(pool)
             first_ns = await self._first_trade(store, symbol)
@@ -199,7 +198,7 @@ class MarketQueries:
 
     async def ticker_24hr(self, symbols: Sequence[str], unit: TimeUnit = TimeUnit.MILLISECOND) -> list[DayTicker]:
         """Of the last 24 hours, to the nanosecond."""
-        now_ns = time.time_ns()
+        now_ns = self._gateway.now_ns()
         start_ns = now_ns - DAY_NS
         async with self._database() as pool:
             store = TapeStore(pool)
@@ -235,14 +234,14 @@ class MarketQueries:
         self, symbols: Sequence[str], offset_minutes: int = 0, unit: TimeUnit = TimeUnit.MILLISECOND
     ) -> list[WindowTicker]:
         day = Interval("1d", offset_minutes * MINUTE_NS)
-        opened = day.open_of(time.time_ns())
+        opened = day.open_of(self._gateway.now_ns())
         return await self._windows(symbols, opened, day.next_open(opened) // unit - 1, unit)
 
     async def rolling(
         self, symbols: Sequence[str], window_ns: int, unit: TimeUnit = TimeUnit.MILLISECOND
     ) -> list[WindowTicker]:
         """The last `window_ns` and up to a minute more: it opens on a minute."""
-        now_ns = time.time_ns()
+        now_ns = self._gateway.now_ns()
         opened = (now_ns - window_ns) // MINUTE_NS * MINUTE_NS
         return await self._windows(symbols, opened, now_ns // unit, unit)
 
@@ -269,7 +268,7 @@ class MarketQueries:
 
     async def avg_price(self, symbol: str, unit: TimeUnit = TimeUnit.MILLISECOND) -> AvgPrice:
         """Of the last five minutes weighted by quantity; the last price when nothing traded in them."""
-        now_ns = time.time_ns()
+        now_ns = self._gateway.now_ns()
         async with self._database() as pool:
             store = TapeStore(pool)
             window = (await store.totals([symbol], now_ns - AVERAGE_MINUTES * MINUTE_NS)).get(symbol)

@@ -1,7 +1,6 @@
 """Questions about own orders and trades: the account knows the newest, the read models all the rest."""
 
 import itertools
-import time
 from typing import Any, Final, NamedTuple
 
 import asyncpg
@@ -254,7 +253,7 @@ async def all_orders(ctx: Context, p: AllOrders) -> list[OrderStatus]:
 
 
 async def _recent(ctx: Context, question: str) -> list[ReportRow]:
-    since = time.time_ns() - RECENT_NS
+    since = ctx.venue.gateway.now_ns() - RECENT_NS
     return decode_reports(await ctx.venue.gateway.ask(ctx.account, question, ctx.account, since))
 
 

@@ -55,7 +55,7 @@ class AccountFeed:
         told = self._events.of(rows, self._hub.venue.cancel_names.of)
         if not told:
             return
-        now_ns = time.time_ns()
+        now_ns = max(self._hub.venue.gateway.now_ns(), rows[-1].ts_ns)
         texts: dict[int, list[str]] = {}
         for listener in tuple(self.listeners):
             unit_ns = listener.unit_ns

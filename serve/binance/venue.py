@@ -1,6 +1,7 @@
 """What the handlers of the venue's API share: the gateway behind them, the symbols, limits, keys, listen keys."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from typing import Any, Final
 
@@ -65,7 +66,8 @@ class Venue:
         """An order that trades for the first time after it has rested gives back more than itself."""
         first = row.exec_type == _TRADE and row.cum_qty_lots == row.last_qty_lots
         if first and row.flags & REPORT_MAKER:
-            self.limits.count_orders(row.account, -MAKER_CREDIT, row.ts_ns / 1e9)
+            now = time.time() if self.gateway.now_ns.replay else row.ts_ns / 1e9
+            self.limits.count_orders(row.account, -MAKER_CREDIT, now)
 
     def restart(self) -> None:
         """The account actor came back and knows no listeners any more."""

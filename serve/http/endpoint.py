@@ -36,6 +36,7 @@ class Context:
         "principal",
         "query",
         "reply_headers",
+        "reply_status",
         "request_id",
     )
 
@@ -61,6 +62,8 @@ class Context:
         self.body = body
         self.reply_headers: list[tuple[bytes, bytes]] = []
         """What the handler wants to add to the answer."""
+        self.reply_status = 0
+        """One of the endpoint's `also`, when the answer is that and not its `status`."""
 
     @property
     def user(self) -> Principal:
@@ -96,6 +99,8 @@ class Endpoint:
     params: type[msgspec.Struct] | None = None
     response: Any = None
     status: int = 200
+    also: tuple[int, ...] = ()
+    """Other statuses of an answer that is no error."""
     roles: frozenset[Role] | None = None
     """None: anyone, also without a token."""
     summary: str = ""

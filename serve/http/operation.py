@@ -66,7 +66,7 @@ class Operation:
             content = await read_body(receive, headers)
             context.body = self._body.decode(content, headers.get(b"content-type"))
         value = await endpoint.handler(context)
-        return self._reply(value, headers, context.reply_headers)
+        return self._reply(value, headers, context)
 
     def _query(self, scope: Scope) -> object:
         raw = scope["query_string"]
@@ -80,8 +80,8 @@ class Operation:
         assert self._authenticator is not None
         return await self._authenticator.authenticate(bearer_token(headers))
 
-    def _reply(self, value: object, headers: Mapping[bytes, bytes], extra: list[tuple[bytes, bytes]]) -> Reply:
-        status = self.endpoint.status
+    def _reply(self, value: object, headers: Mapping[bytes, bytes], context: Context) -> Reply:
+        status, extra = context.reply_status or self.endpoint.status, context.reply_headers
         if self.endpoint.response is None:
             return Reply(status, b"", b"", extra)
         if self.endpoint.media_type != JSON:

@@ -521,7 +521,9 @@ async def test_the_description_is_valid_and_its_operations_were_exercised(exchan
     assert by_tag >= {"auth", "market", "trading", "portfolio", "system", "health"}
     if len(exchange.contract.seen) > 60:  # not when a few tests were picked
         exercised = {(method, path) for method, path, status in exchange.contract.seen if status < 300}
-        system = {("GET", "/api/v1/system/status"), ("GET", "/api/v1/system/actors")}
+        system = {
+            ("GET", "/api/v1/system/status"), ("GET", "/api/v1/system/actors"), ("POST", "/api/v1/admin/time"),
+        }  # fmt: skip
         assert described - exercised <= system, "an operation without a test"
 
 
@@ -617,11 +619,14 @@ async def test_health(anyone: Client) -> None:
 async def test_everybody_sees_how_the_exchange_is_and_administrators_see_its_parts(
     exchange: Exchange, anyone: Client, new_user: User
 ) -> None:
-    """HT-Y01, HT-Y02."""
+    """HT-Y01 to HT-Y04."""
     status = await anyone.get("/api/v1/system/status")
-    assert set(status) == {"status", "version", "symbols", "uptime_s", "market_data_age_ms"}
+    assert set(status) == {"status", "version", "symbols", "uptime_s", "market_data_age_ms", "market_time", "feed"}
     assert (status["status"], status["symbols"]) == ("ok", len(FAR))
     assert status["market_data_age_ms"] < 10_000
+    assert (status["feed"]["kind"], status["feed"]["answers"]) == ("simulated", True)
+    now = await anyone.get("/api/market/time")
+    assert (now["mode"], now["state"], now["market_time"]) == ("wall", "running", now["wall_time"])
 
     path = "/api/v1/system/actors"
     assert (await anyone.call("GET", path)).refusal == (401, "UNAUTHENTICATED", None)
@@ -630,6 +635,8 @@ async def test_everybody_sees_how_the_exchange_is_and_administrators_see_its_par
     await make_admin(exchange, new_user)
     async with exchange.client(exchange.log_in(new_user.username)) as admin:
         told = await admin.get(path)
+        refused = await admin.call("POST", "/api/admin/time", json={"action": "pause"})
+    assert refused.refusal == (409, "MARKET_TIME_IS_WALL", None)
     assert {one["name"]: one["ok"] for one in told["actors"]} == {
         "book-0": True, "account-0": True, "projector": True, "feed": True,
     }  # fmt: skip

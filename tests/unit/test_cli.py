@@ -1,13 +1,22 @@
 """The command line's own words."""
 
+import json
+import math
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import ray
+from typer.testing import CliRunner, Result
 
+from actors.config import Settings
 from deploy import state_file
+from deploy.cli import app
 from deploy.cli_common import fail
-from deploy.settings import SettingsError, load
+from deploy.settings import Options, SettingsError, load
+from deploy.supervisor import Supervisor
 
 
 def test_an_error_text_with_brackets_is_told_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,3 +54,127 @@ def test_what_is_kept() -> None:
     assert (options.keep_ticks, options.keep_seconds) == (7, 0)
     assert options.export_dir == str(Path("there").absolute())
     assert load({}, {}).export_dir is None
+
+
+# -- raypit time ------------------------------------------------------------------------------------------------------
+
+
+class Exchange:
+    """A control socket over the supervisor's own answers; the feed behind it is told what to say."""
+
+    def __init__(
+        self, folder: Path, settings: Settings, feed: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.folder = folder
+        self._supervisor = Supervisor(Options(data=str(folder)), lambda _: None)
+        self._supervisor.settings = settings
+        self._supervisor._folders = [folder]
+        monkeypatch.setattr("serve.market_time.ask", feed)
+        self._supervisor._open_control()
+        control = self._supervisor._control_path
+        state_file.write(folder, state_file.RunningState(os.getpid(), "http://127.0.0.1:1", None, control, "", "", 0.0))
+
+    def time(self, *words: str) -> Result:
+        return CliRunner().invoke(app, ["time", *words, "--data", str(self.folder)])
+
+    def close(self) -> None:
+        self._supervisor.stop()
+        assert self._supervisor._control is not None
+        self._supervisor._control.close()
+
+
+SECOND = 1_000_000_000
+FIRST = 1_793_523_600 * SECOND
+"""2026-11-01T09:00:00Z"""
+
+
+class Recording:
+    """The feed's side: `ReplayMarket.control` and `time_status`, whose journeys end at the third look."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, ...]] = []
+        self.looks = 0
+
+    def __call__(self, name: str, method: str, timeout: float, *args: Any) -> dict[str, Any]:
+        now = {
+            "mode": "replay", "market_ns": FIRST + SECOND, "first_ns": FIRST, "last_ns": FIRST + 4 * SECOND, "speed": 2.0,
+            "paused": False, "ended": False, "loop": False, "until_ns": None,
+        }  # fmt: skip
+        if method == "time_status":
+            self.looks += 1
+            return now if self.looks > 2 or not self.asked else {**now, "until_ns": FIRST + 2 * SECOND}
+        self.asked.append(args)
+        if args[0] in ("jump", "run_until"):
+            if args[1] < FIRST:
+                error = ray.exceptions.RayTaskError("time_control", "", ValueError("at_ns: it is past"))
+                raise error.as_instanceof_cause()
+            return {**now, "until_ns": FIRST + 2 * SECOND, "reached": False}
+        return now
+
+
+@pytest.fixture
+def replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Exchange, Recording]]:
+    settings = Settings(data_dir="/", run_dir="/", pg_dsn="", redis_url="", feed="replay:a.rpr", market_time="replay")
+    feed = Recording()
+    exchange = Exchange(tmp_path, settings, feed, monkeypatch)
+    yield exchange, feed
+    exchange.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "args"),
+    [
+        (["pause"], ("pause", None, None, None)),
+        (["resume"], ("resume", None, None, None)),
+        (["step"], ("step", None, None, None)),
+        (["step", "1s"], ("step", None, None, SECOND)),
+        (["speed", "10x"], ("speed", None, 10.0, None)),
+        (["max"], ("speed", None, math.inf, None)),
+        (["jump", "2026-11-01T09:00:02Z"], ("jump", FIRST + 2 * SECOND, None, None)),
+        (["until", "1793523602000"], ("run_until", FIRST + 2 * SECOND, None, None)),
+        (["loop", "on"], ("loop_on", None, None, None)),
+    ],
+)
+def test_time_is_controlled(replayed: tuple[Exchange, Recording], words: list[str], args: tuple[Any, ...]) -> None:
+    exchange, feed = replayed
+    result = exchange.time(*words, "--json")
+    assert result.exit_code == 0, result.output
+    assert feed.asked == [args]
+    assert json.loads(result.stdout)["until"] is None, "a journey is waited for"
+
+
+def test_time_is_shown(replayed: tuple[Exchange, Recording]) -> None:
+    shown = replayed[0].time().stdout
+    for text in ("2026-11-01T09:00:01.000Z", "running", "2 x", "25.0 %"):
+        assert text in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "text"),
+    [
+        (["jump", "2020-01-01"], 1, "at: it is past"),
+        (["jump", "soon"], 1, "at: 'soon' is no time"),
+        (["speed", "0"], 1, "speed: 0.0 is not from 0.1 to 10,000"),
+        (["speed", "fast"], 2, "neither a number"),
+        (["step", "long"], 1, "span: 'long' is not a span"),
+        (["loop", "maybe"], 2, "neither `on` nor `off`"),
+        (["jump"], 2, "takes one word"),
+        (["travel"], 2, "cannot 'travel' time"),
+    ],
+)
+def test_what_time_cannot_do(replayed: tuple[Exchange, Recording], words: list[str], status: int, text: str) -> None:
+    result = replayed[0].time(*words)
+    assert result.exit_code == status
+    assert text in " ".join(result.stderr.split())
+
+
+def test_the_walls_time_is_not_controlled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(data_dir="/", run_dir="/", pg_dsn="", redis_url="")
+    exchange = Exchange(tmp_path, settings, Recording(), monkeypatch)
+    try:
+        assert "follows the wall clock" in exchange.time("status").stdout
+        refused = exchange.time("pause")
+        assert refused.exit_code == 1
+        assert "--feed replay:FILE" in " ".join(refused.stderr.split())
+    finally:
+        exchange.close()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from actors.errors import LinkDown
+from actors.market_now import MarketNow
 from actors.wire import ReportRow
 from market.enums import ExecType, OrdStatus
 from market.instrument import assets_of
@@ -26,6 +27,8 @@ INSTRUMENTS = instruments(2)
 
 class Accounts:
     """In the place of the gateway: who follows which account, and what they are told."""
+
+    now_ns = MarketNow()
 
     def __init__(self) -> None:
         self.assets = assets_of(INSTRUMENTS)

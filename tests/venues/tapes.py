@@ -56,6 +56,15 @@ class OwnBook:
         return bids, asks
 
 
+def steps_in(book: OwnBook, tick: str, lot: str) -> dict[tuple[int, int], int]:
+    """Lots by side (0: bids) and price in ticks."""
+    return {
+        (side, int(price / Decimal(tick))): int(qty / Decimal(lot))
+        for side, levels in enumerate((book.bids, book.asks))
+        for price, qty in levels.items()
+    }
+
+
 class Tape:
     """A venue's side of the conversation; one subclass per venue."""
 
