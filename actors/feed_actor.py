@@ -15,6 +15,7 @@ from actors.journal import Journal
 from actors.metrics import ActorMetrics
 from actors.outside_books import OutsideBooks
 from market.feed_spec import Nobody, Replay, Simulated, Venues, parse
+from market.listing import Listing
 
 log = structlog.get_logger()
 
@@ -66,7 +67,8 @@ class FeedService:
         elif isinstance(spec, Venues):
             from actors.venue_market import VenueMarket
 
-            self._feed = VenueMarket(self.settings, spec, await self._books(from_start=False))
+            books = await self._books(from_start=False)
+            self._feed = VenueMarket(self.settings, spec, self._listing(), books)
         else:
             self._feed = self._timed = await self._replay(spec)
         self.metrics = self._feed.metrics
@@ -76,8 +78,14 @@ class FeedService:
         from actors.replay_market import ReplayMarket
         from actors.replay_tape import RecordedTape
 
-        tape = RecordedTape(spec.files, self.settings)
+        tape = RecordedTape(spec.files, self._listing())
         return ReplayMarket(self.settings, tape, await self._books(from_start=True))
+
+    def _listing(self) -> Listing:
+        found = self.settings.listing()
+        if found is None:
+            raise ValueError(f"feed: no symbols are listed in {self.settings.data_dir}; start with `raypit up` again")
+        return found
 
     async def _books(self, from_start: bool) -> OutsideBooks:
         """Books listen to the youngest incarnation of the feed: its epoch is the highest."""

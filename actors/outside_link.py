@@ -37,7 +37,7 @@ class _Frame(NamedTuple):
     """None: it only tells the time."""
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         return 0 if self.commands is None else len(self.commands)
 
 
@@ -150,7 +150,7 @@ class OutsideLink:
         if link is None and frame.commands is None and self._frames and self._frames[-1].commands is None:
             self._frames.pop()  # only the newest time is of interest to who hears it later
         self._frames.append(frame)
-        self._count(frame.count)
+        self._count(frame.size)
         if link is not None:
             _write(link, frame)
 
@@ -221,7 +221,7 @@ class OutsideLink:
             self._frames.appendleft(frame)
             raise ValueError(f"acknowledged up to {command_id}, but not what that frame was")
         self._journaled = max(self._journaled, command_id)
-        self._count(-frame.count)
+        self._count(-frame.size)
         self._changed()
 
     def _changed(self) -> None:

@@ -8,23 +8,24 @@ from collections.abc import Callable
 from typing import Final
 
 from actors.outside_link import WINDOW, OutsideLink
-from market.records import COMMAND, Records, joined
+from market.outside_commands import CommandBuilder
 
 RETOLD: Final = WINDOW // 4
 """Commands gathered, after which no further symbol is told anew for now."""
 
 
 class Outlet:
-    def __init__(self, link: OutsideLink, retell: Callable[[int], Records], observe_s: Callable[[float], None]) -> None:
-        """`retell`: all that a symbol's book must be told to be right; `observe_s`: seconds from an event's arrival until
-        the book has it in its journal."""
+    def __init__(self, link: OutsideLink, retell: Callable[[int], None], observe_s: Callable[[float], None]) -> None:
+        """`retell`: put all that is known of a symbol into `out`; `observe_s`: seconds from an event's arrival until the
+        book has it in its journal."""
         self.link = link
+        self.out = CommandBuilder()
+        """Commands gathered."""
         self.behind: set[int] = set()
-        """Symbols whose commands are left out until they are told anew."""
+        """Symbols that nothing is told of until they are told anew."""
+        self.sent = 0
         self._retell = retell
         self._observe_s = observe_s
-        self._gathered: list[Records] = []
-        self._count = 0
         self._oldest_ns = 0
         self._newest_ns = 0
         self._on_its_way_ns = 0
@@ -37,25 +38,26 @@ class Outlet:
     @property
     def full(self) -> bool:
         """The book listens and does not keep up: whoever brings more should wait."""
-        return self.link.up and self._count + self.link.waiting >= WINDOW // 2
+        return self.link.up and len(self.out) + self.link.waiting >= WINDOW // 2
 
     async def room(self) -> None:
         while self.full:
             self._changed.clear()
             await self._changed.wait()
 
-    def add(self, symbol: int, commands: Records, arrival_ns: int) -> None:
-        """Commands of one symbol."""
-        if symbol in self.behind or not len(commands):
-            return
-        if self._count + self.link.waiting + len(commands) > WINDOW:
-            self.behind.add(symbol)
-            return
-        self._gather(commands, arrival_ns)
+    def takes(self, symbol: int) -> bool:
+        """Whether commands of the symbol may be put into `out` now; else it is told anew later."""
+        if symbol in self.behind:
+            return False
+        if len(self.out) + self.link.waiting < WINDOW:
+            return True
+        self.behind.add(symbol)
+        return False
 
-    def _gather(self, commands: Records, arrival_ns: int) -> None:
-        self._gathered.append(commands)
-        self._count += len(commands)
+    def put(self, arrival_ns: int) -> None:
+        """Something that arrived then was put into `out`, or maybe nothing."""
+        if not len(self.out):
+            return
         self._oldest_ns = self._oldest_ns or arrival_ns
         self._newest_ns = arrival_ns
         if not self._flushes and self.link.idle:
@@ -64,20 +66,22 @@ class Outlet:
 
     def _flush(self) -> None:
         self._flushes = False
-        if not self._count or not self.link.idle:
+        if not len(self.out) or not self.link.idle:
             return
-        gathered, self._gathered, self._count = self._gathered, [], 0
+        commands = self.out.take()
+        self.sent += len(commands)
         self._on_its_way_ns, self._oldest_ns = self._oldest_ns, 0
-        self.link.send(joined(gathered, COMMAND), self._newest_ns, 1.0)
+        self.link.send(commands, self._newest_ns, 1.0)
 
     def _link_changed(self) -> None:
         self._changed.set()
         if not self.link.idle:
             return
-        if self._on_its_way_ns:
-            self._observe_s((time.time_ns() - self._on_its_way_ns) / 1e9)
-            self._on_its_way_ns = 0
         now_ns = time.time_ns()
-        while self.behind and self._count < RETOLD:
-            self._gather(self._retell(self.behind.pop()), now_ns)
+        if self._on_its_way_ns:
+            self._observe_s((now_ns - self._on_its_way_ns) / 1e9)
+            self._on_its_way_ns = 0
+        while self.behind and len(self.out) < RETOLD:
+            self._retell(self.behind.pop())
+            self.put(now_ns)
         self._flush()

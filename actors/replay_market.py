@@ -11,7 +11,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 
@@ -19,6 +19,7 @@ from actors.config import Settings
 from actors.market_time import Action, Goal, action_of, later, positive, speed_of
 from actors.metrics import ReplayMetrics
 from actors.outside_books import OutsideBooks
+from actors.replay_tape import Tape
 from market.clock import pace_within
 from market.records import COMMAND, Records, joined
 
@@ -27,37 +28,13 @@ log = structlog.get_logger()
 FRAME: Final = 2000
 """Commands sent to the books at a time, at most."""
 SLICE: Final = 200
-"""Entries read at a time: some milliseconds, then others have their turn."""
+"""Commands read at a time: some milliseconds, then others have their turn."""
 TICK_S: Final = 0.005
 """What is due goes out that often."""
 HEARTBEAT_S: Final = 0.05
 """The time is told at least that often: several times within `market.clock.LEASE_NS`."""
 WAIT_S: Final = 20.0
 """Who asked for a time that lies further away is answered before it is reached."""
-
-
-class Tape(Protocol):
-    """Commands in order of time, again and again if it must be."""
-
-    @property
-    def first_ns(self) -> int: ...
-
-    @property
-    def end_ns(self) -> int:
-        """Of the last entry of this pass."""
-
-    @property
-    def passes(self) -> int:
-        """How often it was begun."""
-
-    def next_ns(self) -> int | None:
-        """Of the next entry; None at the end."""
-
-    def take(self, until_ns: int | None, entries: int) -> tuple[Records, int]:
-        """COMMAND[n], the caller's own, of at most so many entries of times up to `until_ns`; and the time of the last of them."""
-
-    def rewind(self) -> None:
-        """Begin again, at times after the end."""
 
 
 class ReplayMarket:
@@ -121,13 +98,15 @@ class ReplayMarket:
         """Read on until every book gets what it does not know."""
         while self.books.behind:
             await asyncio.sleep(0)
+            if self._tape.next_ns() is None:
+                if not self.commands:
+                    raise ValueError(
+                        "feed: the recordings move no book, but books were moved; name the files of before"
+                    )
+                self._tape.rewind()
             commands, at_ns = self._tape.take(None, SLICE)
             self._at_ns = max(self._at_ns, at_ns)
             self._send(commands, 0.0)
-            if self._tape.next_ns() is None:
-                if not self.books.behind:
-                    return
-                self._tape.rewind()
             await self.books.room()
 
     async def _stand(self) -> None:
@@ -209,11 +188,11 @@ class ReplayMarket:
             self._tape.rewind()
 
     async def _stop_at_end(self, goal: Goal | None) -> None:
+        self.books.tell(self._at_ns, 0.0)
+        await self.books.drained()
         if not self.ended:
             self.ended = True
             log.info("the recording is at its end", market_ns=self._at_ns, commands=self.commands)
-        self.books.tell(self._at_ns, 0.0)
-        await self.books.drained()
         if self._goal is goal:
             self._settle(reached=False)
 
@@ -325,5 +304,7 @@ class ReplayMarket:
             "time": self.time_status(),
             "behind_s": round(behind_ns / 1e9, 3),
             "commands": self.commands,
+            "errors": self._tape.errors,
+            "damage": self._tape.damage,
             "books": self.books.status(),
         }

@@ -8,11 +8,11 @@ book is away; what cannot be kept for it is told anew afterwards, trades in betw
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, Final
 
 import aiohttp
-import numpy as np
 import structlog
 
 from actors.config import Settings
@@ -22,23 +22,16 @@ from actors.outside_books import OutsideBooks
 from actors.outside_outlet import Outlet
 from actors.venue_quality import READ_EVERY_S, VenueQuality
 from actors.venue_shards import VenueShards
-from market.enums import CommandKind
 from market.feed_spec import Venues
 from market.listing import Listing
-from market.numbering import OUTSIDE_ACCOUNT
-from market.records import COMMAND, Records, joined
+from market.reference import Reference
 from market.venues import ADAPTERS
 from market.venues.adapter import AdapterFactory
 from market.venues.events import Event, Status
 
 log = structlog.get_logger()
 
-
-class Translator(Protocol):
-    """Of one symbol: what a venue says, as what its book must do."""
-
-    def apply(self, arrival_ns: int, event: Event) -> Records:
-        """COMMAND[n]; after `Status` stale or gap what the venue shows is not known until the next whole book."""
+BOOK_STATUS: Final = ("stale", "gap", "live", "halted", "trading")
 
 
 class VenueMarket:
@@ -50,7 +43,6 @@ class VenueMarket:
         spec: Venues,
         listing: Listing,
         books: OutsideBooks,
-        reference_of: Callable[[int], Translator],
         *,
         limits: Limits | None = None,
         adapters: Mapping[str, AdapterFactory] = ADAPTERS,
@@ -61,13 +53,13 @@ class VenueMarket:
         self._settings = settings
         self._spec = spec
         self._listing = listing
-        self._references = [reference_of(symbol) for symbol in range(len(listing.listed))]
+        self._references: dict[int, Reference] = {}
+        """By symbol id, of what is open."""
         self._limits = limits
         self._adapters = adapters
         self._outlets: list[Outlet] = []
+        self._sent = 0
         self._quality: list[VenueQuality] = []
-        self._venue_of: dict[int, tuple[VenueShards, str]] = {}
-        """By symbol id: whose it is, and its name there."""
 
     async def start(self) -> None:
         self.books.start()
@@ -84,13 +76,15 @@ class VenueMarket:
                     one,
                     self._listing.steps(one.venue),
                     session,
-                    lambda symbols, has_books, ids=ids: _Sink(self, ids, symbols, has_books),
+                    partial(_Sink, self, ids),
                     limits=self._limits,
                     adapters=self._adapters,
                 )
                 self.shards.append(shards)
                 self._quality.append(VenueQuality(shards, self.metrics))
-                self._venue_of |= {symbol_id: (shards, name) for name, symbol_id in ids.items()}
+                for name, symbol in ids.items():
+                    out = self._outlet(symbol).out
+                    self._references[symbol] = Reference(symbol, shards.book(name), out)
                 for shard in shards.shards:
                     tasks.create_task(shard.feed.run())
             tasks.create_task(self._watch())
@@ -102,6 +96,8 @@ class VenueMarket:
         while True:
             for one in self._quality:
                 one.read()
+            sent, self._sent = self._sent, sum(one.sent for one in self._outlets)
+            self.metrics.commands.inc(self._sent - sent)
             await asyncio.sleep(READ_EVERY_S)
 
     # -- to the books ---------------------------------------------------------------------------------------------
@@ -110,28 +106,24 @@ class VenueMarket:
         """Nothing of an earlier life of the feed stays; what is not offered any more stands halted."""
         now_ns = time.time_ns()
         for symbol, one in enumerate(self._listing.listed):
-            self._add(symbol, joined([clear(symbol, now_ns), trades(symbol, now_ns, one.is_open)], COMMAND), now_ns)
+            outlet = self._outlet(symbol)
+            outlet.out.clear(symbol, now_ns)
+            outlet.out.status(symbol, now_ns, one.is_open)
+            outlet.put(now_ns)
 
     def take(self, symbol: int, arrival_ns: int, event: Event) -> None:
         """What is new of a symbol."""
-        outlet = self._outlets[self._settings.book_of(symbol)]
-        if symbol not in outlet.behind:
-            self._add(symbol, self._references[symbol].apply(arrival_ns, event), arrival_ns)
+        outlet = self._outlet(symbol)
+        if outlet.takes(symbol):
+            self._references[symbol].take(event, arrival_ns)
+            outlet.put(arrival_ns)
 
-    def _add(self, symbol: int, commands: Records, arrival_ns: int) -> None:
-        self.metrics.commands.inc(len(commands))
-        self._outlets[self._settings.book_of(symbol)].add(symbol, commands, arrival_ns)
+    def _outlet(self, symbol: int) -> Outlet:
+        return self._outlets[symbol % len(self._outlets)]
 
-    def _retell(self, symbol: int) -> Records:
-        """All that is known of a symbol now, after forgetting what was told of it."""
+    def _retell(self, symbol: int) -> None:
         self.metrics.left_out.inc()
-        shards, name = self._venue_of[symbol]
-        now_ns = time.time_ns()
-        events: list[Event] = [Status(name, 0, "stale", "its book was away")]
-        book = shards.book(name)
-        if book is not None:
-            events += [book, Status(name, 0, "live")]
-        return joined([self._references[symbol].apply(now_ns, one) for one in events], COMMAND)
+        self._references[symbol].retell(time.time_ns())
 
     @property
     def full(self) -> bool:
@@ -147,6 +139,8 @@ class VenueMarket:
         return {
             "venues": [one.status() for one in self._quality],
             "books": self.books.status(),
+            "commands": sum(one.sent for one in self._outlets),
+            "refused": sum(one.out.refused for one in self._outlets),
             "behind": sum(len(one.behind) for one in self._outlets),
         }
 
@@ -174,7 +168,7 @@ class _Sink:
 
     def _status(self, arrival_ns: int, event: Status) -> None:
         """Of the books, each symbol its own; a connection without books says nothing about them."""
-        if not self._has_books or event.kind not in ("stale", "gap", "live"):
+        if not self._has_books or event.kind not in BOOK_STATUS:
             return
         for name in [event.symbol] if event.symbol else list(self._ids):
             if (symbol := self._ids.get(name)) is not None:
@@ -186,21 +180,3 @@ class _Sink:
 
     async def room(self) -> None:
         await self._market.room()
-
-
-def clear(symbol: int, now_ns: int) -> Records:
-    """What a venue shows of a symbol is not known."""
-    return _command(CommandKind.OUTSIDE_CLEAR, symbol, now_ns)
-
-
-def trades(symbol: int, now_ns: int, is_open: bool) -> Records:
-    """The symbol trades, or stands halted."""
-    command = _command(CommandKind.OUTSIDE_STATUS, symbol, now_ns)
-    command["qty_lots"] = is_open
-    return command
-
-
-def _command(kind: CommandKind, symbol: int, now_ns: int) -> Records:
-    made = np.zeros(1, COMMAND)
-    made["kind"], made["symbol"], made["account"], made["target_id"] = kind, symbol, OUTSIDE_ACCOUNT, now_ns
-    return made

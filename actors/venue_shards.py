@@ -15,7 +15,8 @@ from market.quality import Counters, together
 from market.venues import ADAPTERS
 from market.venues.adapter import AdapterFactory, Channel
 from market.venues.assembled import AssembledBooks
-from market.venues.events import BookSnapshot, Steps
+from market.venues.books import VenueBook
+from market.venues.events import Steps
 
 CHANNELS: Final = (Channel.TRADE, Channel.QUOTE, Channel.BOOK)
 STREAMS_MOST: Final = 1000
@@ -33,10 +34,8 @@ class Shard:
         self.has_books = Channel.BOOK in feed.channels
         self._books = books
 
-    def book(self, symbol: str) -> BookSnapshot | None:
-        """As the venue shows it now; None: it is not known."""
-        book = self._books.of(symbol)
-        return book.snapshot() if book.live else None
+    def book(self, symbol: str) -> VenueBook:
+        return self._books.of(symbol)
 
 
 class VenueShards:
@@ -101,9 +100,9 @@ class VenueShards:
         """Symbols whose book is not to be trusted now."""
         return {symbol for one in self.shards if one.has_books for symbol in one.feed.stale}
 
-    def book(self, symbol: str) -> BookSnapshot | None:
-        shard = self._shard_of.get(symbol)
-        return None if shard is None else shard.book(symbol)
+    def book(self, symbol: str) -> VenueBook:
+        """As the venue shows it; it moves as events come."""
+        return self._shard_of[symbol].book(symbol)
 
     def counters(self) -> dict[str, Counters]:
         """By symbol; `VENUE` for what belongs to none. Of several connections together."""

@@ -13,7 +13,7 @@ from typing import BinaryIO, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from market.imports.text import BadInput, Row, lines
-from market.venues.events import BookDelta, BookSnapshot, Event, Level, Status, Steps, Trade
+from market.venues.events import BookDelta, BookSnapshot, Event, Level, Status, StatusKind, Steps, Trade
 
 TICK: Final = Decimal("0.01")
 STEPS: Final = Steps(TICK, Decimal(1))
@@ -24,7 +24,11 @@ EMPTY: Final = 9_999_999_999
 
 VISIBLE, HIDDEN, CROSS, HALT = 4, 5, 6, 7
 SUBMITTED_TO_DELETED: Final = range(1, 4)
-_HALTS: Final = {-1: "halted", 0: "quoting resumed", 1: "trading resumed"}
+_HALTS: Final[dict[int, tuple[StatusKind, str]]] = {
+    -1: ("halted", "halted"),
+    0: ("notice", "quoting resumed"),
+    1: ("trading", "trading resumed"),
+}
 
 _NAME: Final = re.compile(r"([A-Z.]+)_(\d{4}-\d{2}-\d{2})_\d+_\d+_(?:message|orderbook)_(\d+)\.csv(?:\.gz)?")
 _TIME: Final = re.compile(r"(\d{1,5})(?:\.(\d{1,9}))?", re.ASCII)
@@ -107,7 +111,7 @@ def _told(message: Row, symbol: str, venue_ns: int, units_per_tick: int) -> Even
         return Status(symbol, venue_ns, "notice", f"cross of {message.whole(3)} at {message.whole(4)}/{PRICE_UNITS}")
     if kind == HALT:
         price = message.signed(4)
-        return Status(symbol, venue_ns, "notice", _HALTS.get(price, f"halt message {price}"))
+        return Status(symbol, venue_ns, *_HALTS.get(price, ("notice", f"halt message {price}")))
     raise message.bad("type", f"{kind} is not 1 to 7")
 
 

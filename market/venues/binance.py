@@ -65,12 +65,17 @@ class _AggTrade(
     maker: bool
 
 
-class _Ticker(msgspec.Struct, rename={"bid": "b", "bid_qty": "B", "ask": "a", "ask_qty": "A", "time": "T"}, gc=False):
+class _Ticker(
+    msgspec.Struct,
+    rename={"bid": "b", "bid_qty": "B", "ask": "a", "ask_qty": "A", "time": "T", "update": "u"},
+    gc=False,
+):
     bid: float
     bid_qty: float
     ask: float
     ask_qty: float
     time: Millis = 0
+    update: Seq = 0
 
 
 class _Depth(
@@ -211,6 +216,7 @@ def decode_ticker(one: Listed, frame: bytes) -> tuple[Event, ...]:
             lots[said.bid_qty],
             ticks[said.ask],
             lots[said.ask_qty],
+            max(0, said.update),
         ),
     )
 

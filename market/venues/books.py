@@ -4,7 +4,7 @@ A gap, a checksum that differs or a lost connection drops the book: it is empty 
 comes. A book that may be wrong is never shown.
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -83,6 +83,18 @@ class Side:
         if len(keys) < min(count, len(found)):
             keys = self._sorted()
         return [(key * sign, found[key * sign]) for key in keys[: -count - 1 : -1]]
+
+    def get(self, price: int) -> int:
+        """Quantity; 0: no such level."""
+        return self._qty.get(price, 0)
+
+    def better_than(self, price: int) -> list[int]:
+        """Prices of levels, in no order worth knowing."""
+        sign = self._sign
+        key = price * sign
+        if key < self._edge:
+            return [one for one in self._qty if one * sign > key]
+        return [one * sign for one in self._keys[bisect_right(self._keys, key) :]]
 
     def levels(self) -> list[Level]:
         return self.top(len(self._qty))

@@ -13,7 +13,7 @@ import msgspec
 Level = tuple[int, int]
 """Price in ticks, quantity in lots."""
 
-StatusKind = Literal["stale", "live", "gap", "unknown_symbol", "error", "pong", "notice"]
+StatusKind = Literal["stale", "live", "gap", "unknown_symbol", "error", "pong", "notice", "halted", "trading"]
 
 
 class Steps(msgspec.Struct, frozen=True, gc=False):
@@ -48,6 +48,8 @@ class Quote(msgspec.Struct, frozen=True, gc=False):
     bid_qty: int
     ask: int
     ask_qty: int
+    seq: int = 0
+    """Comparable with the numbers of the book's changes: it tells the best after that change; 0: the venue says nothing."""
 
 
 class Check(msgspec.Struct, frozen=True, gc=False):

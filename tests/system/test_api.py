@@ -653,7 +653,7 @@ async def make_admin(exchange: Exchange, user: User) -> None:
 async def test_administrators_see_scheduled_work_and_have_it_run(
     exchange: Exchange, anyone: Client, new_user: User
 ) -> None:
-    """HT-Y03."""
+    """HT-Y05."""
     path, run = "/api/v1/system/jobs", "/api/admin/jobs/quality/run"
     assert (await anyone.call("GET", path)).refusal == (401, "UNAUTHENTICATED", None)
     async with exchange.client(new_user) as client:

@@ -216,7 +216,7 @@ def test_lobster_messages_and_books() -> None:
         Trade("AAPL", at[1], "2", 58533, 10, True),
         BookDelta("AAPL", at[1], [(58533, 8)], [], 2, 2, 1),
         Trade("AAPL", at[2], "3", 58534, 3, False),
-        Status("AAPL", at[3], "notice", "halted"),
+        Status("AAPL", at[3], "halted", "halted"),
         BookDelta("AAPL", at[4], [(58533, 0)], [], 3, 3, 2),
     ]
 

@@ -38,6 +38,8 @@ class MemoryTape:
         ]
         self.commands = joined(parts, COMMAND)
         self.passes = 1
+        self.errors = 0
+        self.damage = ""
         self._pause_ns = pause_ns
         self._shift = 0
         self._next = 0
@@ -113,7 +115,9 @@ async def playing(world: Books, tape: MemoryTape, epoch: int = 1) -> AsyncIterat
 async def replay(
     dsn: str, tape: MemoryTape, speed: float = 1.0, loop: bool = False, book_actors: int = 2
 ) -> AsyncIterator[World]:
-    settings = {"market_time": "replay", "replay_speed": speed, "replay_loop": loop, "symbols": SYMBOLS}
+    settings: dict[str, Any] = {
+        "market_time": "replay", "replay_speed": speed, "replay_loop": loop, "symbols": SYMBOLS
+    }  # fmt: skip
     async with books(dsn, book_actors=book_actors, **settings) as world, playing(world, tape) as found:
         yield found
 
@@ -239,7 +243,9 @@ async def test_a_loop_begins_again_at_later_times(dsn: str) -> None:
 
 @pytest.mark.parametrize("speed", [20.0, math.inf])
 async def test_a_feed_that_crashes_goes_on_where_it_was(dsn: str, speed: float) -> None:
-    settings = {"market_time": "replay", "replay_speed": speed, "symbols": SYMBOLS, "book_actors": 2}
+    settings: dict[str, Any] = {
+        "market_time": "replay", "replay_speed": speed, "symbols": SYMBOLS, "book_actors": 2
+    }  # fmt: skip
     async with books(dsn, **settings) as world:
         for epoch in range(1, 5):
             async with playing(world, MemoryTape(TIMES), epoch) as one:

@@ -56,10 +56,10 @@ class OwnBook:
         return bids, asks
 
 
-def steps_in(book: OwnBook, tick: str, lot: str) -> dict[tuple[int, int], int]:
+def steps_in(book: OwnBook, tick: Decimal, lot: Decimal) -> dict[tuple[int, int], int]:
     """Lots by side (0: bids) and price in ticks."""
     return {
-        (side, int(price / Decimal(tick))): int(qty / Decimal(lot))
+        (side, int(price / tick)): int(qty / lot)
         for side, levels in enumerate((book.bids, book.asks))
         for price, qty in levels.items()
     }

@@ -18,7 +18,6 @@ from market.listing import listing, recorded
 from market.venues.events import Steps
 from tests.unit.outside_world import Books, books, postgres
 from tests.venues.fake_venue import FakeVenue, Faults
-from tests.venues.naive_reference import NaiveReference
 from tests.venues.tapes import TAPES, Tape, steps_in
 from tests.venues.test_connection import ADAPTERS, QUICK, WRITTEN
 
@@ -53,14 +52,13 @@ class World:
 
     async def start(self, epoch: int = 1, **attributes: Any) -> None:
         name = self.books.listing.listed[0].venue
-        adapter = type(name, (ADAPTERS[name],), {"dials_per_minute": 1e6, **attributes})
+        adapter: Any = type(name, (ADAPTERS[name],), {"dials_per_minute": 1e6, **attributes})
         spec = VenueSpec(name, ws_url=self.venue.ws_url, rest_url=self.venue.url)
         self.market = VenueMarket(
             self.books.settings,
             Venues((spec,)),
             self.books.listing,
             OutsideBooks(self.books.settings, epoch, resolve=self.books.resolve),
-            NaiveReference,
             limits=QUICK,
             adapters={name: adapter},
         )
@@ -73,9 +71,15 @@ class World:
         await asyncio.gather(self._task, return_exceptions=True)
         await self.market.stop()
 
+    async def crash(self) -> None:
+        """Nothing more reaches the books."""
+        await self.market.books.stop()
+        await self.stop()
+
     def is_equal(self) -> bool:
         tape = self.venue.tape
-        return self.books.levels(0) == steps_in(tape.book, tape.tick, tape.lot)
+        steps = self.books.listing.listed[0].steps
+        return self.books.levels(0) == steps_in(tape.book, steps.tick, steps.lot)
 
     async def equal(self) -> None:
         while not self.is_equal():  # noqa: ASYNC110  the book tells nobody that it is done
@@ -88,7 +92,9 @@ class World:
 
 
 @asynccontextmanager
-async def world(dsn: str, tape: Tape, venue: str, faults: Faults | None = None, **attributes: Any) -> AsyncIterator[World]:
+async def world(
+    dsn: str, tape: Tape, venue: str, faults: Faults | None = None, **attributes: Any
+) -> AsyncIterator[World]:
     steps = Steps(Decimal(tape.tick), Decimal(tape.lot))
     listed = listing("venues", [recorded(venue, tape.symbol, steps)])
     async with FakeVenue(tape).running() as played, books(dsn, listing=listed, symbols=1) as found:
@@ -166,7 +172,7 @@ async def test_a_new_feed_begins_with_empty_books(dsn: str) -> None:
         await one.venue.play(50)
         await one.live()
         await one.equal()
-        await one.stop()
+        await one.crash()
         assert one.books.levels(0)
         await one.venue.play(100)
         await one.start(epoch=2)
