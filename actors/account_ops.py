@@ -8,10 +8,10 @@ from collections import Counter
 import msgspec
 
 from market.ledger import Ledger, UnknownAccount
-from market.profile import Profile
+from market.profile import TradingProfile
 from market.records import COMMAND, Records, copied
 
-decode_profile = msgspec.json.Decoder(Profile).decode
+decode_profile = msgspec.json.Decoder(TradingProfile).decode
 
 
 class Op(msgspec.Struct, array_like=True):
@@ -32,9 +32,8 @@ class Op(msgspec.Struct, array_like=True):
     """list: its client order id"""
     commands: bytes = b""
     """list: COMMAND[n], completed by the account; amend: the AMEND of a pending order"""
-
     profile: bytes = b""
-    """profile: the `market.profile.Profile` as JSON, checked before it was journaled"""
+    """profile: the `market.profile.TradingProfile` as JSON, checked before it was journaled"""
 
 
 class OwnRow(msgspec.Struct, array_like=True):

@@ -5,7 +5,7 @@ names the field.
 """
 
 import math
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from statistics import NormalDist
 from typing import Final
 
@@ -14,7 +14,8 @@ import msgspec
 from market.enums import FILL_MODEL_BIT, FillModel
 
 PPM: Final = 1_000_000
-MAX_LATENCY_MS: Final = 60_000.0
+MAX_LATENCY_MS: Final = 4_000.0
+"""There and back it is less than a gateway waits for an answer."""
 MAX_SAMPLES: Final = 10_000
 MAX_RATE_LIMIT: Final = 1_000.0
 _WORD: Final = (1 << 64) - 1
@@ -26,7 +27,16 @@ class Path(IntEnum):
     ORDER = 0
     CANCEL = 1
     ACK = 2
-    MARKET_DATA = 3
+    DATA = 3
+
+
+class FillModelName(StrEnum):
+    """`market.enums.FillModel` by name."""
+
+    PROPORTIONAL = "PROPORTIONAL"
+    BACK = "BACK"
+    TOUCH = "TOUCH"
+    THROUGH = "THROUGH"
 
 
 class NoLatency(msgspec.Struct, frozen=True, tag="none", tag_field="kind", forbid_unknown_fields=True):
@@ -72,23 +82,26 @@ _PUBLISHED: Final = (
 TIERS: Final = {f"vip{k}": FeeTier(f"vip{k}", *fees) for k, fees in enumerate(_PUBLISHED)}
 
 
-class Profile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TradingProfile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fees: FeeTier = TIERS["vip0"]
-    fill_model: FillModel = FillModel.PROPORTIONAL
+    fill_model: FillModelName = FillModelName.PROPORTIONAL
     rate_limit: float = 1.0
     """Times the usual limits; 0: no limit."""
-    order: Latency = NO_LATENCY
-    cancel: Latency = NO_LATENCY
-    ack: Latency = NO_LATENCY
-    market_data: Latency = NO_LATENCY
+    order_latency: Latency = NO_LATENCY
+    """From the gateway to the account, of what places or changes orders."""
+    cancel_latency: Latency = NO_LATENCY
+    ack_latency: Latency = NO_LATENCY
+    """Of answers and of the private stream, on their way back."""
+    data_latency: Latency = NO_LATENCY
+    """Of market data, on the account's own sockets."""
 
     @property
     def flags(self) -> int:
         """Its bits of `COMMAND.flags`."""
-        return int(self.fill_model) << FILL_MODEL_BIT
+        return int(FillModel[self.fill_model]) << FILL_MODEL_BIT
 
 
-def checked(profile: Profile) -> Profile:
+def checked(profile: TradingProfile) -> TradingProfile:
     """The profile itself; ValueError names the field that does not hold."""
     for name, ppm in (("maker_ppm", profile.fees.maker_ppm), ("taker_ppm", profile.fees.taker_ppm)):
         if not 0 <= ppm < PPM:
@@ -96,12 +109,12 @@ def checked(profile: Profile) -> Profile:
     if not 0 <= profile.rate_limit <= MAX_RATE_LIMIT:
         raise ValueError(f"rate_limit: a number from 0 (no limit) to {MAX_RATE_LIMIT:g}")
     for path in Path:
-        _check_latency(path.name.lower(), latency_of(profile, path))
+        _check_latency(f"{path.name.lower()}_latency", latency_of(profile, path))
     return profile
 
 
-def latency_of(profile: Profile, path: Path) -> Latency:
-    return (profile.order, profile.cancel, profile.ack, profile.market_data)[path]
+def latency_of(profile: TradingProfile, path: Path) -> Latency:
+    return (profile.order_latency, profile.cancel_latency, profile.ack_latency, profile.data_latency)[path]
 
 
 def _check_latency(field: str, one: Latency) -> None:

@@ -5,19 +5,30 @@ import numpy as np
 import pytest
 
 from actors.account_ops import Op, apply_ops
-from market.enums import FillModel
 from market.ledger import Ledger
-from market.profile import TIERS, Constant, Empirical, FeeTier, Lognormal, NoLatency, Path, Profile, checked, delay_ns
+from market.profile import (
+    TIERS,
+    Constant,
+    Empirical,
+    FeeTier,
+    FillModelName,
+    Lognormal,
+    NoLatency,
+    Path,
+    TradingProfile,
+    checked,
+    delay_ns,
+)
 from tests.unit.test_ledger import ALICE, BOB, PAIR
 
 BAD = {
-    "fees.maker_ppm": Profile(fees=FeeTier("own", -1, 0)),
-    "fees.taker_ppm": Profile(fees=FeeTier("own", 0, 1_000_000)),
-    "rate_limit": Profile(rate_limit=-1),
-    "order.ms": Profile(order=Constant(-1)),
-    "cancel.samples_ms": Profile(cancel=Empirical(())),
-    "ack.sigma": Profile(ack=Lognormal(10, 11, 50)),
-    "market_data.cap_ms": Profile(market_data=Lognormal(10, 1, float("nan"))),
+    "fees.maker_ppm": TradingProfile(fees=FeeTier("own", -1, 0)),
+    "fees.taker_ppm": TradingProfile(fees=FeeTier("own", 0, 1_000_000)),
+    "rate_limit": TradingProfile(rate_limit=-1),
+    "order_latency.ms": TradingProfile(order_latency=Constant(-1)),
+    "cancel_latency.samples_ms": TradingProfile(cancel_latency=Empirical(())),
+    "ack_latency.sigma": TradingProfile(ack_latency=Lognormal(10, 11, 50)),
+    "data_latency.cap_ms": TradingProfile(data_latency=Lognormal(10, 1, float("nan"))),
 }
 
 
@@ -46,7 +57,7 @@ def test_a_journaled_profile_is_of_its_account_alone_and_in_the_snapshot() -> No
     for account in (ALICE, BOB):
         ledger.open(account, 1000, 1000)
     before = ledger.digest()
-    document = msgspec.json.encode(Profile(TIERS["vip3"], FillModel.BACK))
+    document = msgspec.json.encode(TradingProfile(TIERS["vip3"], FillModelName.BACK))
     apply_ops(ledger, [Op("profile", ALICE, profile=document)], 1)
     assert ledger.fees(ALICE) == (400, 600)
     assert ledger.fees(BOB) == (1000, 1000)
