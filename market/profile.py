@@ -73,8 +73,8 @@ class FeeTier(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     taker_ppm: int
 
 
-# Binance, spot, regular pairs, without the BNB discount, as published at https://www.binance.com/en/fee/schedule;
-# from memory of that page, to be compared with it before they are relied on.
+# The venue's published spot tiers (https://www.binance.com/en/fee/schedule: regular pairs, no BNB discount) as known when
+# this was written: they must be checked against that page before anybody relies on them.
 _PUBLISHED: Final = (
     (1000, 1000), (900, 1000), (800, 1000), (400, 600), (400, 520),
     (250, 310), (200, 290), (190, 280), (160, 250), (110, 230),
