@@ -178,6 +178,7 @@ class Market:
         )
         self.service = AccountService(settings, 0)
         self.service._recovering = False
+        self.service.now_ns.saw(START)
         self.book = Book(PAIR, 0)
         self.link: Any = Link()
         self.service._on_frame(self.link, Kind.HELLO, encoder.encode(Hello("gateway", "test")))
@@ -265,7 +266,6 @@ async def test_profiles_outlive_the_process_by_the_snapshot() -> None:
     again = Market()
     again.service._restore(market.service._copy()[2])
     assert again.service.delays.documents == market.service.delays.documents
-    await again.at(START)
     await again.order(late, Side.BUY, PAIR.start_price_ticks)
     assert again.service.delays.waits
 
