@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from actors.config import Settings
+from actors.market_now import MarketNow
 from actors.wire import decode_reports
 from market.enums import ExecType
 from market.profile import TradingProfile
@@ -145,6 +146,7 @@ async def test_fills_of_resting_orders_give_back_more() -> None:
 
         settings = Settings(data_dir="", run_dir="", pg_dsn="", redis_url="")
         desk = OrderDesk(settings.instruments(), [])
+        now_ns = MarketNow()
 
         async def listen(self, account: int, from_seq: int, listener: object) -> None:
             heard.append(account)
