@@ -20,6 +20,7 @@ from market.profile import TIERS, Constant, Empirical, Latency, Path, TradingPro
 from market.reasons import Reason
 from market.records import COMMAND, REPORT, Records
 from market.universe import instruments
+from serve.sockets.late import LateData
 
 MS: Final = 1_000_000
 START: Final = 1_780_000_000_000_000_000
@@ -164,6 +165,26 @@ async def test_on_the_walls_time_a_timer_wakes_them() -> None:
     one.take(Link(), rows.tobytes())  # type: ignore[arg-type]
     await asyncio.wait_for(came.wait(), 5)
     assert asyncio.get_running_loop().time() - began >= 0.0149
+
+
+async def test_market_data_comes_later_in_its_order() -> None:
+    clock, told = MarketNow(replay=True), []
+    clock.saw(START)
+    latency = Empirical((2, 30), seed=3)
+    late = LateData(clock, latency, LATE, lambda key, message: told.append(message))
+    drawn = [delay_ns(latency, LATE, Path.DATA, n) // MS for n in range(8)]
+    for n in range(8):
+        assert late.put(("trades", "BTCUSDT"), str(n))
+    late.look()
+    assert told == []
+    clock.saw(START + 2 * MS)
+    late.look()
+    early = drawn.index(30)
+    assert told == [str(n) for n in range(early)]
+    clock.saw(START + 30 * MS)
+    late.look()
+    assert told == [str(n) for n in range(8)]
+    late.close()
 
 
 # -- one market ---------------------------------------------------------------------------------------------------
