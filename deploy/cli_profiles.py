@@ -56,7 +56,7 @@ def set_(
         if fee is not None:
             fields["fees"] = _fees(fee)
         if fill_model is not None:
-            fields["fill_model"] = fill_model.upper()
+            fields["fill_model"] = profiles.fill_model_of(fill_model)
         if rate_limit is not None:
             fields["rate_limit"] = rate_limit
         if (named is None) == (not fields):

@@ -14,7 +14,7 @@ from actors.account_client import AccountClient
 from actors.config import Settings
 from actors.errors import LinkDown, Refused
 from deploy.state_file import RunningState
-from market.profile import Constant, Empirical, Latency, Lognormal, NoLatency
+from market.profile import Constant, Empirical, FillModelName, Latency, Lognormal, NoLatency
 from serve.errors import ApiError, Code
 from serve.profile_schema import SetProfile, profile_of
 from serve.profiles import Profiles, Stored
@@ -43,6 +43,14 @@ def latency_of(option: str, text: str) -> Latency:
         with contextlib.suppress(ValueError):
             return Lognormal(_ms(option, parts[0]), float(parts[1]), _ms(option, parts[2]))
     raise _no_latency(option, text)
+
+
+def fill_model_of(text: str) -> FillModelName:
+    try:
+        return FillModelName(text.upper())
+    except ValueError:
+        words = ", ".join(name.lower() for name in FillModelName)
+        raise ProfileError(f"--fill-model: {text!r} is none; choose one of {words}.") from None
 
 
 def _ms(option: str, text: str) -> float:
