@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.conftest import Exchange, User
+from tests.system.conftest import PASSWORD, Exchange, User
 from tests.system.test_api import make_admin
 
 LATE_MS = 200
@@ -14,6 +14,7 @@ PROFILE = "/api/admin/users/{}/profile"
 
 
 async def test_accounts_of_one_market_have_their_own_fees_and_latency(exchange: Exchange, new_user: User) -> None:
+    """HT-F01, HT-F04."""
     late, quick = exchange.register("late"), exchange.register("quick")
     await make_admin(exchange, new_user)
     latency = {"kind": "constant", "ms": LATE_MS}
@@ -47,3 +48,27 @@ async def test_accounts_of_one_market_have_their_own_fees_and_latency(exchange: 
     # A commission is rounded to the asset's smallest unit, fill by fill.
     assert float(one["paid"]) == pytest.approx(0.0006, rel=0.01)
     assert float(other["paid"]) == pytest.approx(0.001, rel=0.01)
+
+
+async def test_named_profiles_are_made_given_chosen_and_deleted(exchange: Exchange, new_user: User) -> None:
+    """HT-F02, HT-F03."""
+    await make_admin(exchange, new_user)
+    user, name = exchange.register("given"), f"retail-{new_user.user_id}"
+    path, named = PROFILE.format(user.username), f"/api/admin/profiles/{name}"
+    async with exchange.client(exchange.log_in(new_user.username)) as admin:
+        body = {"fees": "vip2", "fill_model": "THROUGH", "rate_limit": 0.5, "self_service": True}
+        put = await admin.call("PUT", named, json=body)
+        assert put.json == await admin.get(named)
+        given = await admin.call("PUT", path, json={"named": name})
+        assert given.json == {"username": user.username, "named": name, "profile": put.json["profile"]}
+        assert given.json == await admin.get(path)
+        chosen = exchange.ask(
+            "/api/auth/register",
+            {"username": f"c{new_user.user_id}-{name}"[:32], "password": PASSWORD, "profile": name},
+        )
+        assert (await admin.get(PROFILE.format(chosen["user"]["username"])))["named"] == name
+        assert (await admin.call("DELETE", named)).status == 204
+        assert (await admin.call("GET", named)).refusal == (404, "NOT_FOUND", "name")
+    async with exchange.client(user) as client:
+        assert (await client.get("/api/account/profile"))["profile"] == put.json["profile"]
+        assert (await client.call("PUT", path, json={})).status == 403
