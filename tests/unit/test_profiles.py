@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from market.profile import TIERS, Constant, FillModelName, TradingProfile
+from deploy.profiles import ProfileError, latency_of
+from market.profile import TIERS, Constant, Empirical, FillModelName, Latency, Lognormal, NoLatency, TradingProfile
 from serve.api import profiles as profiles_api
 from serve.auth.endpoints import auth_endpoints
 from serve.auth.identity import ensure_admin
@@ -150,3 +151,28 @@ async def test_who_registers_may_choose_what_is_for_everybody(here: Profiled) ->
     alice = await here.world.registered(profile="retail")
     assert here.journaled == [(alice["user"]["user_id"], TOLD)]
     assert told(await here.ask("GET", "account/profile", token=alice["access_token"])) == TOLD
+
+
+# -- the command line's words ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "latency"),
+    [
+        ("25ms", Constant(25)),
+        ("1.5", Constant(1.5)),
+        ("2s", Constant(2000)),
+        ("500us", Constant(0.5)),
+        ("none", NoLatency()),
+        ("samples:18,22ms, 40", Empirical((18, 22, 40))),
+        ("lognormal:20ms,0.5,200ms", Lognormal(20, 0.5, 200)),
+    ],
+)
+def test_latencies_in_words(text: str, latency: Latency) -> None:
+    assert latency_of("--order-latency", text) == latency
+
+
+@pytest.mark.parametrize("text", ["", "soon", "-1ms", "samples:", "lognormal:20", "lognormal:20,x,30", "uniform:1,2"])
+def test_words_that_are_no_latency_are_named(text: str) -> None:
+    with pytest.raises(ProfileError, match="--ack-latency: .* is no latency"):
+        latency_of("--ack-latency", text)
