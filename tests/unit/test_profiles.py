@@ -174,6 +174,6 @@ def test_latencies_in_words(text: str, latency: Latency) -> None:
 
 @pytest.mark.parametrize("text", ["", "soon", "-1ms", "samples:", "lognormal:20", "lognormal:20,x,30", "uniform:1,2"])
 def test_words_that_are_no_latency_are_named(text: str) -> None:
-    with pytest.raises(ProfileError, match="^--ack-latency: ") as raised:
+    with pytest.raises(ProfileError, match="is no latency") as raised:
         latency_of("--ack-latency", text)
-    assert "is no latency" in str(raised.value)
+    assert str(raised.value).startswith("--ack-latency: ")
