@@ -19,6 +19,7 @@ from actors.account_ops import Op, OwnRow, apply_ops, check_ops
 from actors.account_questions import AccountQuestions
 from actors.balance_writer import BalanceWriter
 from actors.config import Settings, account_name, book_name
+from actors.delays import Delays
 from actors.errors import JournalCorrupt, Refused
 from actors.follower import BookFollower
 from actors.history import ReportHistory
@@ -66,6 +67,7 @@ class _Snapshot(_Version, kw_only=True):
     quiet: list[int]
     ledger: bytes
     history: bytes
+    profiles: dict[int, bytes] = {}
 
 
 class CommandsRefused(Exception):
@@ -87,6 +89,7 @@ class AccountService:
         self.metrics = AccountMetrics(self.name)
         self.history = ReportHistory()
         self.now_ns = MarketNow.of(settings)
+        self.delays = Delays(self.now_ns, self._arrived, self._deliver)
         self.quiet: set[int] = set()
         self._frames: list[tuple[Link, bytes]] = []
         """Frames of commands that this turn of the event loop read."""
@@ -139,6 +142,7 @@ class AccountService:
             for made in apply_ops(self.ledger, own.ops, row.ts_ns):
                 self.history.add(self._audible(made))
             self._hush(op.account for op in own.ops if op.quiet)
+            self.delays.saw(own.ops)
             self.own_seq = row.seq
         phases.done("journal")
         # An empty row of the new epoch: an older writer of this stream now collides.
@@ -174,6 +178,7 @@ class AccountService:
         self.own_seq = snapshot.own_seq
         self._hush(snapshot.quiet)
         self.history.load(snapshot.history)
+        self.delays.load(snapshot.profiles)
         for book, seq in zip(self.books, snapshot.positions, strict=True):
             book.seq = seq
 
@@ -274,6 +279,7 @@ class AccountService:
         made = apply_ops(self.ledger, ops, ts_ns, debits, not debits)
         if not debits:
             self._hush(op.account for op in ops if op.quiet)
+            self.delays.saw(ops)
         for reports in made:
             self.history.add(self._audible(reports))
             self._balances.mark(reports)
@@ -293,6 +299,8 @@ class AccountService:
     def _settle(self, batch: Batch) -> Records:
         began = time.perf_counter()
         self.now_ns.saw(batch.ts_ns)
+        if self.now_ns.replay and self.delays.waits:
+            self.delays.moved()
         reports = self.ledger.settle(batch.commands, batch.events, batch.ts_ns)
         self._confirm(batch)
         self.history.add(self._audible(reports))
@@ -376,13 +384,11 @@ class AccountService:
         if kind == Kind.COMMANDS:
             if len(body) % COMMAND.itemsize:
                 raise ValueError(f"{len(body)} bytes are no whole number of commands")
-            if not self._frames:
-                asyncio.get_running_loop().call_soon(self._admit_arrived)
-            self._frames.append((link, body))
+            self._arrived(link, self._undelayed(link, body) if self.delays.commands else body)
         elif kind == Kind.LIST:
             name, commands = body[:CLIENT_ORDER_ID_BYTES], copied(body[CLIENT_ORDER_ID_BYTES:], COMMAND)
             commands["gateway"] = self.link_ids.get(link, 0)
-            self._start(self._journal(link, Op("list", 0, name=name), commands))
+            self._list_arrived(link, name, commands)
         elif kind == Kind.CALL:
             call = call_decoder.decode(body)
             self._start(self._questions.answer(link, call))
@@ -399,6 +405,43 @@ class AccountService:
             self.metrics.links.set(len(self._links))
         else:
             raise ValueError(f"unexpected frame {kind}")
+
+    def _arrived(self, link: Link, body: bytes) -> None:
+        if not body:
+            return
+        if not self._frames:
+            asyncio.get_running_loop().call_soon(self._admit_arrived)
+        self._frames.append((link, body))
+
+    def _undelayed(self, link: Link, body: bytes) -> bytes:
+        """What of a frame may go on at once; the rest comes later, or is too much."""
+        body, overloaded = self.delays.take(link, body)
+        if len(overloaded):
+            overloaded["gateway"] = self.link_ids.get(link, 0)
+            self._answer(link, self.ledger.refuse(overloaded, Reason.OVERLOADED, self.now_ns()))
+        return body
+
+    def _list_arrived(self, link: Link, name: bytes, commands: Records) -> None:
+        def go_on() -> None:
+            self._start(self._journal(link, Op("list", 0, name=name), commands))
+
+        waits = self.delays.take_list(commands, go_on) if self.delays.commands else False
+        if waits is None:
+            self._answer(link, self.ledger.refuse(commands, Reason.OVERLOADED, self.now_ns()))
+        elif not waits:
+            go_on()
+
+    def _answer(self, link: Link, reports: Records) -> None:
+        """Refusals go only to who sent the commands."""
+        if self.delays.acks:
+            reports = self.delays.hold(link, reports)
+        self._deliver(link, reports)
+
+    def _deliver(self, link: Link | None, reports: Records) -> None:
+        if link is None:
+            self._tell_now(reports)
+        elif len(reports):
+            link.send(Kind.REPORTS, reports.tobytes())
 
     def _without_amends(self, commands: Records, refused: Records) -> Records:
         """A pending order of a list is no book's: what amends it goes to this actor's own journal."""
@@ -422,11 +465,10 @@ class AccountService:
             await self.submit([msgspec.structs.replace(op, account=account, commands=commands.tobytes())])
             self.metrics.admitted.inc(len(commands))
         except CommandsRefused as refused:
-            link.send(Kind.REPORTS, refused.reports.tobytes())
+            self._answer(link, refused.reports)
             self.metrics.refused.inc(len(refused.reports))
         except UnknownAccount:
-            refusals = self.ledger.refuse(commands, Reason.UNKNOWN_ACCOUNT, self.now_ns())
-            link.send(Kind.REPORTS, refusals.tobytes())
+            self._answer(link, self.ledger.refuse(commands, Reason.UNKNOWN_ACCOUNT, self.now_ns()))
 
     def _admit_arrived(self) -> None:
         """Everything that one turn of the event loop read, at once: a frame may hold a single command."""
@@ -447,14 +489,20 @@ class AccountService:
             if len(refused) and len(self.ledger.lists):
                 refused = self._without_amends(commands, refused)
             self.metrics.admitted.inc(len(accepted))
+            if self.delays.commands:
+                self.delays.admitted(accepted, refused)
         for link in {link for link, _ in arrived} if len(refused) else ():
             own = picked(refused, refused["gateway"] == self.link_ids.get(link, 0))
-            if len(own):
-                link.send(Kind.REPORTS, own.tobytes())
+            self._answer(link, own)
         self.metrics.refused.inc(len(refused))
         self.metrics.admit_s.observe(time.perf_counter() - began)
 
     def _tell(self, reports: Records) -> None:
+        if self.delays.acks:
+            reports = self.delays.hold(None, reports)
+        self._tell_now(reports)
+
+    def _tell_now(self, reports: Records) -> None:
         """Each gateway gets the answers to its commands and the reports of the accounts it listens to.
 
         An answer needs no NEW of an order that something else happened to at once.
@@ -528,6 +576,7 @@ class AccountService:
             quiet=sorted(self.quiet),
             ledger=self.ledger.snapshot(),
             history=self.history.save(),
+            profiles=self.delays.documents,
         )
         return own_seq, own_seq + sum(state.positions), encoder.encode(state)
 

@@ -8,14 +8,17 @@ from collections import Counter
 import msgspec
 
 from market.ledger import Ledger, UnknownAccount
+from market.profile import TradingProfile
 from market.records import COMMAND, Records, copied
+
+decode_profile = msgspec.json.Decoder(TradingProfile).decode
 
 
 class Op(msgspec.Struct, array_like=True):
     """One thing that only the account's own journal knows."""
 
     kind: str
-    """open, post, forget, pause, list, unlist, amend; reset is expanded before it is journaled"""
+    """open, post, forget, pause, list, unlist, amend, profile; reset is expanded before it is journaled"""
     account: int
     asset: int = -1
     """post; unlist: the Reason"""
@@ -29,6 +32,8 @@ class Op(msgspec.Struct, array_like=True):
     """list: its client order id"""
     commands: bytes = b""
     """list: COMMAND[n], completed by the account; amend: the AMEND of a pending order"""
+    profile: bytes = b""
+    """profile: the `market.profile.TradingProfile` as JSON, checked before it was journaled"""
 
 
 class OwnRow(msgspec.Struct, array_like=True):
@@ -74,6 +79,9 @@ def apply_ops(ledger: Ledger, ops: list[Op], ts_ns: int, debits: bool = True, ot
             ledger.forget_positions(op.account)
         elif op.kind == "pause":
             ledger.pause(op.account, bool(op.units))
+        elif op.kind == "profile":
+            one = decode_profile(op.profile)
+            ledger.set_profile(op.account, one.fees.maker_ppm, one.fees.taker_ppm, one.flags)
         elif op.kind == "list":
             ledger.place_list(op.name, copied(op.commands, COMMAND), ts_ns)
         elif op.kind == "amend":

@@ -2,15 +2,17 @@
 
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import numpy as np
 import structlog
 
-from actors.account_ops import Op
+from actors.account_ops import Op, decode_profile
 from actors.errors import Refused
 from actors.stream import Link
 from actors.wire import Call, Kind, Reply, encoder
 from market.ledger import UnknownAccount
 from market.ledger.lists import OrderList
+from market.profile import checked
 
 if TYPE_CHECKING:
     from actors.account_actor import AccountService
@@ -52,6 +54,22 @@ class AccountQuestions:
 
     async def ask_post(self, _: Link, account: int, asset: int, units: int) -> None:
         await self._service.submit([Op("post", account, asset, units)])
+
+    async def ask_profile(self, _: Link, account: int, document: bytes) -> None:
+        """Journal a profile; it holds for later orders. Refused with the field that does not hold."""
+        try:
+            checked(decode_profile(document))
+        except (ValueError, msgspec.DecodeError) as error:
+            raise Refused("VALIDATION", str(error)) from error
+        await self._service.submit([Op("profile", account, profile=document)])
+
+    async def ask_fees(self, _: Link, account: int) -> tuple[int, int]:
+        """Of its later orders: maker's and taker's, in ppm."""
+        return self._service.ledger.fees(account)
+
+    async def ask_order_latency(self, _: Link, order_id: int) -> int | None:
+        """In ns, as far as it is remembered."""
+        return self._service.delays.applied_ns(order_id)
 
     async def ask_pause(self, _: Link, account: int, paused: bool) -> None:
         await self._service.submit([Op("pause", account, units=int(paused))])
@@ -131,13 +149,14 @@ class AccountQuestions:
 
     async def ask_subscribe(self, link: Link, account: int, from_seq: int) -> dict[str, Any]:
         """Reports of an account from now on; those after `from_seq` (-1: none) come with the answer, in order."""
-        seq = self._service.ledger.seq(account)
+        seq = self._service.delays.told_seq(account, self._service.ledger.seq(account))
         link_id = self._service.link_ids[link]
         missed = b""
         if from_seq >= 0:
             if from_seq > seq:
                 raise Refused("RESUME_AHEAD", f"the newest sequence number is {seq}")
             found = self._service.history.after(account, from_seq)
+            found = found[found["seq"] <= seq]  # what still waits is told in its time
             if len(found) != seq - from_seq:
                 raise Refused("RESUME_TOO_OLD", f"only the newest reports are kept; the newest is {seq}")
             missed = found.tobytes()

@@ -14,12 +14,14 @@ from rich.text import Text
 
 from deploy.cli_common import Data, data_folder, err, fail, out, running
 from deploy.cli_keys import keys_app
+from deploy.cli_profiles import profile_app
 from deploy.cli_recordings import import_, record, recording
 from deploy.cli_storage import export, jobs_app
 from deploy.cli_time import time_
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 app.add_typer(keys_app, name="keys")
+app.add_typer(profile_app, name="profile")
 app.command("record")(record)
 app.command("import")(import_)
 app.command("recording")(recording)

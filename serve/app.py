@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 from actors.config import Settings
 from actors.logs import configure
 from actors.memory import give_back
-from serve.api import jobs, market, portfolio, system, trading
+from serve.api import jobs, market, portfolio, profiles, system, trading
 from serve.auth.api_keys import ApiKeys
 from serve.auth.endpoints import auth_endpoints
 from serve.auth.identity import Identity
@@ -112,13 +112,14 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
     ]
     app = build_app(
         [
-            *auth_endpoints(identity, gateway.open_account),
+            *auth_endpoints(identity, gateway.open_account, gateway.self_service),
             *key_endpoints(keys, gateway.open_account),
             *market.endpoints(gateway),
             *trading.endpoints(gateway),
             *portfolio.endpoints(gateway),
             *system.endpoints(gateway),
             *jobs.endpoints(gateway),
+            *profiles.endpoints(gateway.profiles),
         ],
         authenticator=identity,
         extra_routes=routes,
@@ -127,17 +128,20 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
         addresses=addresses,
         on_response=metrics.on_response,
     )
-    tasks = [asyncio.create_task(work) for work in (bus.run(), hub.run(), readiness.run(), _tend(identity, keys))]
+    tasks = [
+        asyncio.create_task(work) for work in (bus.run(), hub.run(), readiness.run(), _tend(identity, keys, gateway))
+    ]
     return app, tasks, sockets
 
 
-async def _tend(identity: Identity, keys: ApiKeys) -> None:
+async def _tend(identity: Identity, keys: ApiKeys, gateway: Gateway) -> None:
     """Sessions and keys revoked elsewhere end here too; expired rows go."""
     beats = 0
     while True:
         try:
             await identity.poll_revocations()
             await keys.refresh()
+            await gateway.profiles.refresh()
             if beats % USES_BEATS == 0:
                 await keys.write_uses()
             if beats % EXPIRY_BEATS == 0:

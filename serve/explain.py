@@ -78,6 +78,7 @@ async def explanation(gateway: Gateway, terms: Terms, order: Any) -> Explanation
         model.name, _MODELS[model], entry, _ENTRIES[entry], entered_ns or None,
         None if first is None or entry != "QUEUED" else _figures(terms, first["ts_ns"], first),
         None if now is None or now["figures"] is None else _now(terms, now["figures"]), fills,
+        await gateway.order_latency(account, order_id),
     )  # fmt: skip
 
 

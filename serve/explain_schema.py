@@ -69,4 +69,4 @@ class Explanation(msgspec.Struct):
     fills: list[ExplainedFill]
     """The newest 100, newest last."""
     latency_ns: int | None = None
-    """From sending to the book, where latency is simulated."""
+    """How long the order waited for its account's latency; null: not at all, or it was too long ago."""

@@ -8,7 +8,7 @@ import contextlib
 import itertools
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -27,8 +27,10 @@ from actors.remote import ask
 from actors.wire import ReportRow, decode_reports
 from market.enums import Side
 from market.instrument import Asset, assets_of
+from market.profile import TradingProfile
 from serve.errors import ApiError, Code
 from serve.orders import CLOSING, ENDED, OrderDesk, OrderName, client_key, refused
+from serve.profiles import Profiles
 from serve.schema import Order, OrderResult, OrderView, SideOrder
 
 log = structlog.get_logger()
@@ -76,6 +78,7 @@ class Gateway:
         self.pool = await asyncpg.create_pool(
             s.pg_dsn, min_size=1, max_size=POOL_MAX, command_timeout=QUERY_TIMEOUT_S, timeout=5
         )
+        self.profiles = Profiles(self.pool, self._journal_profile)
         self.redis = aioredis.Redis.from_url(s.redis_url, socket_timeout=2, socket_connect_timeout=2)
         self._clients = [
             AccountClient(s, p, f"gateway-{self._boot}", on_rows=self._on_rows, on_up=partial(self._resubscribe, p))
@@ -122,6 +125,24 @@ class Gateway:
             account, "open", account, (MAKER_FEE_PPM, TAKER_FEE_PPM), False, [(self.reference_id, self.initial_units)]
         )
         self._ready_accounts.add(account)
+
+    async def _journal_profile(self, user_id: int, document: bytes) -> None:
+        await self.open_account(user_id)
+        account = self.account_of(user_id)
+        await self.ask(account, "profile", account, document)
+
+    async def self_service(self, name: str) -> Callable[[int], Awaitable[None]]:
+        """What gives the named profile to a user id; ApiError unless everybody may choose it."""
+        found = await self.profiles.named(name, "profile", to_register=True)
+
+        async def give(user_id: int) -> None:
+            await self.profiles.set(user_id, found.profile, name)
+
+        return give
+
+    def profile_of(self, account: int) -> TradingProfile:
+        """As this gateway saw it last."""
+        return self.profiles.known(self.settings.user_of(account))
 
     async def ask(self, account: int, method: str, *args: Any) -> Any:
         """A question to the account's actor; ApiError when it cannot be answered."""
@@ -251,6 +272,13 @@ class Gateway:
         except (ValueError, ray.exceptions.RayError):
             return None
         return found
+
+    async def order_latency(self, account: int, order_id: int) -> int | None:
+        """How long the order waited for its account's latency, in ns; None: not at all, or nobody can tell now."""
+        with contextlib.suppress(ApiError):
+            found: int | None = await self.ask(account, "order_latency", order_id)
+            return found
+        return None
 
     async def open_order(self, account: int, order_id: int) -> ReportRow:
         found = await self.order(account, order_id)

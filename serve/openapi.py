@@ -106,6 +106,12 @@ def _anything(kind: type) -> Json:
     raise NotImplementedError(kind)
 
 
+def _security(endpoint: Endpoint) -> list[Json]:
+    if endpoint.roles is not None:
+        return [{BEARER: []}]
+    return [{}, {BEARER: []}] if endpoint.knows_user else []
+
+
 def _tags(endpoints: Iterable[Endpoint]) -> list[str]:
     return [*dict.fromkeys(tag for endpoint in endpoints for tag in endpoint.tags), "health"]
 
@@ -131,7 +137,7 @@ def _operation(endpoint: Endpoint, schema_of: Mapping[Any, Json], components: Js
         schema = schema_of[endpoint.request]
         content = _content(schema, _request_example(endpoint, schema, components))
         operation["requestBody"] = {"required": True, "content": content}
-    operation["security"] = [] if endpoint.roles is None else [{BEARER: []}]
+    operation["security"] = _security(endpoint)
     if not endpoint.v1_only:
         operation["x-aliases"] = list(endpoint.paths[1:])
     if endpoint.roles is not None:

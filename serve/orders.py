@@ -8,7 +8,6 @@ from decimal import ROUND_HALF_EVEN, Decimal
 from types import SimpleNamespace
 from typing import Any, Final
 
-from actors.config import MAKER_FEE_PPM, TAKER_FEE_PPM
 from actors.wire import ReportRow, pack_command
 from market.enums import (
     CommandFlag,
@@ -31,6 +30,7 @@ from market.instrument import (
     from_steps,
     from_units,
 )
+from market.profile import FeeTier
 from market.reasons import Reason
 from market.records import REPORT_MAKER
 from serve.amounts import steps_of
@@ -443,7 +443,9 @@ def execution_view(terms: Terms, row: Any) -> Execution:
     )  # fmt: skip
 
 
-def symbol_info(one: Instrument) -> SymbolInfo:
+def symbol_info(one: Instrument, fees: FeeTier) -> SymbolInfo:
+    """`fees`: of who asks."""
+
     def ratio(ppm: int) -> str:
         return format((Decimal(ppm) / PPM).normalize(), "f")
 
@@ -455,5 +457,5 @@ def symbol_info(one: Instrument) -> SymbolInfo:
         from_steps(one.market_max_qty_lots, one.lot), from_units(one.min_notional_units, one.quote.scale),
         from_units(one.max_notional_units, one.quote.scale), ratio(one.bid_multiplier_up_ppm),
         ratio(one.bid_multiplier_down_ppm), ratio(one.ask_multiplier_up_ppm), ratio(one.ask_multiplier_down_ppm),
-        one.max_num_orders, [str(x) for x in OrdTypeName], TIFS, [str(x) for x in StpName], ratio(MAKER_FEE_PPM), ratio(TAKER_FEE_PPM),
+        one.max_num_orders, [str(x) for x in OrdTypeName], TIFS, [str(x) for x in StpName], ratio(fees.maker_ppm), ratio(fees.taker_ppm),
     )  # fmt: skip

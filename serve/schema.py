@@ -344,6 +344,7 @@ class SymbolInfo(msgspec.Struct):
     time_in_force: list[str]
     stp_modes: list[str]
     maker_fee: str
+    """Of your account, when you send a token; else of a new one."""
     taker_fee: str
 
 

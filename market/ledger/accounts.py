@@ -247,6 +247,16 @@ class Ledger:
         self._arrays.header[L.H_ROWS] = max(int(self._arrays.header[L.H_ROWS]), row + 1)
         return True
 
+    def set_profile(self, account: int, maker_fee_ppm: int, taker_fee_ppm: int, flags: int) -> None:
+        """Fees and fill model (bits of `COMMAND.flags`) of the account's later orders."""
+        columns = [L.R_MAKER_FEE, L.R_TAKER_FEE, L.R_FLAGS]
+        self._arrays.rows[self._row(account), columns] = maker_fee_ppm, taker_fee_ppm, flags
+
+    def fees(self, account: int) -> tuple[int, int]:
+        """Maker's and taker's, in ppm."""
+        row = self._arrays.rows[self._row(account)]
+        return int(row[L.R_MAKER_FEE]), int(row[L.R_TAKER_FEE])
+
     def check_open(self, account: int) -> None:
         """UnknownAccount unless this partition can own the account."""
         row = account // self.partitions

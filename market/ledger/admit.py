@@ -311,11 +311,12 @@ def why_refused(
 
 @inlined
 def sign(t: Tables, command: CommandRecord, row: int) -> None:
-    """What only the account knows: the next order id, and its fees."""
+    """What only the account knows: the next order id, its fees and its fill model."""
     command.order_id = t.header[L.H_NEXT_ORDER] * t.header[L.H_PARTITIONS] + t.header[L.H_PARTITION]
     t.header[L.H_NEXT_ORDER] += 1
     command.maker_fee_ppm = t.rows[row_at(row) + L.R_MAKER_FEE]
     command.taker_fee_ppm = t.rows[row_at(row) + L.R_TAKER_FEE]
+    command.flags = signed(command.flags) | t.rows[row_at(row) + L.R_FLAGS]
 
 
 @inlined

@@ -29,6 +29,8 @@ R_HEAD: Final = 2
 R_OPEN_ORDERS: Final = 3
 R_MAKER_FEE: Final = 4
 R_TAKER_FEE: Final = 5
+R_FLAGS: Final = 6
+"""Or-ed into the flags of each new order: the account's fill model."""
 ROW_WORDS: Final = 8
 
 R_OPEN: Final = 1

@@ -13,6 +13,7 @@ from serve.errors import ApiError, Code
 from serve.gateway import Gateway
 from serve.http import Context, Endpoint
 from serve.orders import symbol_info
+from serve.profiles import EVERYBODYS
 from serve.schema import (
     INTERVAL_MINUTES,
     CandleList,
@@ -38,7 +39,8 @@ def endpoints(gateway: Gateway) -> list[Endpoint]:
     tags = ("market",)
     return [
         Endpoint("GET", "market/symbols", api.symbols, query=SymbolQuery, response=SymbolList, tags=tags,
-                 summary="Symbols and their filters", errors=(Code.UNKNOWN_SYMBOL,)),
+                 knows_user=True, summary="Symbols and their filters", errors=(Code.UNKNOWN_SYMBOL,),
+                 description="With a token, fees are those of your account."),
         Endpoint("GET", "market/prices", api.prices, query=SymbolQuery, response=TickerList, tags=tags,
                  summary="Last prices and 24-hour statistics", errors=_DATA),
         Endpoint("GET", "market/depth", api.depth, query=DepthQuery, response=Depth, tags=tags,
@@ -56,7 +58,9 @@ class MarketApi:
 
     async def symbols(self, ctx: Context) -> SymbolList:
         wanted = self._wanted(ctx.query.symbol)
-        return SymbolList([symbol_info(terms.instrument) for terms in wanted])
+        user_id = None if ctx.principal is None else ctx.principal.user_id
+        fees = (EVERYBODYS if user_id is None else self.gateway.profiles.known(user_id)).fees
+        return SymbolList([symbol_info(terms.instrument, fees) for terms in wanted])
 
     async def prices(self, ctx: Context) -> TickerList:
         names = [terms.instrument.symbol for terms in self._wanted(ctx.query.symbol)]

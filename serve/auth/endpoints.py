@@ -18,6 +18,8 @@ OPEN_ACCOUNT_TIMEOUT_S: Final = 5.0
 
 OnRegistered = Callable[[int], Awaitable[None]]
 """Opens the trading account of a user id unless it is open."""
+SelfService = Callable[[str], Awaitable[Callable[[int], Awaitable[None]]]]
+"""By a profile's name: what gives it to a user id. ApiError unless everybody may choose it."""
 
 log = structlog.get_logger("raypit.auth")
 
@@ -48,6 +50,13 @@ class Register(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
         ]
         | None
     ) = None
+    profile: (
+        Annotated[
+            str,
+            msgspec.Meta(max_length=32, description="A profile that everybody may choose.", examples=["retail"]),
+        ]
+        | None
+    ) = None
 
 
 class Login(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -67,12 +76,17 @@ class Refresh(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     refresh_token: Annotated[str, msgspec.Meta(min_length=1, max_length=200, examples=["q3Zk…"])]
 
 
-def auth_endpoints(identity: Identity, on_registered: OnRegistered) -> list[Endpoint]:
+def auth_endpoints(
+    identity: Identity, on_registered: OnRegistered, self_service: SelfService | None = None
+) -> list[Endpoint]:
     async def register(context: Context) -> SignedIn:
         body: Register = context.body
+        give = None if body.profile is None else await _chosen(self_service, body.profile)
         signed_in = await identity.register(body.username, body.password, body.email, context.client_address)
         if not await _account_opened(on_registered, signed_in.user.user_id):
             raise ApiError(Code.ACCOUNT_UNAVAILABLE)
+        if give is not None:
+            await give(signed_in.user.user_id)
         return signed_in
 
     async def login(context: Context) -> SignedIn:
@@ -160,6 +174,12 @@ def auth_endpoints(identity: Identity, on_registered: OnRegistered) -> list[Endp
             tags=tags,
         ),
     ]
+
+
+async def _chosen(self_service: SelfService | None, name: str) -> Callable[[int], Awaitable[None]]:
+    if self_service is None:
+        raise ApiError(Code.VALIDATION, "There is no profile to choose; leave it out.", "profile")
+    return await self_service(name)
 
 
 async def _account_opened(open_account: OnRegistered, user_id: int) -> bool:

@@ -4,14 +4,13 @@ from typing import Final
 
 import msgspec
 
-from actors.config import MAKER_FEE_PPM, TAKER_FEE_PPM
 from serve.binance.context import Context
 from serve.binance.errors import NO_LISTEN_KEY, BinanceError
 from serve.binance.exchange_info import AnyFilter, symbol_filters
 from serve.binance.limits import RateLimitCount
 from serve.binance.numbers import ZERO, amount
 from serve.binance.order_structs import Commission, Nothing, SideRates
-from serve.binance.orders import no_discount, rate
+from serve.binance.orders import fees_of, no_discount, rate
 from serve.binance.params import Bool, Params, Symbol, Text
 from serve.binance.route import NoParams
 
@@ -75,19 +74,20 @@ async def account(ctx: Context, p: AccountParams) -> Account:
         free, locked = held.get(asset_id, (0, 0))
         if free or locked or not p.omitZeroBalances:
             balances.append(Balance(asset.name, amount(free, asset.scale), amount(locked, asset.scale)))
+    maker, taker = await fees_of(ctx)
     return Account(
-        MAKER_FEE_PPM // PPM_IN_BIPS, TAKER_FEE_PPM // PPM_IN_BIPS, 0, 0, _rates(),
+        maker // PPM_IN_BIPS, taker // PPM_IN_BIPS, 0, 0, _rates(maker, taker),
         ctx.key.can_trade and not found["paused"], False, False, False, False, True, ctx.told(found["updated_ns"]),
         "SPOT", balances, ["SPOT"], ctx.key.user_id,
     )  # fmt: skip
 
 
-def _rates() -> SideRates:
-    return SideRates(rate(MAKER_FEE_PPM), rate(TAKER_FEE_PPM), ZERO, ZERO)
+def _rates(maker_ppm: int, taker_ppm: int) -> SideRates:
+    return SideRates(rate(maker_ppm), rate(taker_ppm), ZERO, ZERO)
 
 
 async def commission(ctx: Context, p: OneSymbol) -> Commission:
-    return Commission(p.symbol.symbol, _rates(), SideRates(ZERO, ZERO, ZERO, ZERO), no_discount())
+    return Commission(p.symbol.symbol, _rates(*await fees_of(ctx)), SideRates(ZERO, ZERO, ZERO, ZERO), no_discount())
 
 
 class TradeFeeParams(Params, kw_only=True):
@@ -103,7 +103,8 @@ class TradeFee(msgspec.Struct):
 async def trade_fees(ctx: Context, p: TradeFeeParams) -> list[TradeFee]:
     """Of another product's address (`/sapi/v1/asset/tradeFee`), which clients ask for spot fees."""
     wanted = ctx.venue.desk.terms if p.symbol is None else [p.symbol]
-    return [TradeFee(terms.symbol, rate(MAKER_FEE_PPM), rate(TAKER_FEE_PPM)) for terms in wanted]
+    maker, taker = await fees_of(ctx)
+    return [TradeFee(terms.symbol, rate(maker), rate(taker)) for terms in wanted]
 
 
 async def order_counts(ctx: Context, p: NoParams) -> list[RateLimitCount]:

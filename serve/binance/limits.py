@@ -5,6 +5,7 @@ each counts for itself. Pure but for the counts: the time is given.
 """
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -87,8 +88,10 @@ class _Orders:
 
 
 class Limits:
-    def __init__(self, scale: float) -> None:
+    def __init__(self, scale: float, times: Callable[[int], float] = lambda account: 1.0) -> None:
+        """`times`: an account's own share of the order limits; 0: it has none. Requests are counted by address, for all alike."""
         self.enforced = scale > 0
+        self._times = times
         self.all = rate_limits(scale)
         self.weight, *self.orders, self.raw = self.all
         self.weight_header: Final = f"x-mbx-used-weight-{self.weight.letter}".lower().encode("ascii")
@@ -155,12 +158,20 @@ class Limits:
 
     # -- orders ---------------------------------------------------------------------------------------------------
 
+    def orders_of(self, account: int) -> list[RateLimit]:
+        """The order limits that the account is told."""
+        times = self._times(account)
+        if times in (0.0, 1.0):
+            return self.orders
+        scaled = [max(1, int(one.limit * times)) for one in self.orders]
+        return [msgspec.structs.replace(one, limit=n) for one, n in zip(self.orders, scaled, strict=True)]
+
     def check_orders(self, account: int, n: int, now: float) -> None:
         """Raises -1015 when `n` more orders are too many."""
-        if not self.enforced:
+        if not self.enforced or not self._times(account):
             return
         counts = self.order_counts(account, now)
-        for limit, count in zip(self.orders, counts, strict=True):
+        for limit, count in zip(self.orders_of(account), counts, strict=True):
             if count + n > limit.limit:
                 raise too_many_orders(limit.limit, limit.text)
 
@@ -187,7 +198,7 @@ class Limits:
 
     def told_orders(self, account: int, now: float) -> list[RateLimitCount]:
         counts = self.order_counts(account, now)
-        return [_counted(one, count) for one, count in zip(self.orders, counts, strict=True)]
+        return [_counted(one, count) for one, count in zip(self.orders_of(account), counts, strict=True)]
 
     def told(self, address: str, account: int | None, now: float) -> list[RateLimitCount]:
         """`rateLimits` of the WebSocket API's answers; with `account`, of a request that places orders."""

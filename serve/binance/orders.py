@@ -4,7 +4,6 @@ import contextlib
 import time
 from typing import Annotated, Final
 
-from actors.config import MAKER_FEE_PPM, TAKER_FEE_PPM
 from actors.wire import ReportRow, decode_reports, pack_command
 from market.decimals import fixed
 from market.enums import CommandFlag, CommandKind, OrdStatus
@@ -138,7 +137,14 @@ async def test(ctx: Context, p: TestOrder) -> Nothing | OrderCommission:
     if not p.computeCommissionRates:
         return Nothing()
     none = Rates(ZERO, ZERO)
-    return OrderCommission(Rates(rate(MAKER_FEE_PPM), rate(TAKER_FEE_PPM)), none, no_discount())
+    maker, taker = await fees_of(ctx)
+    return OrderCommission(Rates(rate(maker), rate(taker)), none, no_discount())
+
+
+async def fees_of(ctx: Context) -> tuple[int, int]:
+    """Of the account's later orders: maker's and taker's, in ppm."""
+    maker, taker = await ctx.venue.gateway.ask(ctx.account, "fees", ctx.account)
+    return maker, taker
 
 
 def rate(ppm: int) -> str:

@@ -33,7 +33,7 @@ class Venue:
         self.desk = gateway.desk
         self.keys = keys
         self.strict = settings.binance_strict
-        self.limits = Limits(settings.binance_limits)
+        self.limits = Limits(settings.binance_limits, lambda account: gateway.profile_of(account).rate_limit)
         self.listen_keys = ListenKeys()
         self.cancel_names = CancelNames()
         self.scales = [Scale(terms) for terms in gateway.desk.terms]
@@ -50,7 +50,10 @@ class Venue:
         if (
             self.limits.enforced
             and account not in self._watched
-            and any(count * WATCH_FROM >= limit.limit for count, limit in zip(counts, self.limits.orders, strict=True))
+            and any(
+                count * WATCH_FROM >= limit.limit
+                for count, limit in zip(counts, self.limits.orders_of(account), strict=True)
+            )
         ):
             self._watched.add(account)
             self._spawn(self._watch(account))

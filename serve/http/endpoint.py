@@ -103,6 +103,8 @@ class Endpoint:
     """Other statuses of an answer that is no error."""
     roles: frozenset[Role] | None = None
     """None: anyone, also without a token."""
+    knows_user: bool = False
+    """Without roles: whoever sends a token is known by it, and it must hold."""
     summary: str = ""
     description: str = ""
     tags: tuple[str, ...] = ()
@@ -147,8 +149,9 @@ class Endpoint:
         found = {*self.errors, Code.INTERNAL, Code.OVERLOADED}
         if self.request is not None:
             found.update(_BODY_CODES)
-        if self.roles is not None:
+        if self.roles is not None or self.knows_user:
             found.update(_AUTH_CODES)
+        if self.roles is not None:
             found.add(Code.FORBIDDEN)
         found.add(Code.VALIDATION)  # an unknown query parameter at least
         return tuple(code for code in Code if code in found)

@@ -28,8 +28,8 @@ class Operation:
     __slots__ = ("_authenticator", "_body", "_media_type", "endpoint", "method", "path")
 
     def __init__(self, endpoint: Endpoint, path: str, authenticator: Authenticator | None) -> None:
-        if endpoint.roles is not None and authenticator is None:
-            raise ValueError(f"{endpoint.name} has roles, but there is nobody to tell who asks")
+        if (endpoint.roles is not None or endpoint.knows_user) and authenticator is None:
+            raise ValueError(f"{endpoint.name} has users, but there is nobody to tell who asks")
         self.endpoint = endpoint
         self.method = endpoint.method
         self.path = path
@@ -53,6 +53,8 @@ class Operation:
             principal = await self._authenticated(headers)
             if principal.role not in endpoint.roles:
                 raise ApiError(Code.FORBIDDEN)
+        elif endpoint.knows_user and b"authorization" in headers:
+            principal = await self._authenticated(headers)
         context = Context(
             request_id=request_id,
             client_address=client_address,

@@ -32,7 +32,9 @@ from serve.sockets.session import CLOSE_TRY_LATER, RequestId, Session, decode, p
 log = structlog.get_logger()
 
 IN_FLIGHT_LIMIT: Final = 64
-"""Frames of one socket that wait for their answer."""
+"""Frames of one socket that wait for their answer, times the account's rate limit."""
+FRAMES_MOST: Final = 4_096
+"""The same whatever the rate limit."""
 WAITING_LIMIT: Final = 100_000
 """More than the reports kept for a resume (`actors.history`): all of them may come at once."""
 
@@ -137,10 +139,10 @@ class OrdersSession(Session):
             return
         if kind is not SubscribeFrame:
             self._must_trade()
-        if len(self._tasks) + self._unanswered >= IN_FLIGHT_LIMIT:
+        if len(self._tasks) + self._unanswered >= self._frames_limit():
             error = ApiError(
                 Code.OVERLOADED,
-                f"More than {IN_FLIGHT_LIMIT} frames wait for their answer; nothing was done.",
+                f"More than {self._frames_limit()} frames wait for their answer; nothing was done.",
             )
             self.send(problem(request.id, error))
             return
@@ -154,6 +156,10 @@ class OrdersSession(Session):
         task = asyncio.create_task(self._answer(request))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def _frames_limit(self) -> int:
+        times = self._gateway.profile_of(self._account).rate_limit
+        return min(FRAMES_MOST, max(1, int(IN_FLIGHT_LIMIT * times)) if times else FRAMES_MOST)
 
     def _must_trade(self) -> None:
         assert self.principal is not None

@@ -8,9 +8,12 @@ import msgspec
 import redis.asyncio as aioredis
 import structlog
 
+from market.profile import NO_LATENCY
 from serve.errors import ApiError, Code
 from serve.gateway import Gateway
 from serve.http.decode import invalid
+from serve.sockets.late import LateData
+from serve.sockets.outbox import CLOSE_SLOW
 from serve.sockets.session import RequestId, Session, decode, problem
 
 log = structlog.get_logger()
@@ -86,8 +89,14 @@ class PricesSession(Session):
         self._gateway = gateway
         self._bus = bus
         self._keys: set[tuple[str, str]] = set()
+        self._late: LateData | None = None
 
     async def on_open(self) -> None:
+        if self.principal is not None:
+            account = self._gateway.account_of(self.principal.user_id)
+            latency = self._gateway.profile_of(account).data_latency
+            if latency != NO_LATENCY:
+                self._late = LateData(self._gateway.now_ns, latency, account, self._tell_now)
         query = self.socket.query_params
         if "channels" in query or "symbols" in query:
             wanted = {"op": "subscribe", "channels": _split(query.get("channels", "ticker")),
@@ -100,6 +109,12 @@ class PricesSession(Session):
                 self.send(problem(None, error))
 
     def tell(self, key: tuple[str, str], message: str) -> None:
+        if self._late is None:
+            self._tell_now(key, message)
+        elif not self._late.put(key, message):
+            self.outbox.close(CLOSE_SLOW, "too many messages wait for this account's latency; reconnect", at_once=True)
+
+    def _tell_now(self, key: tuple[str, str], message: str) -> None:
         if key[0] == "trades":
             self.outbox.send(message)
         else:
@@ -134,6 +149,8 @@ class PricesSession(Session):
         self._keys |= keys
 
     def on_close(self) -> None:
+        if self._late is not None:
+            self._late.close()
         with contextlib.suppress(Exception):
             for key in self._keys:
                 self._bus.drop(key, self)

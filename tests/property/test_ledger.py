@@ -163,7 +163,13 @@ class World:
         self.own_op(account, lambda ledger: ledger.open(account, maker_fee_ppm, taker_fee_ppm))
         self.oracles[account % self.partitions].open(account, maker_fee_ppm, taker_fee_ppm)
         self.accounts.append(account)
+        self.set_profile(account, maker_fee_ppm, taker_fee_ppm, k % 4 << FILL_MODEL_BIT)
         return account
+
+    def set_profile(self, account: int, maker_fee_ppm: int, taker_fee_ppm: int, flags: int) -> None:
+        self.own_op(account, lambda ledger: ledger.set_profile(account, maker_fee_ppm, taker_fee_ppm, flags))
+        own = self.oracles[account % self.partitions].accounts[account]
+        own.maker_fee_ppm, own.taker_fee_ppm, own.flags = maker_fee_ppm, taker_fee_ppm, flags
 
     def post(self, account: int, asset: int, units: int) -> None:
         """A withdrawal of more than is free must be refused and change nothing."""

@@ -132,6 +132,8 @@ assert set(Told._fields) <= set(REPORT.names or ())
 class Account:
     maker_fee_ppm: int
     taker_fee_ppm: int
+    flags: int = 0
+    """Or-ed into those of its orders."""
     paused: bool = False
     seq: int = 0
 
@@ -386,6 +388,7 @@ class NaiveLedger:
             order_id=self._next_order * self.partitions + self.partition,
             maker_fee_ppm=account.maker_fee_ppm,
             taker_fee_ppm=account.taker_fee_ppm,
+            flags=command.flags | account.flags,
             expected_leaves=expected,
         )
         self._next_order += 1

@@ -619,7 +619,7 @@ async def test_health(anyone: Client) -> None:
 async def test_everybody_sees_how_the_exchange_is_and_administrators_see_its_parts(
     exchange: Exchange, anyone: Client, new_user: User
 ) -> None:
-    """HT-Y01 to HT-Y04."""
+    """HT-Y01, HT-Y02, HT-Y03, HT-Y04."""
     status = await anyone.get("/api/v1/system/status")
     assert set(status) == {"status", "version", "symbols", "uptime_s", "market_data_age_ms", "market_time", "feed"}
     assert (status["status"], status["symbols"]) == ("ok", len(FAR))

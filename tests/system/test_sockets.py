@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 import serve
+from market.profile import TradingProfile
 from serve.auth.principal import Principal, Role
 from serve.sockets import outbox as outboxes
 from serve.sockets import session as sessions
@@ -673,11 +674,17 @@ async def test_a_socket_without_a_token_is_closed_in_time(monkeypatch: pytest.Mo
     assert transport.closed == (1008, "authenticate with a valid access token")
 
 
-async def test_too_many_frames_that_wait_are_refused() -> None:
+@pytest.mark.parametrize(
+    ("times", "most"), [(1.0, IN_FLIGHT_LIMIT), (0.5, IN_FLIGHT_LIMIT // 2), (2.0, 2 * IN_FLIGHT_LIMIT)]
+)
+async def test_too_many_frames_that_wait_are_refused(times: float, most: int) -> None:
     """WS-F06."""
 
     class Busy:
         asked = 0
+
+        def profile_of(self, account: int) -> TradingProfile:
+            return TradingProfile(rate_limit=times)
 
         def pack(self, account: int, orders: list[Any]) -> tuple[list[bytes], dict[int, Any]]:
             return [b"order" for _ in orders], {}
@@ -695,11 +702,11 @@ async def test_too_many_frames_that_wait_are_refused() -> None:
     session.principal = await Anyone().authenticate("")
     writing = asyncio.create_task(session.outbox.run())
     frame = msgspec.json.encode({"op": "place", "id": 7, "orders": [REST]}).decode()
-    for _ in range(IN_FLIGHT_LIMIT + 1):
+    for _ in range(most + 1):
         session.on_frame(frame, False)
     told = msgspec.json.decode(await transport.arrived())
     assert (told["id"], told["error"]["code"]) == (7, "OVERLOADED")
-    assert busy.asked == IN_FLIGHT_LIMIT
+    assert busy.asked == most
     session.restart()
     await writing
     assert transport.closed == (1013, "restarting; reconnect and resume from your last seq"), "WS-S08"

@@ -18,7 +18,7 @@ from serve.http import Context, Endpoint, build_app
 from tests.unit.asgi import Answer, call
 
 _FOLDER: Final = Path(__file__).parents[2] / "deploy" / "migrations"
-MIGRATIONS: Final = (_FOLDER / "0002_identity.sql", _FOLDER / "0005_api_keys.sql")
+MIGRATIONS: Final = tuple(_FOLDER / f"{name}.sql" for name in ("0002_identity", "0005_api_keys", "0010_profiles"))
 SECRET: Final = bytes(range(32))
 PASSWORD: Final = "correct horse battery"
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from actors.config import Settings
+from actors.market_now import MarketNow
 from actors.wire import decode_reports
 from market.enums import ExecType
+from market.profile import TradingProfile
 from market.records import REPORT, REPORT_MAKER
 from serve.binance.errors import BinanceError
 from serve.binance.limits import BAN_AFTER, FIRST_BAN_S, Limits
@@ -78,6 +80,19 @@ def test_scale_and_off() -> None:
     off.check_orders(1, 1, MINUTE)
 
 
+def test_an_account_has_its_own_order_limits() -> None:
+    limits = Limits(1.0, {1: 2.0, 2: 0.0, 3: 0.001}.__getitem__)
+    for account, most in ((1, 200), (3, 1)):
+        limits.count_orders(account, most - 1, MINUTE)
+        limits.check_orders(account, 1, MINUTE)
+        limits.count_orders(account, 1, MINUTE)
+        with pytest.raises(BinanceError, match=f"current limit is {most} orders"):
+            limits.check_orders(account, 1, MINUTE)
+        assert limits.told_orders(account, MINUTE)[0].limit == most
+    limits.count_orders(2, 1_000_000, MINUTE)
+    limits.check_orders(2, 1, MINUTE)
+
+
 def test_unfilled_orders() -> None:
     limits = Limits(1.0)
     assert limits.count_orders(1, 99, MINUTE) == [99, 99]
@@ -131,9 +146,13 @@ async def test_fills_of_resting_orders_give_back_more() -> None:
 
         settings = Settings(data_dir="", run_dir="", pg_dsn="", redis_url="")
         desk = OrderDesk(settings.instruments(), [])
+        now_ns = MarketNow()
 
         async def listen(self, account: int, from_seq: int, listener: object) -> None:
             heard.append(account)
+
+        def profile_of(self, account: int) -> TradingProfile:
+            return TradingProfile()
 
     venue = Venue(Accounts(), None)  # type: ignore[arg-type]
     now = time.time()

@@ -125,6 +125,9 @@ class Gateway:
     def account_of(self, user_id: int) -> int:
         return user_id
 
+    async def order_latency(self, account: int, order_id: int) -> int | None:
+        return None
+
     async def queue_now(self, symbol: int, order_id: int) -> dict[str, Any]:
         projector: Any = SimpleNamespace(market=self._market)
         return await ProjectorService.queue(projector, symbol, order_id)
