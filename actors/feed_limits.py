@@ -27,4 +27,9 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     snapshots_per_minute: float = 100.0
     """Binance: weight 50 each of 6,000 a minute, most of which is left to others behind the same address."""
     snapshots_at_once: int = 4
+    symbols_every_s: float = 60.0
+    """Between two symbol lists of a venue, at a fifth of jitter."""
+    symbols_s: float = 30.0
+    symbols_bytes: int = 64 << 20
+    """Binance's list has 16 MB."""
     max_frame_bytes: int = 16 << 20

@@ -64,6 +64,10 @@ class FakeVenue:
         self.pings = 0
         self.asked: list[bytes] = []
         self.requests = 0
+        self.answers: dict[str, bytes] = {}
+        """To GETs, by path; before what the tape would answer."""
+        self.paths: list[str] = []
+        """Of all GETs, with their queries."""
         self.changed = asyncio.Condition()
         self.url = ""
         self._first_book = tape.rest("/depth") if tape.book.seq and hasattr(tape, "DEPTH") else None
@@ -220,10 +224,13 @@ class FakeVenue:
 
     async def _rest(self, request: web.Request) -> web.Response:
         self.requests += 1
+        self.paths.append(request.path_qs)
         if self.faults.snapshot_status:
             status = self.faults.snapshot_status.pop(0)
             return web.Response(status=status, headers={"Retry-After": "0.01"} if status == 429 else {})
-        body = self.tape.rest(request.path_qs)
+        body = self.answers.get(request.path)
+        if body is None:
+            body = self.tape.rest(request.path_qs)
         if self.faults.old_snapshots:
             self.faults.old_snapshots -= 1
             body = self._first_book
