@@ -109,6 +109,7 @@ class Supervisor:
             binance_strict=self.options.binance_strict,
             keep_ticks=self.options.keep_ticks,
             keep_seconds=self.options.keep_seconds,
+            backfill_ns=self.options.backfill_ns,
             export_dir=self.options.export_dir,
         )
         self._start_ray(kernels)
