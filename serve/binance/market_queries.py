@@ -50,8 +50,9 @@ class MarketQueries:
         self._gateway = gateway
         self._grids = {one.symbol: Grid.of(one) for one in gateway.instruments}
         self._first_trades: dict[str, int] = {}
-        self._first_told: dict[str, int] = {}
         """When a symbol first traded; that never changes."""
+        self._first_told: dict[str, int] = {}
+        """When, of the time before, a venue first told of trades; all of a symbol come at once."""
 
     # -- the hot cache --------------------------------------------------------------------------------------------
 

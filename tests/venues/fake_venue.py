@@ -5,7 +5,7 @@ positions on the tape. What is dropped or stalled happened at the venue all the 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -64,8 +64,8 @@ class FakeVenue:
         self.pings = 0
         self.asked: list[bytes] = []
         self.requests = 0
-        self.answers: dict[str, bytes] = {}
-        """To GETs, by path; before what the tape would answer."""
+        self.answers: dict[str, bytes | Callable[[Mapping[str, str]], bytes]] = {}
+        """To GETs, by path, maybe made of the query; before what the tape would answer."""
         self.paths: list[str] = []
         """Of all GETs, with their queries."""
         self.changed = asyncio.Condition()
@@ -228,7 +228,8 @@ class FakeVenue:
         if self.faults.snapshot_status:
             status = self.faults.snapshot_status.pop(0)
             return web.Response(status=status, headers={"Retry-After": "0.01"} if status == 429 else {})
-        body = self.answers.get(request.path)
+        answer = self.answers.get(request.path)
+        body = answer(request.query) if callable(answer) else answer
         if body is None:
             body = self.tape.rest(request.path_qs)
         if self.faults.old_snapshots:
