@@ -107,6 +107,12 @@ FROM (
     UNION ALL {_BEFORE_OURS.format(own="0 AS own,")} AND $2 >= 60 AND open_ns >= $3 AND open_ns < $4
 ) AS rows GROUP BY bucket ORDER BY bucket
 """  # noqa: S608  no input in it
+_TOLD: Final = f"""
+SELECT -1 AS first_trade_id, -1 AS last_trade_id, (array_agg(open_ticks ORDER BY open_ns))[1] AS open,
+       max(high_ticks) AS high, min(low_ticks) AS low, (array_agg(close_ticks ORDER BY open_ns DESC))[1] AS close,
+       sum(volume_lots) AS volume, sum(quote_units) AS quote, 0 AS trades, 0 AS taker_buy, 0 AS taker_buy_quote
+FROM ({_BEFORE_OURS.format(own="")} AND open_ns >= $2 AND open_ns < $3) AS rows HAVING count(*) > 0
+"""  # noqa: S608  no input in it
 _CLOSE_BEFORE: Final = """
 SELECT close_ticks FROM unnest(ARRAY[1, 60, 3600]) AS widths (width) CROSS JOIN LATERAL (
     SELECT close_ticks, last_trade_id FROM candles
@@ -186,6 +192,11 @@ class TapeStore:
         )  # fmt: skip
         found: int | None = rows[0]["open_ns"]
         return found
+
+    async def told(self, symbol: str, start_ns: int, end_ns: int) -> dict[str, Candle]:
+        """Of [start_ns, end_ns), whole minutes, what the venue told before our own first trade, by symbol: one or none."""
+        rows = await self._database.fetch(_TOLD, symbol, start_ns, end_ns)
+        return {symbol: _candle(rows[0], start_ns)} if rows else {}
 
     async def told_close_before(self, symbol: str, ts_ns: int) -> int | None:
         """As `close_before`, of what the venue told."""

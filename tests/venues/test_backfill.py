@@ -16,17 +16,22 @@ from hypothesis import strategies as st
 from actors.backfill import Backfill, BackfillError, missing_of
 from actors.config import Settings
 from actors.jobs import Housekeeping
+from actors.live_market import LiveMarket
 from actors.metrics import ActorMetrics, JobMetrics
 from actors.read_models import ReadModels, prepare
 from actors.scheduler import Run
 from actors.stored_quality import quality_of
+from actors.stream_demand import Demand, channel_of
+from actors.stream_statistics import Statistics
 from actors.tape_store import MINUTES, TapeStore
 from actors.wire import Batch
 from market.candles import NO_TRADE_ID, Candle
+from market.decimals import Grid
 from market.feed_spec import Venues, VenueSpec
 from market.intervals import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, Interval
 from market.listing import Listing, listing, recorded
 from market.records import COMMAND, EVENT
+from market.stream_events import Told as StreamTold
 from market.tape import TAPE
 from market.venues.events import Steps
 from serve.binance.market_queries import MarketQueries
@@ -227,6 +232,34 @@ async def test_klines_as_binance_tells_them(world: World) -> None:
         before = traded(quiet_ns - MINUTE_NS)
         assert before is not None
         assert Decimal(msgspec.to_builtins(quiet)[4]) == Decimal(before[3]) / 100
+
+
+@pytest.mark.parametrize("name", ["15m", "1h", "4h", "1d"])
+async def test_the_kline_in_which_we_began_is_the_same_in_streams(world: World, name: str) -> None:
+    at_ns = FIRST_NS + 2 * MINUTE_NS
+    world.now_ns = at_ns
+    await world.trade([FIRST_NS + 5, FIRST_NS + 70 * SECOND_NS])
+    await world.fill()
+    market = LiveMarket(LISTED.instruments())
+    await market.load(world.connection, at_ns)
+    settings = Settings(data_dir="/", run_dir="/", pg_dsn=world.dsn, redis_url="", backfill_ns=DAY_NS)
+    grid = Grid.of(LISTED.instruments()[0])
+    statistics = Statistics(settings, market, lambda symbol, unit: StreamTold(NAMES[symbol], grid, unit))
+    demand = Demand({one: k for k, one in enumerate(NAMES)})
+    demand.update([channel_of("x", "ms", f"btcusdt@kline_{name}")])
+    ((_, event),) = await statistics.due(demand, at_ns, odd=False)
+    told = json.loads(event)["k"]
+    interval = Interval(name, 0)
+    open_ns = interval.open_of(at_ns)
+    (candle,) = await world.store.candles(NAMES[0], [open_ns], interval.next_open(open_ns))
+    assert (
+        (told["f"], told["L"], told["n"]) == (candle.first_trade_id, candle.last_trade_id, candle.trades) == (1, 2, 2)
+    )
+    prices = (candle.open, candle.high, candle.low, candle.close)
+    assert [told[key] for key in "ohlc"] == [grid.price(one) for one in prices]
+    assert (told["v"], told["q"]) == (grid.quantity(candle.volume), grid.quote(candle.quote))
+    assert candle.open == expected(open_ns, FIRST_NS)[0][1]
+    await statistics.close()
 
 
 async def test_what_lay_between_is_asked_for_later(world: World) -> None:
