@@ -13,7 +13,7 @@ from actors.market_now import MarketNow
 from actors.tape_store import TapeStore
 from actors.wire import Batch
 from market.book import Book
-from market.candles import CANDLE, seconds_of
+from market.candles import CANDLE, folded, seconds_of
 from market.enums import Side
 from market.instrument import Instrument
 from market.intervals import MINUTE_NS, SECOND_NS
@@ -124,8 +124,10 @@ class LiveMarket:
         """Trades of batches never seen before: TAPE[n] by symbol and then in order."""
         events, commands, ts_ns = run_of(batches)
         tape = tape_of(events, commands, ts_ns, self._ends)
-        for symbol, part in by_symbol(tape):
-            self.recent[symbol].add(part, seconds_of(part))
+        seconds = seconds_of(tape)
+        columns = (by_symbol(tape), by_symbol(seconds), by_symbol(folded(seconds, MINUTE_NS)))
+        for (symbol, part), (_, in_seconds), (_, in_minutes) in zip(*columns, strict=True):
+            self.recent[symbol].add(part, in_seconds, in_minutes)
         return tape
 
 

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -29,6 +30,8 @@ PUBLISH_EVERY_S: Final = 0.1
 """Depth and tickers are conflated to this, and so is everything that nobody is listening to."""
 LOOK_EVERY_S: Final = 0.2
 """A new listener is noticed within so long."""
+TOLD_AT_ONCE: Final = 64
+"""Symbols whose depth and ticker are told natively in one such step; with more that change, each is told less often."""
 SECOND_LAG_S: Final = 0.1
 """Seconds are told so long after they end: their last trades are still on the way."""
 
@@ -45,7 +48,8 @@ class MarketPublisher:
         """Set when the books have caught up."""
         self._market = market
         self._absorb = absorb
-        self._dirty = set(range(len(market.instruments)))
+        self._dirty = dict.fromkeys(range(len(market.instruments)))
+        """Symbols to tell of, those that wait longest first."""
         self._published_at = self._looked_at = self._second_at = self._told_at = 0.0
         self._told_second = 0
         """Of a replay's market time, that statistics were last told in."""
@@ -57,7 +61,7 @@ class MarketPublisher:
 
     def note(self, touched: set[int], tops: list[TopChange], tape: Records) -> None:
         """What was absorbed."""
-        self._dirty |= touched
+        self._dirty |= dict.fromkeys(touched - self._dirty.keys())
         for symbol, part in by_symbol(tape):
             self.bus.add_trades(symbol, part)
         if self.open:
@@ -96,11 +100,13 @@ class MarketPublisher:
             self._looked_at = now
         if await self.streams.flush(look):
             # The cache may have come back empty.
-            self._dirty.update(range(len(self._market.instruments)))
+            self._dirty |= dict.fromkeys(range(len(self._market.instruments)))
 
     async def _tell_natively(self) -> None:
         await self.bus.flush_trades()
-        dirty, self._dirty = sorted(self._dirty), set()
+        dirty = sorted(islice(self._dirty, TOLD_AT_ONCE))
+        for symbol in dirty:
+            del self._dirty[symbol]
         now_ns = self._market.now_ns()
         for symbol in dirty:
             self.bus.add_depth(symbol, self._market.books[symbol], now_ns)

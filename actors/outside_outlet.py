@@ -1,5 +1,5 @@
-"""What a live feed has for one book: it leaves when the event loop's turn ends, or, while something is not acknowledged
-yet, when that is. What cannot be kept is told anew, symbol by symbol, when there is room.
+"""What a live feed has for one book: what comes after a while of silence leaves when the event loop's turn ends; while the
+book is busy with the last frame, or less than GATHER_S after it, more is gathered. What cannot be kept is told anew, symbol by symbol, when there is room.
 """
 
 import asyncio
@@ -10,6 +10,8 @@ from typing import Final
 from actors.outside_link import WINDOW, OutsideLink
 from market.outside_commands import CommandBuilder
 
+GATHER_S: Final = 0.005
+"""A frame is a batch of the book and a row of its journal, whose costs hardly depend on what is in it."""
 RETOLD: Final = WINDOW // 4
 """Commands gathered, after which no further symbol is told anew for now."""
 
@@ -31,6 +33,7 @@ class Outlet:
         self._on_its_way_ns = 0
         """Arrival of the oldest event in what was sent."""
         self._flushes = False
+        self._not_before = 0.0
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
         link.on_change = self._link_changed
@@ -61,13 +64,20 @@ class Outlet:
         self._oldest_ns = self._oldest_ns or arrival_ns
         self._newest_ns = arrival_ns
         if not self._flushes and self.link.idle:
-            self._flushes = True
+            self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        self._flushes = True
+        if self._loop.time() >= self._not_before:
             self._loop.call_soon(self._flush)
+        else:
+            self._loop.call_at(self._not_before, self._flush)
 
     def _flush(self) -> None:
         self._flushes = False
         if not len(self.out) or not self.link.idle:
             return
+        self._not_before = self._loop.time() + GATHER_S
         commands = self.out.take()
         self.sent += len(commands)
         self._on_its_way_ns, self._oldest_ns = self._oldest_ns, 0
@@ -84,4 +94,5 @@ class Outlet:
         while self.behind and len(self.out) < RETOLD:
             self._retell(self.behind.pop())
             self.put(now_ns)
-        self._flush()
+        if len(self.out) and not self._flushes:
+            self._flush_soon()

@@ -3,6 +3,9 @@
 Part `file`: hftbacktest's recorded text (`--data`), imported into a recording in memory beforehand, then read, decoded, judged,
 translated and applied to a book in batches: one thread, processor time, the quickest of `--rounds`. Beside it the bare
 decode (msgspec into typed structs, nothing made of them) of the same frames; the ratio is the whole to that.
+
+Part `live`: a synthetic venue of `--symbols` sends `--rate` messages a second for `--seconds` over a socket into a whole exchange; a
+subscriber to the trades of all symbols tells how late they come. Nobody sends orders. See `bench.live_feed`.
 """
 
 import io
@@ -16,6 +19,7 @@ from typing import Final, NamedTuple
 import msgspec
 from rich.table import Table
 
+from bench import live_feed
 from bench.report import BenchError, out, write_json
 from bench.venue_decode import BINANCE
 from market.book import Book
@@ -25,7 +29,7 @@ from market.recording import Header, Kind, Reader, Writer
 from market.replay import Recorded, Replay
 from market.venues.events import Steps
 
-PARTS: Final = ("file",)
+PARTS: Final = ("file", "live")
 SYMBOL: Final = "BTCUSDT"
 
 
@@ -73,9 +77,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the recordings")
     parser.add_argument("--only", choices=PARTS, action="append", help="part to measure (default: all)")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--symbols", type=int, default=244)
+    parser.add_argument("--rate", type=float, default=5000.0, help="messages a second (live)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of the live part; what is promised is 600")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE too")
     options = parser.parse_args(arguments)
     report: dict[str, object] = {}
+    if "live" in (options.only or PARTS):
+        found = live_feed.measure(options.symbols, options.rate, options.seconds)
+        out.print(live_feed.table(found))
+        report["live"] = found
     if "file" in (options.only or PARTS):
         report["file"] = [_told(one) for one in measure_files(options.data, options.rounds)]
     if options.json is not None:

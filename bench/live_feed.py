@@ -11,14 +11,15 @@ import msgspec
 import numpy as np
 import orjson
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
 
 from bench.exchange import Exchange, started
 from bench.processes import cpu_seconds
 from bench.report import BenchError, err
 from bench.synthetic_venue import QUOTE
 
-LIVE_WITHIN_S: Final = 60.0
-"""All books have come from their snapshots."""
+LIVE_WITHIN_S: Final = 300.0
+"""All books have come from their snapshots, of which a venue gives so many a minute."""
 DRAIN_S: Final = 10.0
 """Without a trade for so long: what is missing then is lost."""
 
@@ -40,8 +41,34 @@ class Live(msgspec.Struct, frozen=True):
     """How far the synthetic venue fell behind its own schedule at worst."""
     cpu_us: dict[str, float]
     """Processor time of each part of the exchange, microseconds a message."""
-    faults: list[str]
-    """What `raypit check` would tell."""
+
+
+def table(live: Live) -> Table:
+    """For people."""
+    made = Table(title="a venue's market, from its socket to a subscriber's", title_justify="left")
+    made.add_column("")
+    made.add_column("", justify="right")
+    messages = sum(live.sent.values())
+    sent, lost = live.sent["trade"], live.sent["trade"] - live.trades_received
+    for name, text in (
+        ("symbols", f"{live.symbols}"),
+        ("messages", f"{messages:,} in {live.seconds:g} s ({messages / live.seconds:,.0f}/s)"),
+        (
+            "trades sent, received, lost, out of order",
+            f"{sent:,}, {live.trades_received:,}, {lost}, {live.repeated_or_skipped}",
+        ),
+        (
+            "arrival to subscriber's socket, p50, p99, most",
+            f"{live.p50_ms:.1f}, {live.p99_ms:.1f}, {live.max_ms:.1f} ms",
+        ),
+        ("the venue late by at most", f"{live.venue_late_ms:.1f} ms"),
+        *(
+            (f"processor time: {part}", f"{us:.1f} us a message")
+            for part, us in sorted(live.cpu_us.items(), key=lambda x: -x[1])
+        ),
+    ):
+        made.add_row(name, text)
+    return made
 
 
 def measure(symbols: int, rate: float, seconds: float) -> Live:
@@ -91,7 +118,6 @@ async def _run(exchange: Exchange, venue: str, symbols: int, rate: float, second
             max_ms=float(late.max()),
             venue_late_ms=1000 * float(sent["late_s"]),
             cpu_us={name: 1e6 * (after[name] - before.get(name, 0.0)) / total for name in after},
-            faults=[],
         )
 
 

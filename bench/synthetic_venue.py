@@ -141,7 +141,8 @@ class Venue:
 
     async def _go(self, request: web.Request) -> web.Response:
         rate, seconds = float(request.query["rate"]), float(request.query["seconds"])
-        self.running = True
+        self.running, self.late_s = True, 0.0
+        self.sent = dict.fromkeys(self.sent, 0)
         try:
             await self._run(rate, seconds)
         finally:

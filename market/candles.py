@@ -106,6 +106,16 @@ def folded(rows: Records, width_ns: int) -> Records:
     return made
 
 
+def extend(candle: np.void, later: np.void) -> None:
+    """One candle goes on with what traded in it afterwards, in place."""
+    for name in _LASTS:
+        candle[name] = later[name]
+    candle["high"] = max(candle["high"], later["high"])
+    candle["low"] = min(candle["low"], later["low"])
+    for name in _SUMS:
+        candle[name] += later[name]
+
+
 def total_of(rows: Records, open_ns: int) -> Candle | None:
     """All candles of one symbol as one that opens at `open_ns`; None of none. Sums do not overflow."""
     if not len(rows):

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from market.candles import CANDLE, Candle, Records, folded, total_of
+from market.candles import CANDLE, Candle, Records, extend, total_of
 from market.intervals import DAY_NS, MINUTE_NS, SECOND_NS
 
 MINUTES_NS: Final = DAY_NS + 10 * MINUTE_NS
@@ -37,9 +37,7 @@ class Sliding:
     def add(self, fresh: Records) -> None:
         """CANDLE[n] of this width; the first may go on where the newest one stopped."""
         if self._count and len(fresh) and self._rows[self._count - 1]["open_ns"] == fresh[0]["open_ns"]:
-            self._rows[self._count - 1] = folded(
-                np.concatenate((self._rows[self._count - 1 : self._count], fresh[:1])), self.width_ns
-            )[0]
+            extend(self._rows[self._count - 1], fresh[0])
             fresh = fresh[1:]
         if not len(fresh):
             return
@@ -80,10 +78,10 @@ class RecentTrades:
         self.last_trade_id = 0
         self.last_ts_ns = 0
 
-    def add(self, tape: Records, seconds: Records) -> None:
-        """Trades of this symbol, and the same folded into seconds."""
+    def add(self, tape: Records, seconds: Records, minutes: Records) -> None:
+        """Trades of this symbol, and the same folded into seconds and minutes."""
         self.seconds.add(seconds)
-        self.minutes.add(folded(seconds, MINUTE_NS))
+        self.minutes.add(minutes)
         newest = tape[-1]
         self.last_price = int(newest["price_ticks"])
         self.last_qty = int(newest["qty_lots"])

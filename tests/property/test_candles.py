@@ -114,7 +114,7 @@ def test_windows_slide_over_a_tape_that_comes_in_parts(tape: Any, cuts: list[int
     recent = RecentTrades()
     for part in np.split(tape, sorted(min(cut, len(tape)) for cut in cuts)):
         for _, own in by_symbol(part):
-            recent.add(own, seconds_of(own))
+            recent.add(own, seconds_of(own), folded(seconds_of(own), MINUTE_NS))
     from_ns, to_ns = (START_NS // MINUTE_NS + start) * MINUTE_NS, (START_NS // MINUTE_NS + end) * MINUTE_NS
     inside = [one for one in tape if from_ns <= one["ts_ns"] < to_ns]
     assert recent.window(from_ns, to_ns) == naive(inside, from_ns)
@@ -130,7 +130,7 @@ def test_the_average_price_weighs_the_last_five_minutes(tape: Any, minute: int) 
     past = tape[tape["ts_ns"] < now_ns]
     recent = RecentTrades()
     for _, own in by_symbol(past):
-        recent.add(own, seconds_of(own))
+        recent.add(own, seconds_of(own), folded(seconds_of(own), MINUTE_NS))
     inside = past[past["ts_ns"] >= now_ns - 5 * MINUTE_NS]
     assert recent.average(now_ns) == (int(inside["quote_units"].sum()), int(inside["qty_lots"].sum()))
 

@@ -1,0 +1,111 @@
+"""A recording drives the market: the same orders at the same market times get the same fills, whatever the speed."""
+
+import asyncio
+import contextlib
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from rich.console import Console
+
+from deploy.checking import check
+from tests.system.client import Client, Json, eventually
+from tests.system.conftest import Exchange, running_exchange
+from tests.system.test_api import make_admin
+
+RECORDED: Final = Path(__file__).parents[1] / "data" / "venues" / "binance_spot_btcusdt.gz"
+"""13 s of Binance Spot."""
+SYMBOL: Final = "BTCUSDT"
+FIRST_MS: Final = 1_723_161_254_000
+"""The whole second after its first message."""
+CRAWL: Final = "0.01"
+"""The market hardly moves before the trader is there."""
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from typer.testing import CliRunner
+
+    from deploy.cli import app
+
+    file = tmp_path_factory.mktemp("recording") / "btc.rpr"
+    words = ["import", "hftbacktest", str(RECORDED), "--out", str(file), "--tick", "0.01", "--lot", "0.00001"]
+    made = CliRunner().invoke(app, words)
+    assert made.exit_code == 0, made.output
+    return file
+
+
+@contextlib.contextmanager
+def replaying(tmp_path_factory: pytest.TempPathFactory, recording: Path) -> Iterator[Exchange]:
+    flags = ("--feed", f"replay:{recording}", "--speed", CRAWL, "--no-dashboard")
+    yield from running_exchange(tmp_path_factory, *flags)
+
+
+class Trader:
+    """Trades at market times: the market stands whenever he acts."""
+
+    def __init__(self, admin: Client, own: Client) -> None:
+        self._admin = admin
+        self._own = own
+
+    async def at(self, seconds: float) -> Json:
+        """The market's best prices, so many seconds after the first."""
+        when = FIRST_MS + round(seconds * 1000)
+        stood = await self._admin.post("/api/admin/time", json={"action": "run_until", "at": when})
+        assert (stood["state"], stood["until"]) == ("paused", None)
+        best: Json = await self._own.get(f"/api/v3/ticker/bookTicker?symbol={SYMBOL}")
+        return best
+
+    async def order(self, side: str, quantity: str, price: str | None = None) -> int:
+        terms = {"type": "MARKET"} if price is None else {"type": "LIMIT", "price": price}
+        answer = await self._own.post(f"/api/trading/{side}", json={"symbol": SYMBOL, "quantity": quantity, **terms})
+        return int(answer["order_id"])
+
+    async def trade(self) -> list[int]:
+        orders = []
+        best = await self.at(2.0)
+        orders.append(await self.order("buy", "0.05", best["bidPrice"]))
+        orders.append(await self.order("buy", "0.2"))
+        best = await self.at(4.5)
+        orders.append(await self.order("sell", "0.02", best["askPrice"]))
+        orders.append(await self.order("sell", "0.03", best["bidPrice"]))
+        best = await self.at(7.25)
+        orders.append(await self.order("buy", "0.01", best["bidPrice"]))
+        orders.append(await self.order("sell", "0.1"))
+        await self.at(10.0)
+        return orders
+
+
+async def _session(exchange: Exchange, speed: float | str) -> list[Json]:
+    boss, user = exchange.register("boss"), exchange.register("trader")
+    await make_admin(exchange, boss)
+    async with exchange.client(exchange.log_in(boss.username)) as admin, exchange.client(user) as own:
+        await admin.post("/api/admin/time", json={"action": "speed", "speed": speed})
+        orders = await Trader(admin, own).trade()
+        await admin.post("/api/admin/time", json={"action": "resume"})
+        await eventually(lambda: own.get("/api/market/time"), lambda told: bool(told["state"] == "ended"), "it ended")
+        return [await own.get(f"/api/trading/orders/{one}/explain") for one in orders]
+
+
+def _fills(explained: list[Json]) -> list[Any]:
+    return [(one["side"], one["status"], one["entered_ns"], one["queue_on_entry"], one["fills"]) for one in explained]
+
+
+def test_the_same_orders_at_the_same_market_times_get_the_same_fills(
+    tmp_path_factory: pytest.TempPathFactory, recording: Path
+) -> None:
+    """At the speed of the wall, ten times it, and twice as fast as possible."""
+    fills, digests = [], []
+    for speed in (1.0, 10.0, "max", "max"):
+        with replaying(tmp_path_factory, recording) as exchange:
+            fills.append(_fills(asyncio.run(_session(exchange, speed))))
+            told = check(exchange.data, Console(file=io.StringIO()))
+            assert told["ok"], told["differences"]
+            books = {name: found["digests"] for name, found in told["books"].items()}
+            digests.append((books, {name: found["digest"] for name, found in told["accounts"].items()}))
+    traded = [one for _, _, _, _, of_order in fills[0] for one in of_order]
+    assert {one["counterparty"] for one in traded} >= {"OUTSIDE_LIQUIDITY", "VENUE_PRINT"}, traded
+    assert fills[1:] == fills[:1] * 3
+    assert digests[1:] == digests[:1] * 3
