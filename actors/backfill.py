@@ -125,12 +125,9 @@ class Backfill:
         mute = [one["error"] for one in results if one["error"] and not one["symbols"]]
         if mute:
             raise BackfillError("; ".join(mute))
-        return {
-            "symbols": sum(one["symbols"] for one in results),
-            "candles": sum(one["candles"] for one in results),
-            "failed": sum(one["failed"] for one in results),
-            "error": next((one["error"] for one in results if one["error"]), None),
-        }
+        made = {name: sum(one[name] for one in results) for name in ("symbols", "candles", "failed")}
+        errors = [one["error"] for one in results if one["error"]]
+        return {**made, "error": errors[0]} if errors else made
 
     async def _parts(self, connection: Any, spec: VenueSpec) -> list[Part]:
         here = {one.instrument.symbol: one for one in self._listing.listed if one.venue == spec.venue and one.is_open}
