@@ -36,5 +36,5 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """Between two symbol lists of a venue, at a fifth of jitter."""
     symbols_s: float = 30.0
     symbols_bytes: int = 64 << 20
-    """Binance's list has 16 MB."""
+    """Longer lists are not read."""
     max_frame_bytes: int = 16 << 20
