@@ -55,6 +55,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Days of market time that trades are kept; 0: for ever."""
     keep_seconds: int = 30
     """Days of market time that candles of a second are kept; 0: for ever. Longer ones always are."""
+    backfill_ns: int = 0
+    """So much of a venue's past, before our own first trade of a symbol, is asked for; 0: nothing."""
     export_dir: str | None = None
     """Where each whole day is exported to as Parquet; None: nowhere."""
     metrics_port: int = 0

@@ -27,4 +27,14 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     snapshots_per_minute: float = 100.0
     """Binance: weight 50 each of 6,000 a minute, most of which is left to others behind the same address."""
     snapshots_at_once: int = 4
+    backfill_after_s: float = 30.0
+    """The past is asked for when the books had so long to begin."""
+    backfills_per_minute: float = 120.0
+    """Binance: weight 2 each of 6,000 a minute, beside those for books."""
+    backfills_at_once: int = 2
+    symbols_every_s: float = 60.0
+    """Between two symbol lists of a venue, at a fifth of jitter."""
+    symbols_s: float = 30.0
+    symbols_bytes: int = 64 << 20
+    """Longer lists are not read."""
     max_frame_bytes: int = 16 << 20

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from actors.backfill import Backfill
 from actors.config import Settings
 from actors.day_partitions import (
     SECONDS,
@@ -29,6 +30,7 @@ from actors.export_plan import Request, Told, is_exported
 from actors.metrics import JobMetrics
 from actors.scheduler import Job, Run, Schedule
 from actors.stored_quality import check_day, together
+from market.feed_spec import Venues, parse
 from market.instrument import Instrument
 
 log = structlog.get_logger()
@@ -60,6 +62,10 @@ class Housekeeping:
             Job("quality", Schedule(86_400, 1200), self.check_quality, heavy=True),
             Job("analyze", Schedule(86_400, 2400), self.analyze, heavy=True),
         ]
+        spec, listing = parse(self._settings.feed), self._settings.listing()
+        if self._settings.backfill_ns and isinstance(spec, Venues) and listing is not None:
+            backfill = Backfill(spec, listing, self._settings.backfill_ns)
+            made.append(Job("backfill", Schedule(3600, 300), backfill.run, at_first=True))
         if self._settings.export_dir is not None:
             made.append(Job("export", Schedule(86_400, 1800), self.export_new_days, heavy=True))
         return made

@@ -130,6 +130,8 @@ class VenueMetrics(ActorMetrics):
         self._connections = self._by_venue("raypit_feed_connections", "Connections that stand")
         self._symbols = self._by_venue("raypit_feed_symbols", "Symbols by state of their book", "state")
         self._frames = self._by_venue("raypit_feed_frames", "Frames that arrived")
+        self._halted = self._by_venue("raypit_feed_halted_symbols", "Symbols that stand halted at the venue")
+        self._list_errors = self._by_venue("raypit_feed_symbol_list_errors", "Symbol lists that could not be had")
         self._delay_s = self._by_venue("raypit_feed_delay_seconds", "Arrival minus the venue's time, of the last event")
 
     def _by_venue(self, name: str, text: str, *labels: str) -> Gauge:
@@ -138,6 +140,10 @@ class VenueMetrics(ActorMetrics):
     def score(self, venue: str, symbol: str, scores: Quality) -> None:
         for name, score in zip(Quality._fields, scores, strict=True):
             self._quality.labels(self.actor, venue, symbol, name).set(score)
+
+    def halted(self, venue: str, symbols: int, list_errors: int) -> None:
+        self._halted.labels(self.actor, venue).set(symbols)
+        self._list_errors.labels(self.actor, venue).set(list_errors)
 
     def venue(self, venue: str, connected: int, live: int, stale: int, counted: Counters) -> None:
         self._connections.labels(self.actor, venue).set(connected)

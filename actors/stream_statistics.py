@@ -24,6 +24,8 @@ log = structlog.get_logger()
 WINDOWS_NS: Final = {"1h": HOUR_NS, "4h": 4 * HOUR_NS, "1d": DAY_NS}
 _FAR_REFRESH_NS: Final = 5 * MINUTE_NS
 """The far part of a long kline is read again so often; the sliding minutes reach back longer than a day by more."""
+_BEFORE_REFRESH_NS: Final = MINUTE_NS
+"""What a venue tells of the time before us is looked for so often, until it is there."""
 _LATE_NS: Final = 10 * SECOND_NS
 """So long after it closed a kline may still get trades, of a batch whose commit took its time."""
 _MOST_AT_ONCE: Final = 300
@@ -41,6 +43,9 @@ class Statistics:
         self._connection: asyncpg.Connection[Any] | None = None
         self._edges: dict[int, tuple[int, Candle | None]] = {}
         """By symbol: the minute that the 24-hour window begins in, and what of it is still inside."""
+        self._backfills = settings.backfill_ns > 0
+        self._told_before: dict[tuple[int, Interval], tuple[int, int, Candle | None]] = {}
+        """By symbol and interval, of the newest kline: open time, when it was read, what a venue told of before us."""
         self._far: dict[tuple[int, Interval], dict[int, tuple[int, Candle | None]]] = {}
         """By symbol and long interval, by open time: until when, and what traded until then."""
 
@@ -186,11 +191,32 @@ class Statistics:
             if known is None:
                 return None
             near_ns, far = known
-        found = joined((far, total_of(sliding.between(near_ns, end_ns), open_ns)), open_ns)
+        ours = joined((far, total_of(sliding.between(near_ns, end_ns), open_ns)), open_ns)
+        before = await self._learn_before(symbol, interval, open_ns, end_ns, now_ns)
+        found = joined((before, ours), open_ns)
         if found is not None:
+            if ours is not None:
+                found.first_trade_id = ours.first_trade_id
             return found
         price = sliding.price_at(open_ns)
         return None if price is None else empty_candle(open_ns, price)
+
+    async def _learn_before(
+        self, symbol: int, interval: Interval, open_ns: int, end_ns: int, now_ns: int
+    ) -> Candle | None:
+        """What a venue told of a kline in which we began; it may come late."""
+        began_before = self._market.recent[symbol].minutes.price_at(open_ns) is not None
+        if not self._backfills or began_before or end_ns - open_ns <= MINUTE_NS:
+            return None
+        key = (symbol, interval)
+        at, read_ns, known = self._told_before.get(key, (0, 0, None))
+        if at == open_ns and (known is not None or now_ns - read_ns < _BEFORE_REFRESH_NS):
+            return known
+        name = self._market.instruments[symbol].symbol
+        found = await self._ask(lambda store: store.told(name, open_ns, end_ns))
+        made = None if found is None else found.get(name)
+        self._told_before[key] = (open_ns, now_ns, made)
+        return made
 
     async def _learn_far(
         self, symbol: int, interval: Interval, open_ns: int, until_ns: int

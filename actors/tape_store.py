@@ -78,15 +78,41 @@ SELECT symbol, min(first_trade_id) AS first_trade_id, max(last_trade_id) AS last
        sum(taker_buy_quote_units) AS taker_buy_quote
 FROM rows GROUP BY symbol
 """
-_GROUPS: Final = """
-SELECT width_bucket(open_ns, $5::bigint[]) AS bucket, min(first_trade_id) AS first_trade_id,
-       max(last_trade_id) AS last_trade_id, (array_agg(open_ticks ORDER BY open_ns))[1] AS open,
+# Minutes that a venue told of before our own first one.
+_BEFORE_OURS: Final = """
+SELECT {own} open_ns, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, quote_units, 0 AS trades,
+       0 AS taker_buy_lots, 0 AS taker_buy_quote_units, NULL::bigint AS first_trade_id, NULL::bigint AS last_trade_id
+FROM venue_candles WHERE symbol = $1 AND open_ns < coalesce(
+    (SELECT open_ns FROM candles WHERE symbol = $1 AND width_s = 60 ORDER BY open_ns LIMIT 1), 9223372036854775807)
+"""
+MINUTES: Final = f"""
+SELECT open_ns, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, quote_units, trades, taker_buy_lots,
+       taker_buy_quote_units, first_trade_id, last_trade_id
+FROM candles WHERE symbol = $1 AND width_s = 60
+UNION ALL {_BEFORE_OURS.format(own="")}
+"""  # noqa: S608  no input in it
+"""Every minute known of the symbol $1: ours, and before them the venue's, which have no ids and count no trades."""
+# A longer candle of ours may begin with minutes of the venue's: they come first.
+_GROUPS: Final = f"""
+SELECT width_bucket(open_ns, $5::bigint[]) AS bucket, coalesce(min(first_trade_id), -1) AS first_trade_id,
+       coalesce(max(last_trade_id), -1) AS last_trade_id, (array_agg(open_ticks ORDER BY own, open_ns))[1] AS open,
        max(high_ticks) AS high, min(low_ticks) AS low,
-       (array_agg(close_ticks ORDER BY open_ns DESC))[1] AS close, sum(volume_lots) AS volume,
+       (array_agg(close_ticks ORDER BY own DESC, open_ns DESC))[1] AS close, sum(volume_lots) AS volume,
        sum(quote_units) AS quote, sum(trades) AS trades, sum(taker_buy_lots) AS taker_buy,
        sum(taker_buy_quote_units) AS taker_buy_quote
-FROM candles WHERE symbol = $1 AND width_s = $2 AND open_ns >= $3 AND open_ns < $4 GROUP BY bucket ORDER BY bucket
-"""
+FROM (
+    SELECT 1 AS own, open_ns, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots, quote_units, trades,
+           taker_buy_lots, taker_buy_quote_units, first_trade_id, last_trade_id
+    FROM candles WHERE symbol = $1 AND width_s = $2 AND open_ns >= $3 AND open_ns < $4
+    UNION ALL {_BEFORE_OURS.format(own="0 AS own,")} AND $2 >= 60 AND open_ns >= $3 AND open_ns < $4
+) AS rows GROUP BY bucket ORDER BY bucket
+"""  # noqa: S608  no input in it
+_TOLD: Final = f"""
+SELECT -1 AS first_trade_id, -1 AS last_trade_id, (array_agg(open_ticks ORDER BY open_ns))[1] AS open,
+       max(high_ticks) AS high, min(low_ticks) AS low, (array_agg(close_ticks ORDER BY open_ns DESC))[1] AS close,
+       sum(volume_lots) AS volume, sum(quote_units) AS quote, 0 AS trades, 0 AS taker_buy, 0 AS taker_buy_quote
+FROM ({_BEFORE_OURS.format(own="")} AND open_ns >= $2 AND open_ns < $3) AS rows HAVING count(*) > 0
+"""  # noqa: S608  no input in it
 _CLOSE_BEFORE: Final = """
 SELECT close_ticks FROM unnest(ARRAY[1, 60, 3600]) AS widths (width) CROSS JOIN LATERAL (
     SELECT close_ticks, last_trade_id FROM candles
@@ -125,7 +151,10 @@ class TapeStore:
         return {row["symbol"]: _candle(row, start_ns) for row in rows}
 
     async def candles(self, symbol: str, opens: Sequence[int], end_ns: int) -> list[Candle]:
-        """What traded between each two open times, and from the last one to `end_ns`; only where something did."""
+        """What traded between each two open times, and from the last one to `end_ns`; only where something did.
+
+        Before our own first trade as the venue told it, by whole minutes: `trades` 0 and `NO_TRADE_ID`.
+        """
         if not opens:
             return []
         width_ns = next(w for w in (HOUR_NS, MINUTE_NS, SECOND_NS) if not any(at % w for at in (*opens, end_ns)))
@@ -154,6 +183,28 @@ class TapeStore:
         Where the seconds are gone, of the last whole minute before.
         """
         rows = await self._database.fetch(_CLOSE_BEFORE, symbol, ts_ns)
+        return rows[0]["close_ticks"] if rows else None
+
+    async def first_told_ns(self, symbol: str) -> int | None:
+        """The first minute that the venue told of, of the time before our own first trade. None: it told of none."""
+        rows = await self._database.fetch(
+            "SELECT min(open_ns) AS open_ns FROM venue_candles WHERE symbol = $1", symbol
+        )  # fmt: skip
+        found: int | None = rows[0]["open_ns"]
+        return found
+
+    async def told(self, symbol: str, start_ns: int, end_ns: int) -> dict[str, Candle]:
+        """Of [start_ns, end_ns), whole minutes, what the venue told before our own first trade, by symbol: one or none."""
+        rows = await self._database.fetch(_TOLD, symbol, start_ns, end_ns)
+        return {symbol: _candle(rows[0], start_ns)} if rows else {}
+
+    async def told_close_before(self, symbol: str, ts_ns: int) -> int | None:
+        """As `close_before`, of what the venue told."""
+        rows = await self._database.fetch(
+            "SELECT close_ticks FROM venue_candles WHERE symbol = $1 AND open_ns < $2 ORDER BY open_ns DESC LIMIT 1",
+            symbol,
+            ts_ns,
+        )
         return rows[0]["close_ticks"] if rows else None
 
     async def trades_by_id(self, wanted: Sequence[tuple[str, int]]) -> dict[tuple[str, int], Any]:

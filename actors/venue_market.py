@@ -20,6 +20,7 @@ from actors.feed_limits import Limits
 from actors.metrics import VenueMetrics
 from actors.outside_books import OutsideBooks
 from actors.outside_outlet import Outlet
+from actors.venue_halts import HaltWatch
 from actors.venue_quality import READ_EVERY_S, VenueQuality
 from actors.venue_shards import VenueShards
 from market.feed_spec import Venues
@@ -60,6 +61,7 @@ class VenueMarket:
         self._outlets: list[Outlet] = []
         self._sent = 0
         self._quality: list[VenueQuality] = []
+        self._halts: list[HaltWatch] = []
 
     async def start(self) -> None:
         self.books.start()
@@ -85,9 +87,22 @@ class VenueMarket:
                 for name, symbol in ids.items():
                     out = self._outlet(symbol).out
                     self._references[symbol] = Reference(symbol, shards.book(name), out)
+                self._halts.append(self._halt_watch(shards, ids, session))
+                tasks.create_task(self._halts[-1].run())
                 for shard in shards.shards:
                     tasks.create_task(shard.feed.run())
             tasks.create_task(self._watch())
+
+    def _halt_watch(self, shards: VenueShards, ids: Mapping[str, int], session: aiohttp.ClientSession) -> HaltWatch:
+        return HaltWatch(
+            shards.adapter,
+            shards.symbols,
+            session,
+            lambda status: self.take(ids[status.symbol], time.time_ns(), status),
+            self.metrics,
+            requests=shards.requests,
+            limits=self._limits or Limits(),
+        )
 
     async def stop(self) -> None:
         await self.books.stop()
@@ -117,6 +132,8 @@ class VenueMarket:
         if outlet.takes(symbol):
             self._references[symbol].take(event, arrival_ns)
             outlet.put(arrival_ns)
+        elif isinstance(event, Status):
+            self._references[symbol].note(event)
 
     def _outlet(self, symbol: int) -> Outlet:
         return self._outlets[symbol % len(self._outlets)]
@@ -137,7 +154,10 @@ class VenueMarket:
 
     def status(self) -> dict[str, Any]:
         return {
-            "venues": [one.status() for one in self._quality],
+            "venues": [
+                {**quality.status(), **halts.status()}
+                for quality, halts in zip(self._quality, self._halts, strict=True)
+            ],
             "books": self.books.status(),
             "commands": sum(one.sent for one in self._outlets),
             "refused": sum(one.out.refused for one in self._outlets),

@@ -56,7 +56,9 @@ class VenueShards:
         self.symbols = tuple(steps)
         self._limits = limits or Limits()
         self._session = session
-        self._requests = Budget(self._limits.snapshots_per_minute)
+        self.requests = Budget(self._limits.snapshots_per_minute)
+        self.adapter = adapters[spec.venue](steps, ws_url=spec.ws_url, rest_url=spec.rest_url)
+        """Of all symbols, for questions by REST."""
         self.shards = [
             shard
             for name in sockets_of(spec.venue)
@@ -85,7 +87,7 @@ class VenueShards:
                 self._session,
                 limits=self._limits,
                 dials=dials,
-                requests=self._requests,
+                requests=self.requests,
             )
             made.append(Shard(feed, books))
         return made

@@ -54,6 +54,7 @@ def up(
     ] = None,
     keep_ticks: Annotated[int | None, typer.Option(help="Days that trades are kept; 0: for ever.")] = None,
     keep_seconds: Annotated[int | None, typer.Option(help="Days that candles of 1 s are kept; 0: for ever.")] = None,
+    backfill: Annotated[str | None, typer.Option(help="Past candles to ask venues for: 24h, 7d; 0: none.")] = None,
     export_dir: Annotated[str | None, typer.Option(help="Export each whole day there as Parquet.")] = None,
     pg: Annotated[str | None, typer.Option(help="Use this PostgreSQL (DSN).")] = None,
     redis: Annotated[str | None, typer.Option(help="Use this Redis or Valkey (URL).")] = None,

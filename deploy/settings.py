@@ -11,6 +11,8 @@ import msgspec
 from msgspec import Meta
 
 from market.feed_spec import FeedSpec, Replay, parse
+from market.intervals import DAY_NS
+from market.spans import span_ns
 
 MAX_SYMBOLS = 1000
 MAX_ACTORS = 64
@@ -18,6 +20,8 @@ MIN_SPEED = 0.01
 MAX_SPEED = 1_000_000.0
 """Beyond it nothing is paced any more: that is `max`."""
 MAX_KEEP_DAYS = 36_500
+MAX_BACKFILL_DAYS = 31
+"""A request tells 200 to 1,000 minutes of one symbol."""
 
 
 class SettingsError(ValueError):
@@ -49,6 +53,8 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Days of market time that trades are kept; 0: for ever."""
     keep_seconds: Annotated[int, Meta(ge=0, le=MAX_KEEP_DAYS)] = 30
     """Days of market time that candles of a second are kept; 0: for ever. Minutes and hours always are."""
+    backfill: str = "24h"
+    """Candles of so long before our own first trade are asked of venues; 0: none."""
     export_dir: str | None = None
     """Each whole day is exported there as Parquet before its trades are given up."""
     pg: str | None = None
@@ -62,7 +68,7 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     def __post_init__(self) -> None:
         spec = self.feed_spec
-        _ = self.replay_speed
+        _ = self.replay_speed, self.backfill_ns
         replays = isinstance(spec, Replay)
         for name, given in (("speed", self.speed != "1"), ("loop", self.loop)):
             if given and not replays:
@@ -77,6 +83,18 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     def feed_spec(self) -> FeedSpec:
         """Raises `BadFeed`."""
         return parse(self.feed)
+
+    @property
+    def backfill_ns(self) -> int:
+        if self.backfill.strip() == "0":
+            return 0
+        try:
+            asked = span_ns(self.backfill)
+        except ValueError as error:
+            raise ValueError(f"backfill: {error}; 0 for none") from None
+        if asked > MAX_BACKFILL_DAYS * DAY_NS:
+            raise ValueError(f"backfill must be at most {MAX_BACKFILL_DAYS}d, not {self.backfill}")
+        return asked
 
     @property
     def replay_speed(self) -> float:
@@ -103,8 +121,9 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ) 
         if value is not None:
             merged[name] = value
     merged |= {name: value for name, value in flags.items() if value is not None and name != "config"}
-    if isinstance(merged.get("speed"), (int, float)):  # of TOML
-        merged["speed"] = str(merged["speed"])
+    for name in ("speed", "backfill"):
+        if isinstance(merged.get(name), (int, float)):  # of TOML
+            merged[name] = str(merged[name])
     try:
         options = msgspec.convert(merged, Options, strict=False)
     except msgspec.ValidationError as error:

@@ -31,7 +31,7 @@ from deploy.migrate import check_durability, migrate
 from deploy.postgres import EmbeddedPostgres
 from deploy.settings import Options
 from deploy.valkey import EmbeddedValkey
-from market.feed_spec import Replay, Simulated
+from market.feed_spec import Replay, Simulated, Venues
 
 log = structlog.get_logger()
 
@@ -109,6 +109,7 @@ class Supervisor:
             binance_strict=self.options.binance_strict,
             keep_ticks=self.options.keep_ticks,
             keep_seconds=self.options.keep_seconds,
+            backfill_ns=self.options.backfill_ns if isinstance(self.options.feed_spec, Venues) else 0,
             export_dir=self.options.export_dir,
         )
         self._start_ray(kernels)

@@ -44,7 +44,8 @@ _LOW_32: Final = 0xFFFF_FFFF
 
 
 class Candle(msgspec.Struct):
-    """One candle as Python integers, without bounds. `trades` 0: nothing traded, the prices repeat the last close."""
+    """One candle as Python integers, without bounds. `trades` 0 and no volume: nothing traded, the prices repeat the last
+    close. `trades` 0 with volume: told by a venue, which does not say how many they were."""
 
     open_ns: int
     open: int

@@ -61,6 +61,11 @@ class Reference:
         elif kind is Status:
             self._take_status(event, arrival_ns)  # type: ignore[arg-type]
 
+    def note(self, status: Status) -> None:
+        """Of a symbol that will be told anew: whether it trades is not lost meanwhile."""
+        if status.kind in ("halted", "trading"):
+            self.trading = status.kind == "trading"
+
     def retell(self, market_ns: int) -> None:
         """Everything that is known, for a book that knows nothing, or the wrong."""
         self._out.status(self.symbol, market_ns, self.trading)

@@ -97,6 +97,9 @@ class Adapter(Protocol):
     def needs_snapshot(self) -> bool:
         """Books begin with `snapshot_url`, fetched after the first delta arrived."""
 
+    def code(self, symbol: str) -> str:
+        """The venue's own, as in its symbol list."""
+
     def urls(self) -> list[str]:
         """Addresses that all carry everything; the second is for when the first does not answer."""
 

@@ -79,6 +79,9 @@ class VenueAdapter:
     def off_grid(self) -> int:
         return sum(one.off_grid for one in self._listed.values())
 
+    def code(self, symbol: str) -> str:
+        return self.listed(symbol).code
+
     def urls(self) -> list[str]:
         return self._ws_urls
 

@@ -6,6 +6,7 @@ from typing import Any, cast
 import msgspec
 
 from actors.cached_depth import decode_depth
+from actors.tape_store import MINUTES
 from market.enums import Side
 from market.instrument import from_steps, from_units
 from market.intervals import MINUTE_NS
@@ -124,7 +125,7 @@ class MarketApi:
             "max(high_ticks) AS high, min(low_ticks) AS low, "
             "(array_agg(close_ticks ORDER BY open_ns DESC))[1] AS close, "
             "sum(volume_lots) AS volume, sum(quote_units) AS quote, sum(trades) AS trades, "
-            "sum(taker_buy_lots) AS taker_buy FROM candles WHERE symbol = $1 AND width_s = 60 AND open_ns >= $3 AND open_ns <= $4 "
+            f"sum(taker_buy_lots) AS taker_buy FROM ({MINUTES}) AS minutes WHERE open_ns >= $3 AND open_ns <= $4 "
             f"GROUP BY at ORDER BY at {'DESC' if newest_first else 'ASC'} LIMIT $5",
             query.symbol, width, start, end, query.limit,
         )  # fmt: skip

@@ -51,6 +51,8 @@ class MarketQueries:
         self._grids = {one.symbol: Grid.of(one) for one in gateway.instruments}
         self._first_trades: dict[str, int] = {}
         """When a symbol first traded; that never changes."""
+        self._first_told: dict[str, int] = {}
+        """When, of the time before, a venue first told of trades; all of a symbol come at once."""
 
     # -- the hot cache --------------------------------------------------------------------------------------------
 
@@ -172,7 +174,7 @@ class MarketQueries:
         until_ns = self._gateway.now_ns() if end_ns is None else min(end_ns, self._gateway.now_ns())
         async with self._database() as pool:
             store = TapeStore(pool)
-            first_ns = await self._first_trade(store, symbol)
+            first_ns = await self._first_known(store, symbol)
             if first_ns is None:
                 return []
             oldest = zoned.open_of(first_ns)
@@ -186,8 +188,17 @@ class MarketQueries:
             close = None
             if not traded or traded[0].open_ns > opens[0]:
                 close = await store.close_before(symbol, opens[0])
+                if close is None:
+                    close = await store.told_close_before(symbol, opens[0])
         grid = self._grids[symbol]
         return [_kline(grid, one, zoned.next_open(one.open_ns), unit) for one in filled(traded, opens, close)]
+
+    async def _first_known(self, store: TapeStore, symbol: str) -> int | None:
+        """When something first traded that is known of: here, or at the venue before."""
+        if symbol not in self._first_told and (told := await store.first_told_ns(symbol)) is not None:
+            self._first_told[symbol] = told
+        known = (self._first_told.get(symbol), await self._first_trade(store, symbol))
+        return min((one for one in known if one is not None), default=None)
 
     async def _first_trade(self, store: TapeStore, symbol: str) -> int | None:
         if symbol not in self._first_trades and (found := await store.first_trade_ns(symbol)) is not None:

@@ -58,7 +58,20 @@ def tape(days: Sequence[int], per_day: int, seed: int = 1, last_ids: Sequence[in
             ids[symbol] += 1
             price, qty = dice.randrange(1, 1 << 40), dice.randrange(1, 1 << 20)
             rows.append(
-                (symbol, ids[symbol], ids[symbol], price, qty, price + qty, dice.randrange(2), day * DAY_NS + at)
+                (
+                    symbol,
+                    ids[symbol],
+                    ids[symbol],
+                    price,
+                    qty,
+                    price + qty,
+                    dice.randrange(2),
+                    day * DAY_NS + at,
+                    False,
+                    False,
+                    0,
+                    0,
+                )
             )
     return np.array(rows, TAPE)
 

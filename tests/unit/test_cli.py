@@ -17,6 +17,7 @@ from deploy.cli import app
 from deploy.cli_common import fail
 from deploy.settings import Options, SettingsError, load
 from deploy.supervisor import Supervisor
+from market.intervals import HOUR_NS
 
 
 def test_an_error_text_with_brackets_is_told_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,6 +55,18 @@ def test_what_is_kept() -> None:
     assert (options.keep_ticks, options.keep_seconds) == (7, 0)
     assert options.export_dir == str(Path("there").absolute())
     assert load({}, {}).export_dir is None
+
+
+@pytest.mark.parametrize(
+    ("text", "hours"), [("24h", 24), ("7d", 168), ("0", 0), ("31d", 744), ("32d", None), ("soon", None), ("", None)]
+)
+def test_how_much_of_the_past_is_asked_for(text: str, hours: int | None) -> None:
+    if hours is None:
+        with pytest.raises(SettingsError, match="backfill"):
+            load({"backfill": text}, {})
+    else:
+        assert load({"backfill": text}, {}).backfill_ns == hours * HOUR_NS
+        assert load({}, {"RAYPIT_BACKFILL": text}).backfill_ns == hours * HOUR_NS
 
 
 # -- raypit time ------------------------------------------------------------------------------------------------------

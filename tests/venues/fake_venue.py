@@ -5,7 +5,7 @@ positions on the tape. What is dropped or stalled happened at the venue all the 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -64,6 +64,10 @@ class FakeVenue:
         self.pings = 0
         self.asked: list[bytes] = []
         self.requests = 0
+        self.answers: dict[str, bytes | Callable[[Mapping[str, str]], bytes]] = {}
+        """To GETs, by path, maybe made of the query; before what the tape would answer."""
+        self.paths: list[str] = []
+        """Of all GETs, with their queries."""
         self.changed = asyncio.Condition()
         self.url = ""
         self._first_book = tape.rest("/depth") if tape.book.seq and hasattr(tape, "DEPTH") else None
@@ -220,10 +224,14 @@ class FakeVenue:
 
     async def _rest(self, request: web.Request) -> web.Response:
         self.requests += 1
+        self.paths.append(request.path_qs)
         if self.faults.snapshot_status:
             status = self.faults.snapshot_status.pop(0)
             return web.Response(status=status, headers={"Retry-After": "0.01"} if status == 429 else {})
-        body = self.tape.rest(request.path_qs)
+        answer = self.answers.get(request.path)
+        body = answer(request.query) if callable(answer) else answer
+        if body is None:
+            body = self.tape.rest(request.path_qs)
         if self.faults.old_snapshots:
             self.faults.old_snapshots -= 1
             body = self._first_book

@@ -47,6 +47,7 @@ def dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 class World:
     def __init__(self, venue: FakeVenue, books: Books) -> None:
         self.venue, self.books = venue, books
+        self.limits = QUICK
         self.market: VenueMarket
         self._task: asyncio.Task[None]
 
@@ -59,7 +60,7 @@ class World:
             Venues((spec,)),
             self.books.listing,
             OutsideBooks(self.books.settings, epoch, resolve=self.books.resolve),
-            limits=QUICK,
+            limits=self.limits,
             adapters={name: adapter},
         )
         await self.market.start()
