@@ -13,6 +13,7 @@ from actors.live_market import LiveMarket
 from actors.market_now import MarketNow
 from actors.market_publisher import MarketPublisher
 from actors.metrics import ProjectorMetrics
+from actors.redis_batch import RedisBatch
 from actors.stream_demand import channel_of
 from actors.wire import Batch
 from market.enums import EventKind
@@ -133,10 +134,11 @@ async def test_native_messages_and_the_told_time_are_the_markets(monkeypatch: py
     world.trade(7)
     sent: list[Any] = []
 
-    async def execute(pipe: Any) -> None:
-        sent.extend(args for args, _ in pipe.command_stack)
+    class Noted(RedisBatch):
+        def add(self, *words: str | bytes | int) -> None:
+            sent.append(words)
 
-    monkeypatch.setattr(world.publisher.bus, "_execute", execute)
+    monkeypatch.setattr(world.publisher.bus, "_batch", Noted(world.publisher.bus._redis))
     await world.publisher._tell_natively()
     times = [
         msgspec.json.decode(one[2])["ts_ns"]

@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import time
 from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -102,6 +103,9 @@ class Account:
 
     def account_of(self, user_id: int) -> int:
         return user_id
+
+    def now_ns(self) -> int:
+        return time.time_ns()
 
     async def ask(self, account: int, method: str, _: int, what: int) -> bytes:
         assert account == ALICE
