@@ -114,13 +114,13 @@ class MarketPublisher:
         dirty = sorted(islice(self._dirty, TOLD_AT_ONCE))
         for symbol in dirty:
             del self._dirty[symbol]
-        if self._market.now_ns.replay:
-            self.bus.add_time(self._market.now_ns())
         for first in range(0, max(1, len(dirty)), TOLD_IN_ONE_GO):
             for symbol in dirty[first : first + TOLD_IN_ONE_GO]:
                 book, now_ns = self._market.books[symbol], self._market.now_ns()
                 self.bus.add_depth(symbol, book, now_ns)
                 self.bus.add_ticker(symbol, book, self._market.recent[symbol], now_ns)
+            if self._market.now_ns.replay and first + TOLD_IN_ONE_GO >= len(dirty):
+                self.bus.add_time(self._market.now_ns())
             await self.bus.flush()
             if self.streams.demand.realtime:
                 self._absorb()

@@ -99,7 +99,7 @@ async def _profiles(state: RunningState, data: Path) -> AsyncIterator[Profiles]:
         await _journal(settings, settings.account_of(user_id), document)
 
     try:
-        yield Profiles(pool, journal)
+        yield Profiles(lambda: pool, journal)
     except ApiError as error:
         if error.code is Code.NOT_FOUND or error.field in (None, "name"):
             raise ProfileError(error.message) from None

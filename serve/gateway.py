@@ -66,6 +66,7 @@ class Gateway:
         self.started = time.time()
         self.now_ns = MarketNow.of(settings)
         """Market time; a replay's is at most `TIME_POLL_S` older than what the projector last told."""
+        self.profiles = Profiles(lambda: self.pool, self._journal_profile)
         self._clients: list[AccountClient] = []
         self._listeners: dict[int, list[Listener]] = {}
         self._client_ids = itertools.count(1)
@@ -78,7 +79,6 @@ class Gateway:
         self.pool = await asyncpg.create_pool(
             s.pg_dsn, min_size=1, max_size=POOL_MAX, command_timeout=QUERY_TIMEOUT_S, timeout=5
         )
-        self.profiles = Profiles(self.pool, self._journal_profile)
         self.redis = aioredis.Redis.from_url(s.redis_url, socket_timeout=2, socket_connect_timeout=2)
         self._clients = [
             AccountClient(s, p, f"gateway-{self._boot}", on_rows=self._on_rows, on_up=partial(self._resubscribe, p))

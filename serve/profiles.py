@@ -38,7 +38,7 @@ class Named(msgspec.Struct, frozen=True):
 
 
 class Profiles:
-    def __init__(self, pool: Pool, journal: Journal) -> None:
+    def __init__(self, pool: Callable[[], Pool], journal: Journal) -> None:
         self._pool = pool
         self._journal = journal
         self._known: dict[int, TradingProfile] = {}
@@ -52,7 +52,7 @@ class Profiles:
 
     async def refresh(self) -> None:
         """What others set."""
-        async with database(self._pool) as connection:
+        async with database(self._pool()) as connection:
             rows = await connection.fetch(
                 "select user_id, profile, profile_changed_at from users where profile_changed_at is not null "
                 "and ($1::timestamptz is null or profile_changed_at > $1 - interval '10 seconds')",
@@ -65,7 +65,7 @@ class Profiles:
 
     async def find(self, name: str) -> User:
         """ApiError: NOT_FOUND; VALIDATION for a simulated participant."""
-        async with database(self._pool) as connection:
+        async with database(self._pool()) as connection:
             user = await store.find_user(connection, name)
         if user is None:
             raise ApiError(Code.NOT_FOUND, f"There is no user {name}.", "name")
@@ -74,7 +74,7 @@ class Profiles:
         return user
 
     async def of(self, user_id: int) -> Stored:
-        async with database(self._pool) as connection:
+        async with database(self._pool()) as connection:
             row = await connection.fetchrow("select profile, profile_name from users where user_id = $1", user_id)
         if row is None or row["profile"] is None:
             return Stored(EVERYBODYS, None)
@@ -86,7 +86,7 @@ class Profiles:
         """Holds for commands from now on. ApiError when the account does not answer: it may hold and not be told yet."""
         document = msgspec.json.encode(profile)
         await self._journal(user_id, document)
-        async with database(self._pool) as connection, connection.transaction():
+        async with database(self._pool()) as connection, connection.transaction():
             await connection.execute(
                 "update users set profile = $2, profile_name = $3, profile_changed_at = clock_timestamp() where user_id = $1",
                 user_id, document.decode(), name,
@@ -100,7 +100,7 @@ class Profiles:
 
     async def named(self, name: str, field: str = "name", to_register: bool = False) -> Named:
         """ApiError names the field; `to_register`: only what everybody may choose."""
-        async with database(self._pool) as connection:
+        async with database(self._pool()) as connection:
             found = await _named(connection, name)
         if found is None or (to_register and not found.self_service):
             if to_register:
@@ -111,7 +111,7 @@ class Profiles:
 
     async def put(self, name: str, profile: TradingProfile, self_service: bool) -> Named:
         """Accounts that took a copy before keep it."""
-        async with database(self._pool) as connection:
+        async with database(self._pool()) as connection:
             await connection.execute(
                 "insert into profiles (name, document, self_service) values ($1, $2, $3) on conflict (name) do update "
                 "set document = excluded.document, self_service = excluded.self_service, changed_at = clock_timestamp()",
@@ -120,7 +120,7 @@ class Profiles:
         return Named(name, profile, self_service)
 
     async def delete(self, name: str) -> None:
-        async with database(self._pool) as connection:
+        async with database(self._pool()) as connection:
             done = await connection.execute("delete from profiles where name = $1", name)
         if done == "DELETE 0":
             raise ApiError(Code.NOT_FOUND, f"There is no profile {name}.", "name")

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import io
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +12,10 @@ import pytest
 from rich.console import Console
 
 from deploy.checking import check
+from market.book import Book
+from market.recording import Reader
+from market.replay import Recorded, Replay
+from market.universe import instruments
 from tests.system.client import Client, Json, eventually
 from tests.system.conftest import Exchange, running_exchange
 from tests.system.test_api import make_admin
@@ -20,6 +25,7 @@ RECORDED: Final = Path(__file__).parents[1] / "data" / "venues" / "binance_spot_
 SYMBOL: Final = "BTCUSDT"
 FIRST_MS: Final = 1_723_161_254_000
 """The whole second after its first message."""
+TICK: Final = Decimal("0.01")
 CRAWL: Final = "0.01"
 """The market hardly moves before the trader is there."""
 
@@ -43,20 +49,37 @@ def replaying(tmp_path_factory: pytest.TempPathFactory, recording: Path) -> Iter
     yield from running_exchange(tmp_path_factory, *flags)
 
 
+class Tape:
+    """The recording once more, without an exchange: what the venue's best prices are."""
+
+    def __init__(self, recording: Path) -> None:
+        reader = Reader(recording.open("rb"))
+        self._replay = Replay([Recorded({SYMBOL: 0}, reader)])
+        self._book = Book(instruments(1)[0], 0)
+
+    def best(self, at_ms: int) -> tuple[str, str]:
+        while (next_ns := self._replay.next_ns) is not None and next_ns <= at_ms * 1_000_000:
+            self._book.apply(self._replay.read(at_ms * 1_000_000, 4096))
+        bid, ask = self._book.best_bid, self._book.best_ask
+        assert bid is not None
+        assert ask is not None
+        return f"{bid * TICK:f}", f"{ask * TICK:f}"
+
+
 class Trader:
     """Trades at market times: the market stands whenever he acts."""
 
-    def __init__(self, admin: Client, own: Client) -> None:
+    def __init__(self, admin: Client, own: Client, tape: Tape) -> None:
         self._admin = admin
         self._own = own
+        self._tape = tape
 
-    async def at(self, seconds: float) -> Json:
-        """The market's best prices, so many seconds after the first."""
+    async def at(self, seconds: float) -> tuple[str, str]:
+        """The venue's best bid and ask, so many seconds after the first."""
         when = FIRST_MS + round(seconds * 1000)
         stood = await self._admin.post("/api/admin/time", json={"action": "run_until", "at": when})
         assert (stood["state"], stood["until"]) == ("paused", None)
-        best: Json = await self._own.get(f"/api/v3/ticker/bookTicker?symbol={SYMBOL}")
-        return best
+        return self._tape.best(when)
 
     async def order(self, side: str, quantity: str, price: str | None = None) -> int:
         terms = {"type": "MARKET"} if price is None else {"type": "LIMIT", "price": price}
@@ -65,25 +88,25 @@ class Trader:
 
     async def trade(self) -> list[int]:
         orders = []
-        best = await self.at(2.0)
-        orders.append(await self.order("buy", "0.05", best["bidPrice"]))
+        bid, _ = await self.at(2.0)
+        orders.append(await self.order("buy", "0.05", bid))
         orders.append(await self.order("buy", "0.2"))
-        best = await self.at(4.5)
-        orders.append(await self.order("sell", "0.02", best["askPrice"]))
-        orders.append(await self.order("sell", "0.03", best["bidPrice"]))
-        best = await self.at(7.25)
-        orders.append(await self.order("buy", "0.01", best["bidPrice"]))
+        bid, ask = await self.at(4.5)
+        orders.append(await self.order("sell", "0.02", ask))
+        orders.append(await self.order("sell", "0.03", bid))
+        bid, _ = await self.at(7.25)
+        orders.append(await self.order("buy", "0.01", bid))
         orders.append(await self.order("sell", "0.1"))
         await self.at(10.0)
         return orders
 
 
-async def _session(exchange: Exchange, speed: float | str) -> list[Json]:
+async def _session(exchange: Exchange, recording: Path, speed: float | str) -> list[Json]:
     boss, user = exchange.register("boss"), exchange.register("trader")
     await make_admin(exchange, boss)
     async with exchange.client(exchange.log_in(boss.username)) as admin, exchange.client(user) as own:
         await admin.post("/api/admin/time", json={"action": "speed", "speed": speed})
-        orders = await Trader(admin, own).trade()
+        orders = await Trader(admin, own, Tape(recording)).trade()
         await admin.post("/api/admin/time", json={"action": "resume"})
         await eventually(lambda: own.get("/api/market/time"), lambda told: bool(told["state"] == "ended"), "it ended")
         return [await own.get(f"/api/trading/orders/{one}/explain") for one in orders]
@@ -100,7 +123,7 @@ def test_the_same_orders_at_the_same_market_times_get_the_same_fills(
     fills, digests = [], []
     for speed in (1.0, 10.0, "max", "max"):
         with replaying(tmp_path_factory, recording) as exchange:
-            fills.append(_fills(asyncio.run(_session(exchange, speed))))
+            fills.append(_fills(asyncio.run(_session(exchange, recording, speed))))
             told = check(exchange.data, Console(file=io.StringIO()))
             assert told["ok"], told["differences"]
             books = {name: found["digests"] for name, found in told["books"].items()}

@@ -32,7 +32,7 @@ class Profiled:
     def __init__(self, world: World) -> None:
         self.world = world
         self.journaled: list[tuple[int, TradingProfile]] = []
-        self.profiles = Profiles(world.pool, self._journal)
+        self.profiles = Profiles(lambda: world.pool, self._journal)
         endpoints = [
             *auth_endpoints(world.identity, world.open_account, self._self_service),
             *profiles_api.endpoints(self.profiles),
