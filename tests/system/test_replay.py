@@ -53,7 +53,7 @@ class Tape:
     """The recording once more, without an exchange: what the venue's best prices are."""
 
     def __init__(self, recording: Path) -> None:
-        reader = Reader(recording.open("rb"))
+        reader = Reader(io.BytesIO(recording.read_bytes()))
         self._replay = Replay([Recorded({SYMBOL: 0}, reader)])
         self._book = Book(instruments(1)[0], 0)
 
@@ -73,6 +73,7 @@ class Trader:
         self._admin = admin
         self._own = own
         self._tape = tape
+        self._sent = 0
 
     async def at(self, seconds: float) -> tuple[str, str]:
         """The venue's best bid and ask, so many seconds after the first."""
@@ -82,9 +83,10 @@ class Trader:
         return self._tape.best(when)
 
     async def order(self, side: str, quantity: str, price: str | None = None) -> int:
+        self._sent += 1
         terms = {"type": "MARKET"} if price is None else {"type": "LIMIT", "price": price}
-        answer = await self._own.post(f"/api/trading/{side}", json={"symbol": SYMBOL, "quantity": quantity, **terms})
-        return int(answer["order_id"])
+        order = {"symbol": SYMBOL, "quantity": quantity, "client_order_id": f"order-{self._sent}", **terms}
+        return int((await self._own.post(f"/api/trading/{side}", json=order))["order_id"])
 
     async def trade(self) -> list[int]:
         orders = []
@@ -105,11 +107,23 @@ async def _session(exchange: Exchange, recording: Path, speed: float | str) -> l
     boss, user = exchange.register("boss"), exchange.register("trader")
     await make_admin(exchange, boss)
     async with exchange.client(exchange.log_in(boss.username)) as admin, exchange.client(user) as own:
+        await admin.post("/api/admin/time", json={"action": "pause"})
         await admin.post("/api/admin/time", json={"action": "speed", "speed": speed})
         orders = await Trader(admin, own, Tape(recording)).trade()
         await admin.post("/api/admin/time", json={"action": "resume"})
         await eventually(lambda: own.get("/api/market/time"), lambda told: bool(told["state"] == "ended"), "it ended")
-        return [await own.get(f"/api/trading/orders/{one}/explain") for one in orders]
+        return [await _explained(own, one) for one in orders]
+
+
+async def _explained(own: Client, order_id: int) -> Json:
+    """When all that was executed is in the tables it is read from."""
+    path = f"/api/trading/orders/{order_id}"
+    executed = Decimal((await own.get(path))["executed_quantity"])
+
+    def is_whole(told: Json) -> bool:
+        return sum(Decimal(one["quantity"]) for one in told["fills"]) == executed
+
+    return await eventually(lambda: own.get(f"{path}/explain"), is_whole, "every execution is explained")
 
 
 def _fills(explained: list[Json]) -> list[Any]:
