@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import asyncpg
 import msgspec
@@ -31,7 +31,7 @@ from deploy.migrate import check_durability, migrate
 from deploy.postgres import EmbeddedPostgres
 from deploy.settings import Options
 from deploy.valkey import EmbeddedValkey
-from market.feed_spec import Replay, Simulated, Venues
+from market.feed_spec import Simulated, Venues
 
 log = structlog.get_logger()
 
@@ -90,7 +90,6 @@ class Supervisor:
         instruments.keep(self.data.path, market)
         from actors.config import Settings
 
-        replays = isinstance(self.options.feed_spec, Replay)
         self.settings = Settings(
             data_dir=str(self.data.path),
             run_dir=str(run_dir),
@@ -98,7 +97,7 @@ class Supervisor:
             redis_url=redis_url,
             symbols=_symbols_of(self.options, market),
             feed=str(self.options.feed_spec),
-            market_time="replay" if replays else "wall",
+            market_time=_market_time(market),
             replay_speed=self.options.replay_speed,
             replay_loop=self.options.loop,
             rate=self.options.rate if isinstance(self.options.feed_spec, Simulated) else 0.0,
@@ -415,6 +414,11 @@ def _must_be_free(host: str, port: int) -> None:
 
 def _symbols_of(options: Options, market: instruments.Prepared) -> int:
     return options.symbols if market.listing is None else len(market.listing.listed)
+
+
+def _market_time(market: instruments.Prepared) -> Literal["replay", "wall"]:
+    """A recording's even while none is played: what is stored must not become years older meanwhile."""
+    return "replay" if market.listing is not None and market.listing.kind == "replay" else "wall"
 
 
 async def _keep_promises(connection: "asyncpg.Connection[Any]", options: Options, market: instruments.Prepared) -> None:
