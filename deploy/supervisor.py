@@ -29,6 +29,7 @@ from deploy.data_dir import DataDir
 from deploy.errors import ServiceError
 from deploy.migrate import check_durability, migrate
 from deploy.postgres import EmbeddedPostgres
+from deploy.recording_marks import Mark, check_marks
 from deploy.settings import Options
 from deploy.valkey import EmbeddedValkey
 from market.feed_spec import Simulated, Venues
@@ -422,12 +423,14 @@ def _market_time(market: instruments.Prepared) -> Literal["replay", "wall"]:
 
 
 async def _keep_promises(connection: "asyncpg.Connection[Any]", options: Options, market: instruments.Prepared) -> None:
-    """Partition counts and the kind of market are for life, and symbols are only ever added: journals depend on them."""
+    """Partition counts, the kind of market and its recordings are for life, symbols are only ever added: journals depend
+    on them."""
     now: dict[str, Any] = {
         "market": "simulated" if market.listing is None else market.listing.kind,
         "book_actors": options.book_actors,
         "account_actors": options.account_actors,
         "symbols": _symbols_of(options, market),
+        "recordings": market.recordings or (),
     }
     stored = await connection.fetchval("SELECT settings FROM exchange")
     if stored is not None:
@@ -445,6 +448,11 @@ async def _keep_promises(connection: "asyncpg.Connection[Any]", options: Options
                 f"this data folder has {promised['symbols']} symbols; they cannot be taken away. "
                 f"Start with --symbols {promised['symbols']} or more, or use another --data."
             )
+        marks = msgspec.convert(promised.get("recordings", []), list[Mark])
+        if market.recordings is None:
+            now["recordings"] = marks
+        else:
+            check_marks(marks, market.recordings)
     await connection.execute(
         "INSERT INTO exchange (settings) VALUES ($1) ON CONFLICT (single) DO UPDATE SET settings = excluded.settings",
         msgspec.json.encode(now).decode(),
