@@ -190,6 +190,8 @@ class ReplayMarket:
     async def _stop_at_end(self, goal: Goal | None) -> None:
         self.books.tell(self._at_ns, 0.0)
         await self.books.drained()
+        if self.loop:
+            return  # asked for meanwhile
         if not self.ended:
             self.ended = True
             log.info("the recording is at its end", market_ns=self._at_ns, commands=self.commands)
@@ -259,8 +261,7 @@ class ReplayMarket:
         return Goal(later(at_ns, now_ns), fast=True, stands=self.paused)
 
     def _resume(self) -> None:
-        if self._goal is not None:
-            self._settle(reached=False)
+        self._leave_goal()
         if self.paused:
             self._reanchor()
             self.paused = False
@@ -272,8 +273,14 @@ class ReplayMarket:
             self._tape.rewind()
             self.ended = False
 
-    async def _come_to(self, goal: Goal) -> dict[str, Any]:
+    def _leave_goal(self) -> None:
+        """Before it is reached: the speed counts from where a jump has got."""
+        if self._goal is not None and self._goal.fast:
+            self._reanchor()
         self._settle(reached=False)
+
+    async def _come_to(self, goal: Goal) -> dict[str, Any]:
+        self._leave_goal()
         if self.paused:
             self._from = (self._at_ns, self._wall_ns())
         self._goal = goal

@@ -17,6 +17,7 @@ import msgspec
 from actors import instruments_file
 from actors.venue_rest import Answered, Refused, fetch
 from deploy.errors import FeedUnusable
+from deploy.recording_marks import Mark, marks_of
 from deploy.recording_samples import recorded_offers
 from deploy.venue_recorder import LIST_BYTES, LIST_S, RecordError, named
 from market import listing as listings
@@ -39,6 +40,8 @@ class Prepared(msgspec.Struct, frozen=True):
     listing: Listing | None
     """None: the simulated market's symbols."""
     warnings: tuple[str, ...] = ()
+    recordings: tuple[Mark, ...] | None = None
+    """None: none is played now."""
 
 
 def prepare(feed: FeedSpec, data: Path, progress: Progress) -> Prepared:
@@ -57,7 +60,8 @@ def prepare(feed: FeedSpec, data: Path, progress: Progress) -> Prepared:
         case Replay():
             _check_kind("replay", before, data)
             progress("recordings")
-            return _made("replay", recorded_offers(feed.files), before, [])
+            made = _made("replay", recorded_offers(feed.files), before, [])
+            return msgspec.structs.replace(made, recordings=marks_of(feed.files))
 
 
 def keep(data: Path, prepared: Prepared) -> None:

@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import asyncpg
 import msgspec
@@ -29,9 +29,10 @@ from deploy.data_dir import DataDir
 from deploy.errors import ServiceError
 from deploy.migrate import check_durability, migrate
 from deploy.postgres import EmbeddedPostgres
+from deploy.recording_marks import Mark, check_marks
 from deploy.settings import Options
 from deploy.valkey import EmbeddedValkey
-from market.feed_spec import Replay, Simulated, Venues
+from market.feed_spec import Simulated, Venues
 
 log = structlog.get_logger()
 
@@ -90,7 +91,6 @@ class Supervisor:
         instruments.keep(self.data.path, market)
         from actors.config import Settings
 
-        replays = isinstance(self.options.feed_spec, Replay)
         self.settings = Settings(
             data_dir=str(self.data.path),
             run_dir=str(run_dir),
@@ -98,7 +98,7 @@ class Supervisor:
             redis_url=redis_url,
             symbols=_symbols_of(self.options, market),
             feed=str(self.options.feed_spec),
-            market_time="replay" if replays else "wall",
+            market_time=_market_time(market),
             replay_speed=self.options.replay_speed,
             replay_loop=self.options.loop,
             rate=self.options.rate if isinstance(self.options.feed_spec, Simulated) else 0.0,
@@ -417,13 +417,20 @@ def _symbols_of(options: Options, market: instruments.Prepared) -> int:
     return options.symbols if market.listing is None else len(market.listing.listed)
 
 
+def _market_time(market: instruments.Prepared) -> Literal["replay", "wall"]:
+    """A recording's even while none is played: what is stored must not become years older meanwhile."""
+    return "replay" if market.listing is not None and market.listing.kind == "replay" else "wall"
+
+
 async def _keep_promises(connection: "asyncpg.Connection[Any]", options: Options, market: instruments.Prepared) -> None:
-    """Partition counts and the kind of market are for life, and symbols are only ever added: journals depend on them."""
+    """Partition counts, the kind of market and its recordings are for life, symbols are only ever added: journals depend
+    on them."""
     now: dict[str, Any] = {
         "market": "simulated" if market.listing is None else market.listing.kind,
         "book_actors": options.book_actors,
         "account_actors": options.account_actors,
         "symbols": _symbols_of(options, market),
+        "recordings": market.recordings or (),
     }
     stored = await connection.fetchval("SELECT settings FROM exchange")
     if stored is not None:
@@ -441,6 +448,11 @@ async def _keep_promises(connection: "asyncpg.Connection[Any]", options: Options
                 f"this data folder has {promised['symbols']} symbols; they cannot be taken away. "
                 f"Start with --symbols {promised['symbols']} or more, or use another --data."
             )
+        marks = msgspec.convert(promised.get("recordings", []), list[Mark])
+        if market.recordings is None:
+            now["recordings"] = marks
+        else:
+            check_marks(marks, market.recordings)
     await connection.execute(
         "INSERT INTO exchange (settings) VALUES ($1) ON CONFLICT (single) DO UPDATE SET settings = excluded.settings",
         msgspec.json.encode(now).decode(),

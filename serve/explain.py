@@ -71,8 +71,8 @@ async def explanation(gateway: Gateway, terms: Terms, order: Any) -> Explanation
     rests = order["ord_status"] in _OPEN and entered_ns > 0
     now = await gateway.queue_now(terms.symbol_id, order_id) if rests else None
     first = await gateway.pool.fetchrow(_FIRST_QUEUE, order_id)
-    entry = await _entry(gateway, order, entered_ns, first, now)
     model = FillModel(order["flags"] >> FILL_MODEL_BIT & FILL_MODEL_MASK)
+    entry = await _entry(gateway, order, entered_ns, first, now, model)
     return Explanation(
         order_id, symbol, SIDES[order["side"]], terms.ticks[order["price_ticks"]], STATUSES[order["ord_status"]],
         model.name, _MODELS[model], entry, _ENTRIES[entry], entered_ns or None,
@@ -82,9 +82,11 @@ async def explanation(gateway: Gateway, terms: Terms, order: Any) -> Explanation
     )  # fmt: skip
 
 
-async def _entry(gateway: Gateway, order: Any, entered_ns: int, first: Any, now: Any) -> str:
+async def _entry(gateway: Gateway, order: Any, entered_ns: int, first: Any, now: Any, model: FillModel) -> str:
     if first is not None and first["ts_ns"] == entered_ns and first["trade_id"] is None:
-        return "QUEUED" if first["ahead_lots"] + first["by_trades_lots"] + first["by_cancels_lots"] else "NOTHING_SHOWN"
+        # By TOUCH nobody is ever ahead, whatever the venue showed.
+        stood = first["ahead_lots"] + first["by_trades_lots"] + first["by_cancels_lots"]
+        return "QUEUED" if stood or model is FillModel.TOUCH else "NOTHING_SHOWN"
     if first is None and not await _rested(gateway, order, entered_ns):
         return "NOT_RESTED"
     if first is not None or (now is not None and now["venue_levels"]):

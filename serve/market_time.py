@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import ray
 
-from actors.config import Settings
+from actors.config import Settings, book_name
 from actors.remote import ask, has_feed
 from market.spans import MILLISECOND_NS, instant_ns, span_ns
 from serve.errors import ApiError, Code
@@ -19,6 +19,7 @@ CONTROL_S: Final = 30.0
 SPEED_LEAST: Final = 0.1
 SPEED_MOST: Final = 10_000.0
 WALL: Final[dict[str, Any]] = {"mode": "wall"}
+NOT_PLAYED: Final = "No recording is played now: time stands. Start the exchange with `--feed replay:FILE` to go on."
 
 _NEEDS: Final = {
     TimeAction.RUN_UNTIL: "at", TimeAction.JUMP: "at", TimeAction.SPEED: "speed", TimeAction.LOOP: "loop",
@@ -35,8 +36,10 @@ def status(settings: Settings) -> MarketTime:
 def control(settings: Settings, asked: TimeControl) -> tuple[MarketTime, bool]:
     """Do it; the time then, and False when it is still on its way there. Waits; ApiError names the field."""
     args = arguments(asked)
-    if settings.market_time != "replay" or not has_feed(settings):
+    if settings.market_time != "replay":
         raise ApiError(Code.MARKET_TIME_IS_WALL)
+    if not has_feed(settings):
+        raise ApiError(Code.MARKET_TIME_IS_WALL, NOT_PLAYED)
     try:
         found: dict[str, Any] = ask("feed", "time_control", CONTROL_S, *args)
     except ray.exceptions.GetTimeoutError:
@@ -99,13 +102,20 @@ def _speed(speed: float | str | None) -> float | None:
 
 
 def _feed_says(settings: Settings) -> dict[str, Any]:
-    if settings.market_time != "replay" or not has_feed(settings):
+    if settings.market_time != "replay":
         return WALL
     try:
+        if not has_feed(settings):
+            return {"mode": "replay", "paused": True, "market_ns": _newest_ns(settings)}
         found: dict[str, Any] = ask("feed", "time_status", ANSWER_S)
     except (ValueError, ray.exceptions.RayError):
         return {"mode": "replay", "unknown": True}
     return found
+
+
+def _newest_ns(settings: Settings) -> int:
+    """Of the books, whose recording is not played."""
+    return max(int(ask(book_name(k), "status", ANSWER_S)["ts_ns"]) for k in range(settings.book_actors))
 
 
 def seen(found: dict[str, Any]) -> MarketTime:

@@ -70,6 +70,7 @@ STEPS: list[list[Row]] = [
         limit(7, ALICE, BUY, 1, P - 5),
         limit(8, ALICE, SELL, 1, P - 1),
         limit(9, ALICE, BUY, 1, P, symbol=OTHER),
+        limit(10, ALICE, SELL, 1, P + 5, **model(FillModel.TOUCH)),
     ],
     [venue("LEVEL", 10500, SELL, P - 1, 40)],
 ]
@@ -205,6 +206,11 @@ async def test_orders_that_rest_or_wait(gateway: Any) -> None:
     assert (told.entry, told.entered_ns, told.queue_now) == ("NOT_RESTED", None, None)
     told = await explained(gateway, ALICE, 9)
     assert (told.entry, told.queue_now) == ("NO_OUTSIDE_LIQUIDITY", None)
+
+
+async def test_nobody_is_ahead_by_a_model_where_the_venue_showed_something(gateway: Any) -> None:
+    told = await explained(gateway, ALICE, 10)
+    assert (told.fill_model, told.entry, told.queue_on_entry) == ("TOUCH", "QUEUED", figures(10000, 0, 0, 0))
 
 
 async def test_only_own_orders(gateway: Any) -> None:

@@ -16,8 +16,11 @@ from actors.metrics import ProjectorMetrics
 from actors.redis_batch import RedisBatch
 from actors.stream_demand import channel_of
 from actors.wire import Batch
+from deploy.instruments import Prepared
+from deploy.supervisor import _market_time
 from market.enums import EventKind
 from market.intervals import DAY_NS, MINUTE_NS, SECOND_NS
+from market.listing import Listing
 from market.numbering import OUTSIDE_ACCOUNT
 from market.records import COMMAND, EVENT
 from market.spans import instant_ns, span_ns
@@ -288,6 +291,23 @@ async def test_where_market_time_is_the_walls_it_is_told_but_not_controlled() ->
     assert (refused.status, refused.code) == (409, "MARKET_TIME_IS_WALL")
     state = (await call(app, "GET", "/api/v1/system/status")).json()
     assert (state["status"], state["feed"]["kind"], state["market_time"]["mode"]) == ("ok", "none", "wall")
+
+
+async def test_a_recording_that_is_not_played_keeps_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `--feed none` on a replay's data folder time stands where the books do."""
+    monkeypatch.setattr("serve.market_time.ask", lambda name, *_: {"book-0": {"ts_ns": START_NS}}[name])
+    app = app_over(msgspec.structs.replace(REPLAY, feed="none"))
+    now = (await call(app, "GET", "/api/market/time")).json()
+    assert (now["mode"], now["state"], now["market_time"]) == ("replay", "paused", told(START_NS))
+    refused = await call(app, "POST", "/api/admin/time", json={"action": "resume"}, token="admin")
+    assert (refused.status, refused.code) == (409, "MARKET_TIME_IS_WALL")
+    assert "--feed replay:FILE" in refused.json()["detail"]
+
+
+@pytest.mark.parametrize(("kind", "master"), [("replay", "replay"), ("venues", "wall"), (None, "wall")])
+def test_the_market_of_a_data_folder_says_who_tells_time(kind: Any, master: str) -> None:
+    made = None if kind is None else Listing(kind=kind, reference="USDT", listed=())
+    assert _market_time(Prepared(made)) == master
 
 
 async def test_only_administrators_control_time() -> None:

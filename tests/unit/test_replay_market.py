@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from random import Random
@@ -97,9 +98,11 @@ class World:
 
 
 @asynccontextmanager
-async def playing(world: Books, tape: MemoryTape, epoch: int = 1) -> AsyncIterator[World]:
+async def playing(
+    world: Books, tape: MemoryTape, epoch: int = 1, wall_ns: Callable[[], int] = time.monotonic_ns
+) -> AsyncIterator[World]:
     made = OutsideBooks(world.settings, epoch, from_start=True, resolve=world.resolve)
-    market = ReplayMarket(world.settings, tape, made)
+    market = ReplayMarket(world.settings, tape, made, wall_ns)
     await market.start()
     task = asyncio.create_task(market.run())
     try:
@@ -113,12 +116,17 @@ async def playing(world: Books, tape: MemoryTape, epoch: int = 1) -> AsyncIterat
 
 @asynccontextmanager
 async def replay(
-    dsn: str, tape: MemoryTape, speed: float = 1.0, loop: bool = False, book_actors: int = 2
+    dsn: str,
+    tape: MemoryTape,
+    speed: float = 1.0,
+    loop: bool = False,
+    book_actors: int = 2,
+    wall_ns: Callable[[], int] = time.monotonic_ns,
 ) -> AsyncIterator[World]:
     settings: dict[str, Any] = {
         "market_time": "replay", "replay_speed": speed, "replay_loop": loop, "symbols": SYMBOLS
     }  # fmt: skip
-    async with books(dsn, book_actors=book_actors, **settings) as world, playing(world, tape) as found:
+    async with books(dsn, book_actors=book_actors, **settings) as world, playing(world, tape, wall_ns=wall_ns) as found:
         yield found
 
 
@@ -213,6 +221,22 @@ async def test_a_jump_goes_on_as_before(dsn: str) -> None:
         status = await world.market.control("jump", at_ns=START_NS + 3700 * SECOND)
         assert status["paused"]
         assert world.clocks() == {3700 * SECOND}
+
+
+@pytest.mark.parametrize("asked", [{"action": "resume"}, {"action": "run_until", "at_ns": START_NS + 500 * SECOND}])
+async def test_a_jump_that_is_given_up_goes_on_from_where_it_got(dsn: str, asked: dict[str, Any]) -> None:
+    wall_ns = 0
+    async with replay(dsn, MemoryTape([k * 5 * MS for k in range(100_000)]), wall_ns=lambda: wall_ns) as world:
+        await world.when(lambda: world.market.commands > 0)
+        jump = asyncio.create_task(world.market.control("jump", START_NS + 490 * SECOND))
+        await world.when(lambda: world.market.now_ns() > START_NS + 50 * SECOND)
+        given_up = asyncio.create_task(world.market.control(**asked))
+        assert (await jump)["reached"] is False
+        at_ns = world.market.now_ns()
+        wall_ns += 40 * SECOND  # the frame under way is 10 s
+        async with asyncio.timeout(10):
+            await world.when(lambda: world.market.now_ns() >= at_ns + 20 * SECOND)
+        given_up.cancel()
 
 
 async def test_speed_changes_from_here_on(dsn: str) -> None:
