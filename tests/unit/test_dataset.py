@@ -13,8 +13,8 @@ from ml.candle_files import read_feather
 from ml.dataset import data_set, labels_of, together
 from ml.features.candles import CANDLE_FEATURES, LOOKBACK, Candles
 from ml.splits import walk_forward
+from tests.unit.venue_recordings import recording
 
-FILES: Final = Path(__file__).parents[3] / "shared" / "data" / "dcatp_binance_1m"
 START_NS: Final = 29_000_000 * MINUTE_NS
 
 Column = np.ndarray[Any, Any]
@@ -148,9 +148,7 @@ def test_a_bad_feather_file_is_refused(tmp_path: Path, wrong: str) -> None:
 
 
 def test_real_minutes() -> None:
-    path = FILES / "BTC_USDT_USDT-1m-futures.feather"
-    if not path.exists():
-        pytest.skip(f"{path.name}: the candle files are not beside the repository")
+    path = recording("dcatp_binance_1m/BTC_USDT_USDT-1m-futures.feather")
     made = data_set(read_feather(path, first=10_000, count=1000), MINUTE_NS, 15)
     assert made.features.shape == (1000 - LOOKBACK + 1 - 15, len(CANDLE_FEATURES))
     assert 0.3 < made.labels.direction.mean() < 0.7
