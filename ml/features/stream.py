@@ -26,9 +26,9 @@ class FeatureStream:
         self.ts_ns = 0
         """The newest time told."""
         self._lengths: Final = np.array(self.spec.steps, np.int64)
-        self._kept: Final = self.spec.steps[-1] + 1
+        self._kept: Final = self.spec.steps[-1]
         self._ends: Final = np.zeros((self._kept, len(TOTALS)), np.uint64)
-        """Running totals at the end of each step, by number of the step modulo `_kept`."""
+        """Running totals at the end of each step that is over, by number of the step modulo `_kept`."""
         self._mids: Final = np.zeros(self._kept, np.int64)
         self._first_step = -1
         """-1: nothing was told yet."""

@@ -100,7 +100,7 @@ def test_rows_are_what_they_are_said_to_be() -> None:
     trades = told.trades[(told.trades["ts_ns"] > at - 5 * SECOND_NS) & (told.trades["ts_ns"] <= at)]
     known = told.quotes[told.quotes["ts_ns"] <= at]
     mids = (known["bid_ticks"] + known["ask_ticks"]) / 2
-    before = np.searchsorted(known["ts_ns"], at - 5 * SECOND_NS, "right") - 1
+    before = int(np.searchsorted(known["ts_ns"], at - 5 * SECOND_NS, "right")) - 1
     bought = trades["qty_lots"][trades["taker_side"] == Side.BUY].sum()
     sold = trades["qty_lots"].sum() - bought
     assert row["trade_rate_5s"] == len(trades) / 5

@@ -25,7 +25,7 @@ def candles(n: int = LOOKBACK + 60, hole: int | None = None, seed: int = 1) -> C
     number = np.arange(n)
     if hole is not None:
         number[hole:] += 1
-    close = 1000.0 + np.cumsum(random.integers(-3, 4, n))
+    close = (1000 + np.cumsum(random.integers(-3, 4, n))).astype(np.float64)
     volume = random.integers(0, 9, n).astype(np.float64)
     return Candles(START_NS + number * MINUTE_NS, close, close + 2, close - 2, close, volume)
 
