@@ -52,7 +52,7 @@ def test_stream_and_batch_agree_to_the_last_bit(n: int, seed: int, flat: float, 
     candles = walk(n, seed, flat, tuple(holes))
     rows = candle_rows(candles, MINUTE_NS)
     assert streamed(candles).tobytes() == rows.tobytes()
-    whole: Matrix = np.isfinite(rows).any(axis=1)
+    whole = np.asarray(np.isfinite(rows).any(axis=1))
     assert np.isfinite(rows[whole]).all()
     assert whole[LOOKBACK - 1] or any(hole < LOOKBACK for hole in holes)
 
