@@ -45,6 +45,8 @@ T = TypeVar("T")
 
 RING_BYTES: Final = 64 * 1024 * 1024
 """Committed batches kept at hand for followers that come back."""
+VENUE_GRACE_S: Final = 10.0
+"""A feed that died is back after some seconds; without one for so long, what the venue showed is withdrawn."""
 SNAPSHOT_EVERY_S: Final = 60.0
 
 
@@ -97,6 +99,19 @@ class BookService:
         await self._commit(np.zeros(0, COMMAND), np.zeros(0, EVENT), self._now_ns())
         log.info("book recovered", name=self.name, epoch=self.journal.epoch, seq=self.seq, from_snapshot=from_seq)
         self._server = await listen(self.settings.socket(self.name), self._on_frame, self._on_close)
+        self._withdraw_soon()
+
+    def _withdraw_soon(self) -> None:
+        """Of a live venue, unless the feed comes (again); a replay stands still meanwhile."""
+        if self._inbox.clock is None:
+            asyncio.get_running_loop().call_later(VENUE_GRACE_S, self._withdraw)
+
+    def _withdraw(self) -> None:
+        shown = [] if self._inbox.hears_a_venue else [k for k, book in self.books.items() if len(book.outside())]
+        if shown:
+            log.warning("no feed: what the venue showed is withdrawn", name=self.name, symbols=len(shown))
+            self._inbox.withdraw(shown)
+            self._wake.set()
 
     async def _replay(self) -> None:
         async for row in self.journal.read(self.seq):
@@ -207,7 +222,8 @@ class BookService:
     def _on_close(self, link: Link) -> None:
         if link in self._followers:
             self._followers.remove(link)
-        self._inbox.left(link)
+        if self._inbox.left(link):
+            self._withdraw_soon()
 
     # -- snapshots and questions ----------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ A frame of the feed is a batch of its own, in its place among what others sent; 
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -64,6 +65,7 @@ class Inbox:
         self._senders: dict[int, tuple[int, Link]] = {}
         self._partition_of: dict[Link, int] = {}
         self._waiting: deque[_Waiting] = deque()
+        self._clears: Records = np.zeros(0, COMMAND)
         self._count = 0
         self._paused = False
 
@@ -72,7 +74,20 @@ class Inbox:
 
     @property
     def empty(self) -> bool:
-        return not self._waiting
+        return not self._waiting and not len(self._clears)
+
+    @property
+    def hears_a_venue(self) -> bool:
+        """A feed is connected."""
+        held = self._senders.get(OUTSIDE)
+        return held is not None and held[1].is_open
+
+    def withdraw(self, symbols: Sequence[int]) -> None:
+        """Nobody knows any more what the venue shows of them: as the feed would say it, under no number of its own."""
+        clears = np.zeros(len(symbols), COMMAND)
+        clears["kind"], clears["account"], clears["symbol"] = CommandKind.OUTSIDE_CLEAR, OUTSIDE_ACCOUNT, symbols
+        clears["target_id"], clears["command_id"] = time.time_ns(), self.watermarks.get(OUTSIDE, 0)
+        self._clears = clears
 
     # -- senders --------------------------------------------------------------------------------------------------
 
@@ -91,8 +106,9 @@ class Inbox:
             link.pause()  # there is no time yet at which something could happen
         return True
 
-    def left(self, link: Link) -> None:
-        self._partition_of.pop(link, None)
+    def left(self, link: Link) -> bool:
+        """Whether it was the feed's."""
+        return self._partition_of.pop(link, None) == OUTSIDE
 
     def put(self, link: Link, commands: Records, told: Told | None = None) -> None:
         """What a sender sent; ValueError when it is not for it to send."""
@@ -128,6 +144,9 @@ class Inbox:
         return taken
 
     def _next(self) -> Taken:
+        if len(self._clears):
+            clears, self._clears = self._clears, self._clears[:0]
+            return Taken(clears, time.perf_counter())
         parts: list[Records] = []
         count, oldest = 0, 0.0
         while self._waiting and count < BATCH_LIMIT:

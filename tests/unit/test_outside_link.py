@@ -272,3 +272,25 @@ async def test_a_book_that_comes_back_does_not_go_back_in_time(dsn: str) -> None
         link.send(levels(0, [2]), START_NS, 0.0)
         await link.drained()
         assert [one.ts_ns for one in await world.batches()] == [START_NS + SECOND] * 2
+
+
+async def test_what_a_venue_showed_is_withdrawn_when_the_feed_stays_away(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a feed that comes goes on numbering where the last one stopped."""
+    monkeypatch.setattr("actors.book_actor.VENUE_GRACE_S", 0.05)
+    async with books(dsn) as world:
+        async with Running(world) as link:
+            link.send(levels(0, (10, 11, 12)), START_NS, 1.0)
+            await link.drained()
+            await asyncio.sleep(0.1)  # longer than the grace: a feed that is there is not missed
+            assert len(world.services[0].books[0].outside()) == 3
+        async with asyncio.timeout(5):
+            while (await world.batches())[-1].commands["kind"].tolist() != [CommandKind.OUTSIDE_CLEAR]:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        assert len(world.services[0].books[0].outside()) == 0
+        async with Running(world, epoch=2) as link:
+            link.send(levels(0, (20,)), START_NS, 1.0)
+            await link.drained()
+            assert link.journaled == 4
+            assert world.services[0].books[0].outside()["price_ticks"].tolist() == [20]
