@@ -30,7 +30,7 @@ PUBLISH_EVERY_S: Final = 0.1
 """Depth and tickers are conflated to this, and so is everything that nobody is listening to."""
 LOOK_EVERY_S: Final = 0.2
 """A new listener is noticed within so long."""
-TOLD_AT_ONCE: Final = 64
+TOLD_AT_ONCE: Final = 32
 """Symbols whose depth and ticker are told natively in one such step; with more that change, each is told less often."""
 TOLD_IN_ONE_GO: Final = 16
 """After so many of them, about 2 ms, what is told as it happens goes first again."""

@@ -10,7 +10,7 @@ from typing import Final
 from actors.outside_link import WINDOW, OutsideLink
 from market.outside_commands import CommandBuilder
 
-GATHER_S: Final = 0.005
+GATHER_S: Final = 0.008
 """A frame is a batch of the book and a row of its journal, whose costs hardly depend on what is in it."""
 RETOLD: Final = WINDOW // 4
 """Commands gathered, after which no further symbol is told anew for now."""

@@ -127,7 +127,7 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ) 
     try:
         options = msgspec.convert(merged, Options, strict=False)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{error}. See `raypit up --help`.") from None
+        raise SettingsError(f"{str(error).removesuffix('.')}. See `raypit up --help`.") from None
     folder = None if options.export_dir is None else _absolute(options.export_dir)
     feed = str(_placed(options.feed_spec))
     return msgspec.structs.replace(options, data=_absolute(options.data), feed=feed, export_dir=folder)
