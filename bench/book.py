@@ -10,7 +10,6 @@ import importlib.util
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -21,10 +20,10 @@ from rich.table import Table
 
 from bench import machine
 from bench.book_flow import ADD, CANCEL, MIXES, TAKE, DictBook, Mix, commands_of, make
+from bench.open_instrument import open_instrument
 from bench.report import BenchError, err, out, write_json
 from market.book import Book
 from market.enums import EventKind, Side
-from market.instrument import Asset, Instrument
 from market.records import Records
 
 BATCHES: Final = (1, 16, 256, 4096)
@@ -103,19 +102,8 @@ def _plain(warm: Records, flow: Records) -> tuple[float, int]:
     return time.perf_counter() - began, book.fills - before
 
 
-def _instrument() -> Instrument:
-    wide = 1 << 30
-    return Instrument(
-        symbol="BENCH", base=Asset("A", 0), quote=Asset("B", 0), tick=Decimal(1), lot=Decimal(1), min_price_ticks=1, max_price_ticks=wide,
-        min_qty_lots=1, max_qty_lots=wide, market_min_qty_lots=1, market_max_qty_lots=wide, min_notional_units=1,
-        max_notional_units=1 << 60, bid_multiplier_up_ppm=10**9, bid_multiplier_down_ppm=0, ask_multiplier_up_ppm=10**9,
-        ask_multiplier_down_ppm=0, max_num_orders=wide, max_num_order_amends=4095,
-        start_price_ticks=1_000_000,
-    )  # fmt: skip
-
-
 def _engine(first: Records, commands: Records, batch: int) -> tuple[float, int]:
-    book = Book(_instrument(), 0)
+    book = Book(open_instrument(), 0)
     book.apply(first)
     began = time.perf_counter()
     events = [book.apply(commands[at : at + batch]) for at in range(0, len(commands), batch)]

@@ -20,11 +20,11 @@ import msgspec
 from rich.table import Table
 
 from bench import live_feed
+from bench.open_instrument import open_instrument
 from bench.report import BenchError, out, write_json
 from bench.venue_decode import BINANCE
 from market.book import Book
 from market.imports import hftbacktest
-from market.instrument import PPM, Asset, Instrument
 from market.recording import Header, Kind, Reader, Writer
 from market.replay import Recorded, Replay
 from market.venues.events import Steps
@@ -165,31 +165,7 @@ def _recorded(case: Case, path: Path) -> Reader:
 
 
 def _book(steps: Steps) -> Book:
-    wide = 1 << 40
-    return Book(
-        Instrument(
-            symbol=SYMBOL,
-            base=Asset("BTC", 8),
-            quote=Asset("USDT", 8),
-            tick=steps.tick,
-            lot=steps.lot,
-            min_price_ticks=1,
-            max_price_ticks=wide,
-            min_qty_lots=1,
-            max_qty_lots=wide,
-            market_min_qty_lots=1,
-            market_max_qty_lots=wide,
-            min_notional_units=1,
-            max_notional_units=1 << 60,
-            bid_multiplier_up_ppm=1000 * PPM,
-            bid_multiplier_down_ppm=0,
-            ask_multiplier_up_ppm=1000 * PPM,
-            ask_multiplier_down_ppm=0,
-            max_num_orders=200,
-            start_price_ticks=1,
-        ),
-        symbol_id=0,
-    )
+    return Book(open_instrument(SYMBOL, steps.tick, steps.lot, scale=8), symbol_id=0)
 
 
 def _quickest(rounds: int, work: Callable[[], object]) -> float:

@@ -115,3 +115,41 @@ class SystemStatus(msgspec.Struct, kw_only=True):
     """Since the newest ticker of all symbols, in market time."""
     market_time: MarketTime
     feed: FeedStatus
+
+
+class ActorStatus(msgspec.Struct):
+    name: str
+    ok: bool
+    detail: dict[str, object]
+
+
+class JobView(msgspec.Struct):
+    """Scheduled work. Times are UTC, ISO 8601."""
+
+    name: str
+    schedule: str
+    state: str
+    """`waiting`, `running`, or `failed`: it waits to be tried again."""
+    progress: float | None
+    """Of the run under way, 0 to 1."""
+    started_at: str | None
+    finished_at: str | None
+    succeeded_at: str | None
+    duration_s: float | None
+    result: dict[str, object] | None
+    """Of the last run that went well."""
+    error: str | None
+    """Of the last run when it failed."""
+    failures: int
+    """In a row."""
+    next_run_at: str | None
+    asked_at: str | None
+    """It was asked for and has not begun."""
+
+
+class JobList(msgspec.Struct):
+    jobs: list[JobView]
+
+
+class ActorList(msgspec.Struct):
+    actors: list[ActorStatus]

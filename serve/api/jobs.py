@@ -11,7 +11,7 @@ from serve.auth.principal import ADMINS
 from serve.errors import ApiError, Code
 from serve.gateway import Gateway
 from serve.http import Context, Endpoint
-from serve.schema import JobList, JobView
+from serve.system_schema import JobList, JobView
 
 _AWAY = (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.InterfaceError)
 

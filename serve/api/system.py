@@ -16,8 +16,8 @@ from serve.auth.principal import ADMINS
 from serve.errors import Code
 from serve.gateway import Gateway
 from serve.http import Context, Endpoint
-from serve.schema import ActorList, ActorStatus, Ticker
-from serve.system_schema import FeedStatus, MarketTime, SystemStatus, TimeControl, VenueStatus
+from serve.schema import Ticker
+from serve.system_schema import ActorList, ActorStatus, FeedStatus, MarketTime, SystemStatus, TimeControl, VenueStatus
 
 VERSION: Final = "0.1.0"
 STALE_MS: Final = 10_000
