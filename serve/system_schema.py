@@ -115,6 +115,8 @@ class SystemStatus(msgspec.Struct, kw_only=True):
     """Since the newest ticker of all symbols, in market time."""
     market_time: MarketTime
     feed: FeedStatus
+    data_port: int | None = None
+    """The same WebSockets without a proxy between: at this port of the host; null: there is none."""
 
 
 class ActorStatus(msgspec.Struct):
