@@ -51,7 +51,7 @@ class User(msgspec.Struct):
 
 
 class Exchange:
-    def __init__(self, url: str, data: Path | None, pid: int) -> None:
+    def __init__(self, url: str, data: Path | None, pid: int, data_port: int = 0) -> None:
         parts = urlsplit(url)
         if parts.scheme != "http" or parts.hostname is None:
             raise BenchError(f"{url} is not an address like http://127.0.0.1:8000. Copy the one `raypit up` printed.")
@@ -59,6 +59,8 @@ class Exchange:
         self.host = parts.hostname
         self.port = parts.port or 80
         self.data = data
+        self.data_port = data_port or int(self.ask("GET", "/api/v1/system/status").get("data_port") or 0)
+        """Of WebSockets straight to the gateway; 0: there is none."""
         self.pid = pid
         """Of its supervisor; 0: not known, processor time is not measured."""
         self.quiet = True

@@ -15,6 +15,8 @@ from bench.load import Figures, Job
 from bench.report import BenchError, err
 from bench.workload import Plan
 
+DATA_PORT: Final = "WS data port"
+"""The transport of that name; "WS" is through the ingress."""
 USERS: Final = 16
 """Registering one costs 0.1 s, and an address may register 30 a minute."""
 SYMBOLS: Final = 8
@@ -91,8 +93,9 @@ class Runner:
 
     def _measure(self, question: Question, work: str) -> Figures:
         plans = [self._plan(k, work) for k in range(question.clients)]
+        port = self._exchange.data_port if question.transport == DATA_PORT else self._exchange.port
         job = Job(
-            self._exchange.host, self._exchange.port, work, question.codec, question.orders_per_frame, plans, WARM_S,
+            self._exchange.host, port, work, question.codec, question.orders_per_frame, plans, WARM_S,
             self._seconds, self._exchange.pid,
         )  # fmt: skip
         try:

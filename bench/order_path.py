@@ -15,7 +15,7 @@ import msgspec
 from bench import workload
 from bench.exchange import Exchange, attach, started
 from bench.machine import Machine, describe
-from bench.measure import Finding, Question, measure
+from bench.measure import DATA_PORT, Finding, Question, measure
 from bench.order_tables import show_cpu, show_rates
 from bench.report import BenchError, err, out, write_json
 
@@ -46,6 +46,7 @@ def questions() -> list[Question]:
     # Over the venue's API, with the native order in the place of the no-op: what speaking Binance costs.
     http += [Question("REST", "", n, 1, "buy", "rest_buy") for n in (1, 16, 64)]
     single = [Question("WS", codec, n, 1, "echo", "place") for codec in codecs for n in (1, 16, 64)]
+    single += [Question(DATA_PORT, codec, n, 1, "echo", "place") for codec in codecs for n in (1, 16, 64)]
     many = [Question("WS", codec, n, 100, "echo", "place") for codec in codecs for n in (1, 4, 16, 64)]
     ioc = [Question("WS", codec, 16, 100, "echo", "ioc") for codec in codecs]
     crossing = [Question("WS", "JSON", n, size, "echo", "cross") for n, size in ((1, 1), (8, 1), (8, 100))]

@@ -35,7 +35,7 @@ class DataPort:
     def __init__(self, table: Sequence[SocketRoute], count: SocketCount) -> None:
         self._table = table
         self._count = count
-        self._sockets: set[DataSocket] = set()
+        self.open: set[DataSocket] = set()
         self._urgent: list[DataSocket] = []
         self._others: deque[DataSocket] = deque()
         self._scheduled = False
@@ -74,6 +74,13 @@ class DataPort:
         if self._server is not None:
             self._server.close()
 
+    async def stop(self) -> None:
+        """For good, once the sockets are closed."""
+        self.stop_listening()
+        if self._beats is not None:
+            self._beats.cancel()
+            await asyncio.wait({self._beats})
+
     def _listener(self, request: WSUpgradeRequest) -> WSListener | WSUpgradeResponseWithListener:
         target, _, query = request.path.decode("latin-1").partition("?")
         path = unquote(target)
@@ -93,10 +100,10 @@ class DataPort:
 
     def admit(self, socket: DataSocket) -> None:
         self._count.admit()
-        self._sockets.add(socket)
+        self.open.add(socket)
 
     def left(self, socket: DataSocket) -> None:
-        self._sockets.discard(socket)
+        self.open.discard(socket)
 
     def flush_soon(self, socket: DataSocket, urgent: bool) -> None:
         (self._urgent if urgent else self._others).append(socket)
@@ -125,7 +132,7 @@ class DataPort:
         while True:
             await asyncio.sleep(PING_EVERY_S)
             now_s = self._loop.time()
-            for socket in tuple(self._sockets):
+            for socket in tuple(self.open):
                 socket.beat(now_s)
 
 
