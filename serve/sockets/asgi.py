@@ -43,7 +43,7 @@ class AsgiSocket:
     async def run(self, session: Session) -> None:
         """From the accepted handshake to the end."""
         session.connected()
-        writer = asyncio.create_task(self._write(session.outbox))
+        writer = asyncio.create_task(self.write(session.outbox))
         reader = asyncio.create_task(self._read(session))
         try:
             await asyncio.wait({reader, writer}, return_when=asyncio.FIRST_COMPLETED)
@@ -66,7 +66,7 @@ class AsgiSocket:
             if session.beginning is not None and not session.beginning.done():
                 await asyncio.wait({session.beginning})
 
-    async def _write(self, outbox: outboxes.Outbox) -> None:
+    async def write(self, outbox: outboxes.Outbox) -> None:
         """Send until closed. Ends when the peer does not take a message within SEND_TIMEOUT_S."""
         writer = asyncio.current_task()
         assert writer is not None
