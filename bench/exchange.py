@@ -66,6 +66,15 @@ class Exchange:
         self.quiet = True
         """Nobody else trades: prices stay where the benchmark puts them."""
 
+    def text(self, path: str) -> str:
+        """A page."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
+
     def ask(self, method: str, path: str, body: Any = None, token: str | None = None) -> Any:
         """One request on a connection of its own; the decoded answer."""
         headers = {"content-type": "application/json"} | ({"authorization": f"Bearer {token}"} if token else {})
