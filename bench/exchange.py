@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from decimal import ROUND_UP, Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -51,7 +52,7 @@ class User(msgspec.Struct):
 
 
 class Exchange:
-    def __init__(self, url: str, data: Path | None, pid: int, data_port: int = 0) -> None:
+    def __init__(self, url: str, data: Path | None, pid: int) -> None:
         parts = urlsplit(url)
         if parts.scheme != "http" or parts.hostname is None:
             raise BenchError(f"{url} is not an address like http://127.0.0.1:8000. Copy the one `raypit up` printed.")
@@ -59,12 +60,18 @@ class Exchange:
         self.host = parts.hostname
         self.port = parts.port or 80
         self.data = data
-        self.data_port = data_port or int(self.ask("GET", "/api/v1/system/status").get("data_port") or 0)
-        """Of WebSockets straight to the gateway; 0: there is none."""
         self.pid = pid
         """Of its supervisor; 0: not known, processor time is not measured."""
         self.quiet = True
         """Nobody else trades: prices stay where the benchmark puts them."""
+
+    @cached_property
+    def data_port(self) -> int:
+        """Of WebSockets straight to the gateway."""
+        found = self.ask("GET", "/api/v1/system/status").get("data_port")
+        if not found:
+            raise BenchError("this exchange has no data port; start it with this version's `raypit up`.")
+        return int(found)
 
     def text(self, path: str) -> str:
         """A page."""
