@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -69,6 +71,26 @@ def constant(number: int) -> int:
 
 
 ZERO: Final = constant(0)
+
+
+@intrinsic
+def _prefetch(_context: Any, _words: Any, _at: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        words, at = arguments
+        number = ir.IntType(32)
+        place = builder.gep(words, [at])
+        kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        # To be read, to be kept, a line of data.
+        builder.call(function, [place, number(0), number(3), number(1)])
+
+    return types.void(_words, _at), generate
+
+
+@inlined
+def prefetch(words: Words, at: int) -> None:
+    """Ask for the cache line of a word; any place will do, nothing is read."""
+    _prefetch(words, at)
 
 
 @intrinsic
