@@ -9,7 +9,7 @@ Must not know: Python objects, time, other symbols, how the arena grows.
 from collections.abc import Callable
 
 from market.book import layout as L
-from market.book.ahead import GROUP, ask_for_ids, ask_for_orders
+from market.book.ahead import GROUP, ask_ahead
 from market.book.build import source_digest
 from market.book.conditions import is_market_type
 from market.book.filters import is_notional_below, set_bands
@@ -297,13 +297,6 @@ def _amend(events: Words, told: int, arena: Words, cause: Cause, command: Comman
     return _reduce(events, told, arena, cause, order, total)
 
 
-@routine
-def _ask(arena: Words, commands: Records, start: int, stop: int, scratch: Words, at: int) -> None:
-    middle = min(start + GROUP, stop)
-    ask_for_ids(arena, commands, middle, min(middle + GROUP, stop))
-    ask_for_orders(arena, commands, start, middle, scratch, at)
-
-
 def _compile_match(sources: str) -> Callable[[Records, int, int, WordArray, WordArray], int]:
     @entry
     def match(commands: Records, start: int, stop: int, event_words: WordArray, arena_words: WordArray) -> int:
@@ -314,7 +307,7 @@ def _compile_match(sources: str) -> Callable[[Records, int, int, WordArray, Word
             set_bands(arena)
         for index in range(start, stop):
             if (index - start) % GROUP == 0:
-                _ask(arena, commands, index, stop, events, told * L.EVENT_WORDS)
+                ask_ahead(arena, commands, index, stop, events, told * L.EVENT_WORDS)
             command = commands[index]
             kind = signed(command.kind)
             cause, before = Cause(index << 32, kind << L.COMMAND_KIND_BIT), told

@@ -231,6 +231,8 @@ PAGE_WORDS: Final = FIRST_LEVEL + PAGE_LEVELS * LEVEL_WORDS
 
 DIRECTORY_ENTRY_WORDS: Final = 2
 
+COMMAND_WORDS: Final = COMMAND.itemsize // WORD_BYTES
+
 # --- keys -----------------------------------------------------------------------------------------------
 NO_KEY: Final = -(1 << 63)
 """Best key of an empty side: below every key."""

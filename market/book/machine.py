@@ -59,6 +59,22 @@ def words_of(array: NDArray[np.int64]) -> Words:
     return words
 
 
+@intrinsic
+def _words_of_records(_context: Any, _records: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.bitcast(data, context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.int64)(_records), generate
+
+
+@inlined
+def record_words(records: NDArray[np.void]) -> Words:
+    """The memory of a structured array as words."""
+    words: Words = _words_of_records(records)
+    return words
+
+
 @inlined
 def signed(number: int) -> int:
     """A record's field of any width as the int64 that everything is computed in."""
