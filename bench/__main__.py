@@ -8,7 +8,9 @@ from rich.table import Table
 
 from bench.report import BenchError, err, out
 
-BENCHMARKS: Final = ("book", "feed", "ledger", "memory", "oracle", "order_path", "recording", "venue_decode")
+BENCHMARKS: Final = (
+    "book", "fanout", "feed", "ledger", "memory", "oracle", "order_path", "recording", "venue_decode",
+)  # fmt: skip
 """Modules with `main(arguments)`."""
 
 
