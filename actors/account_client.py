@@ -8,6 +8,7 @@ new ones with `LinkDown` until it is back.
 import asyncio
 import itertools
 import secrets
+import struct
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
@@ -44,6 +45,8 @@ GROUP_LIMIT: Final = 1 << 12
 _RETRY_MOST_S: Final = 0.5
 _PLACE_BITS: Final = 12
 """A token is the group's number and, in these bits, the command's place in it."""
+_TOKEN: Final = struct.Struct("<Q")
+_TOKEN_AT: Final = dict(COMMAND.fields or {})["token"][1]
 
 Answered = Callable[[list[ReportRow] | None], None]
 """Called once with all reports that answer a group, by the place of their commands; None: the outcome is not known."""
@@ -180,7 +183,10 @@ class AccountClient:
         number = self._next_group
         self._next_group += 1
         first = number << _PLACE_BITS
-        np.frombuffer(frame, COMMAND)["token"] = first if n == 1 else np.arange(first, first + n, dtype=np.uint64)
+        if n == 1:
+            _TOKEN.pack_into(frame, _TOKEN_AT, first)
+        else:
+            np.frombuffer(frame, COMMAND)["token"] = np.arange(first, first + n, dtype=np.uint64)
         self._groups[number] = _Group(number, n, self._loop.time() + COMMAND_TIMEOUT_S, answered)
         self._waiting += n
         if self._looks is None:
