@@ -40,6 +40,7 @@ class Terms(msgspec.Struct, frozen=True):
     lot: Decimal
     price: Decimal
     """The last price, or where the simulated market would open."""
+    symbol_id: int = 0
 
 
 class User(msgspec.Struct):
@@ -112,6 +113,7 @@ class Exchange:
                 Decimal(one["tick_size"]),
                 Decimal(one["lot_size"]),
                 prices.get(one["symbol"]) or opening[one["symbol"]],
+                one["symbol_id"],
             )
             for one in found
         ]

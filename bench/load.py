@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import uvloop
 
-from bench import workload
+from bench import packed_frames, workload
 from bench.client import Connection, ConnectionBroken, open_http, open_websocket
 from bench.processes import cpu_seconds, own_cpu_seconds
 from bench.workload import Plan, Step
@@ -110,7 +110,7 @@ class Client:
     def _on_message(self, message: bytes) -> None:
         now_ns = time.perf_counter_ns()
         step, tally = self._steps[self._at], self._tally
-        accepted = message.count(step.needle)
+        accepted = message.count(step.needle) if step.needle else packed_frames.accepted(message)
         if accepted != step.expects:
             tally.refused += step.expects - accepted
             tally.reasons[_reason(message)] += step.expects - accepted
@@ -119,7 +119,7 @@ class Client:
             tally.orders += step.orders
             tally.cancels += step.cancels
             if step.fills:
-                tally.fills += message.count(self._fill)
+                tally.fills += message.count(self._fill) if step.needle else packed_frames.fills(message)
             if step.timed:
                 tally.latencies_ns.append(now_ns - self._sent_ns)
         self._at += 1
@@ -193,6 +193,8 @@ def _figures(tally: Tally, seconds: float, cpu_s: dict[str, float]) -> Figures:
 
 def _reason(message: bytes) -> str:
     """The first error code in an answer, whatever its format."""
+    if (told := packed_frames.reason(message)) is not None:
+        return told
     for decode in (msgspec.json.decode, msgspec.msgpack.decode):
         try:
             answer: Any = decode(message.rpartition(b"\r\n\r\n")[2])

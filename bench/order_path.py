@@ -52,7 +52,10 @@ def questions() -> list[Question]:
     single = [Question("WS", codec, n, 1, "echo", "place") for codec in codecs for n in (1, 16, 64)]
     single += [Question(DATA_PORT, codec, n, 1, "echo", "place") for codec in codecs for n in (1, 16, 64)]
     many = [Question("WS", codec, n, 100, "echo", "place") for codec in codecs for n in (1, 4, 16, 64)]
+    many += [Question(DATA_PORT, "packed", n, 100, "echo", "place") for n in (1, 4, 16, 64)]
+    # Orders alone: each is accepted, journaled and expires.
     ioc = [Question("WS", codec, 16, 100, "echo", "ioc") for codec in codecs]
+    ioc += [Question(DATA_PORT, "packed", n, 100, "echo", "ioc") for n in (16, 64)]
     crossing = [Question("WS", "JSON", n, size, "echo", "cross") for n, size in ((1, 1), (8, 1), (8, 100))]
     return [*http, *single, *many, *ioc, *crossing]
 

@@ -36,7 +36,7 @@ from market.feed_spec import Simulated, Venues
 
 log = structlog.get_logger()
 
-KERNELS: Final = ("book", "ledger")
+KERNELS: Final = ("book", "ledger", "packed")
 """Parts of `deploy.warm`."""
 WATCH_EVERY_S: Final = 0.5
 READY_LIMIT_S: Final = 120.0

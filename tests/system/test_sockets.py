@@ -9,11 +9,13 @@ from typing import Any, Final
 
 import aiohttp
 import msgspec
+import numpy as np
 import pytest
 
 import serve
 from market.profile import TradingProfile
 from serve.auth.principal import Principal, Role
+from serve.packed import ANSWER, CANCEL, FIELDS, FILL, HEAD, MAGIC, PLACE, REASON_VALIDATION, RESULT, VERSION, Op
 from serve.sockets import outbox as outboxes
 from serve.sockets import session as sessions
 from serve.sockets.asgi import AsgiSocket
@@ -730,3 +732,64 @@ async def test_too_many_frames_that_wait_are_refused(times: float, most: int) ->
     await writing
     assert transport.closed == (1013, "restarting; reconnect and resume from your last seq"), "WS-S08"
     session.on_close()
+
+
+# -- packed frames --------------------------------------------------------------------------------------------------
+
+
+async def packed(socket: Socket, op: int, orders: Any, request_id: int, version: int = VERSION) -> bytes:
+    """The answer to a packed frame."""
+    await socket.send_raw(HEAD.pack(MAGIC, version, op, 0, len(orders), request_id) + orders.tobytes())
+    message = await socket.receive_message()
+    told: bytes = message.data
+    assert told[:3] == bytes([MAGIC, VERSION, op | ANSWER])
+    assert HEAD.unpack_from(told)[-1] == request_id
+    return told
+
+
+def packed_orders(count: int, **fields: Any) -> Any:
+    orders = np.zeros(count, PLACE)
+    orders["price_ticks"], orders["qty_lots"] = 5_000_000, 20
+    for name, values in fields.items():
+        orders[name] = values
+    return orders
+
+
+async def test_packed_frames(trader: Client) -> None:
+    """WS-K01, WS-K02: by the side of JSON on the same socket."""
+    async with trader.trading_socket(binary=False) as socket:
+        orders = packed_orders(4, side=[0, 7, 0, 0], client_order_id=[b"k-1", b"k-2", b"", b"k-4"])
+        orders["type"][3], orders["price_ticks"][3], orders["qty_lots"][3] = 1, 0, 100
+        told = await packed(socket, Op.PLACE, orders, (1 << 64) - 1)
+        results = np.frombuffer(told, RESULT, 4, HEAD.size)
+        fills = np.frombuffer(told, FILL, offset=HEAD.size + 4 * RESULT.itemsize)
+        assert results["status"].tolist() == [1, 5, 1, 3]
+        assert (results["reason"][1], FIELDS[results["field"][1]]) == (REASON_VALIDATION, "side")
+        assert (results["leaves_lots"][0], results["cum_qty_lots"][3]) == (20, 100)
+        assert set(fills["result"].tolist()) == {3}
+        assert fills["qty_lots"].sum() == 100
+        assert fills["in_quote"].sum() == 0
+        assert (await packed(socket, Op.ECHO, orders, 3))[4:8] == bytes(4)
+        named = np.zeros(3, CANCEL)
+        named["client_order_id"][0], named["order_id"][1] = b"k-1", results["order_id"][2]
+        named["client_order_id"][2] = b"k-none"
+        told = await packed(socket, Op.CANCEL, named, 4)
+        results = np.frombuffer(told, RESULT, 3, HEAD.size)
+        assert results["status"].tolist() == [4, 4, 5]
+        assert (results["reason"][2], FIELDS[results["field"][2]]) == (22, "client_order_id")
+        await socket.send({"op": "ping", "id": 5})
+        assert (await socket.answer())["op"] == "pong"
+
+
+@pytest.mark.parametrize(
+    ("op", "count", "version", "field"), [(1, 1, 2, "version"), (9, 1, 1, "op"), (1, 0, 1, "count"), (2, 3, 1, "count")]
+)
+async def test_a_wrong_head_refuses_the_packed_frame(
+    trader: Client, op: int, count: int, version: int, field: str
+) -> None:
+    """WS-K03"""
+    async with trader.trading_socket(binary=True) as socket:
+        told = await packed(socket, op, packed_orders(count), 7, version)
+        assert HEAD.unpack_from(told)[3:5] == (1, 0)
+        error = msgspec.json.decode(told[HEAD.size :])
+        assert (error["code"], error["field"]) == ("VALIDATION", field)
