@@ -43,7 +43,7 @@ class Parameters(msgspec.Struct, frozen=True):
 
 class Garch:
     def __init__(self, manifest: Manifest, parameters: Parameters) -> None:
-        self.manifest: Final = manifest
+        self.manifest = manifest
         self.parameters: Final = parameters
         self._windows: Final = sorted(volatility_windows(manifest), key=lambda one: one[1])
 

@@ -32,7 +32,7 @@ class Coefficients(msgspec.Struct, frozen=True):
 
 class Linear:
     def __init__(self, manifest: Manifest, coefficients: Coefficients) -> None:
-        self.manifest: Final = manifest
+        self.manifest = manifest
         self.coefficients: Final = coefficients
 
     @classmethod

@@ -33,7 +33,7 @@ class _Kept(msgspec.Struct, frozen=True):
 
 class Stack:
     def __init__(self, manifest: Manifest, bases: Sequence[SavedModel], weights: Weights) -> None:
-        self.manifest: Final = manifest
+        self.manifest = manifest
         self.bases: Final = tuple(bases)
         self.weights: Final = weights
 
@@ -132,6 +132,8 @@ def _simplex(loss: Callable[[Floats], float], count: int) -> list[float]:
         weights = weights_of(given)
         return loss(weights) + _SHRINK * float(((weights - 1 / count) ** 2).sum())
 
-    found = minimize(penalized, np.zeros(count), method="Nelder-Mead", options={"maxiter": 60 * count, "xatol": 1e-3})
+    corners = np.vstack((np.zeros(count), np.eye(count)))  # the default ones are 0.00025 apart: no way to go
+    options = {"maxiter": 60 * count, "xatol": 1e-3, "initial_simplex": corners}
+    found = minimize(penalized, np.zeros(count), method="Nelder-Mead", options=options)
     made: list[float] = weights_of(found.x).tolist()
     return made
