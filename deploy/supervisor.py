@@ -217,6 +217,7 @@ class Supervisor:
     def _start_gateway(self) -> None:
         from ray import serve as ray_serve
 
+        from serve import predictor
         from serve.app import APP_NAME, deployment
 
         port = self._port = self._port or self.options.port or ray_runtime.free_port()
@@ -227,6 +228,7 @@ class Supervisor:
             logging_config={"enable_access_log": False, "log_level": "ERROR"},
         )
         ray_serve.run(deployment(self.settings, self.data.token_secret()), name=APP_NAME, route_prefix="/")
+        predictor.start(self.settings)
         shown = "127.0.0.1" if self.options.host in ("0.0.0.0", "::") else self.options.host  # noqa: S104
         self.url = f"http://{shown}:{port}"
 

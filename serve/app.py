@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 from actors.config import Settings
 from actors.logs import configure
 from actors.memory import give_back
-from serve.api import jobs, market, portfolio, profiles, system, trading
+from serve.api import ai, jobs, market, portfolio, profiles, system, trading
 from serve.auth.api_keys import ApiKeys
 from serve.auth.endpoints import auth_endpoints
 from serve.auth.identity import Identity
@@ -28,6 +28,7 @@ from serve.gateway import Gateway
 from serve.health import Readiness
 from serve.http import ClientAddresses, build_app
 from serve.metrics import GatewayMetrics
+from serve.predictions import Predictions
 from serve.sockets.orders import OrdersSession
 from serve.sockets.portfolio import PortfolioSession
 from serve.sockets.prices import PriceBus, PricesSession
@@ -90,7 +91,8 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
     hub = StreamHub(gateway.settings)
     addresses = ClientAddresses(frozenset({"127.0.0.1", "::1"}), forwarded=True)
     readiness = Readiness({"accounts": gateway.check_accounts, "database": gateway.check_database})
-    metrics = GatewayMetrics(gateway.settings, sockets, bus)
+    predictions = Predictions(gateway)
+    metrics = GatewayMetrics(gateway.settings, sockets, bus, predictions)
 
     async def prices(socket: WebSocket) -> None:
         await PricesSession(gateway, bus, socket, identity, sockets).run()
@@ -117,7 +119,8 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
             *market.endpoints(gateway),
             *trading.endpoints(gateway),
             *portfolio.endpoints(gateway),
-            *system.endpoints(gateway),
+            *system.endpoints(gateway, predictions),
+            *ai.endpoints(gateway, predictions),
             *jobs.endpoints(gateway),
             *profiles.endpoints(gateway.profiles),
         ],
@@ -128,9 +131,8 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
         addresses=addresses,
         on_response=metrics.on_response,
     )
-    tasks = [
-        asyncio.create_task(work) for work in (bus.run(), hub.run(), readiness.run(), _tend(identity, keys, gateway))
-    ]
+    works = (bus.run(), hub.run(), readiness.run(), predictions.run(), _tend(identity, keys, gateway))
+    tasks = [asyncio.create_task(work) for work in works]
     return app, tasks, sockets
 
 
