@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 _PARTS: Final = (
+    ("ServeReplica:raypit-predictor", "predictor"),
     ("ServeReplica", "gateway"),
     ("AccountActor", "account"),
     ("BookActor", "book"),
