@@ -29,6 +29,8 @@ log = structlog.get_logger()
 
 SYMBOLS_AT_ONCE: Final = 16
 """Rows of so many are made in one go, ~5 ms; then a question may come in between."""
+UNUSED_S: Final = 120.0
+"""Candles of a width that no promoted model takes and nobody asked about for so long are no longer followed."""
 CHANNEL: Final = "prediction"
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -58,6 +60,8 @@ class LiveForecasts:
         self._executor = executor
         self._log = keeps
         self._feeds: dict[int, CandleFeed] = {}
+        self._used_at: dict[int, float] = {}
+        """By width, on the loop's clock."""
         self._filling: dict[int, asyncio.Lock] = {}
         self._current: dict[int, dict[str, Told]] = {}
         """By version; of those that are promoted or were a moment ago."""
@@ -87,6 +91,7 @@ class LiveForecasts:
 
     async def feed(self, width_ns: int) -> CandleFeed:
         """Of a width; the first time it is filled from the store."""
+        self._used_at[width_ns] = asyncio.get_running_loop().time()
         lock = self._filling.setdefault(width_ns, asyncio.Lock())
         async with lock:
             if width_ns not in self._feeds:
@@ -148,9 +153,16 @@ class LiveForecasts:
                 due += [
                     one for one in promoted if (one.manifest.source, one.manifest.width_ns) == ("candles", width_ns)
                 ]
+        self._drop_unused(promoted)
         if due:
             await self._forecast(due)
             await self._publish(promoted, {name for one in due for name in self._current[one.version]})
+
+    def _drop_unused(self, promoted: Sequence[Entry]) -> None:
+        needed = {MINUTE_NS} | {one.manifest.width_ns for one in promoted}
+        too_old = asyncio.get_running_loop().time() - UNUSED_S
+        for width_ns in [one for one in self._feeds if one not in needed and self._used_at[one] < too_old]:
+            del self._feeds[width_ns]
 
     async def _forecast(self, entries: Sequence[Entry]) -> None:
         for entry in entries:
@@ -168,8 +180,8 @@ class LiveForecasts:
         if manifest.kind == "naive" and manifest.source == "candles" and manifest.width_ns in self._feeds:
             feed, unknown = self._feeds[manifest.width_ns], np.full(len(manifest.features), np.nan)
             for symbol in self.symbols:
-                if symbol not in found and (price := feed.price(symbol)) is not None:
-                    found[symbol] = LiveRow(*price, unknown)
+                if symbol not in found:
+                    found[symbol] = LiveRow(*(feed.price(symbol) or (self._now_ns(), 0)), unknown)
         return found
 
     async def _forecast_one(self, entry: Entry, rows: Mapping[str, LiveRow]) -> None:
@@ -188,8 +200,7 @@ class LiveForecasts:
 
     async def _keep(self, entry: Entry, rows: Mapping[str, LiveRow], forecast: Forecast, columns: Floats) -> None:
         """One row of the log for each moment: symbols that stand at an older one were kept then."""
-        moments = {one.as_of_ns for one in rows.values()}
-        as_of_ns = max(moments)
+        as_of_ns = max((one.as_of_ns for one in rows.values() if one.price_ticks), default=0)
         new = np.array([one.as_of_ns == as_of_ns and one.price_ticks > 0 for one in rows.values()])
         if not new.any():
             return

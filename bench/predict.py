@@ -80,7 +80,8 @@ class _Client:
     async def ask(self, request: bytes) -> bytes:
         self._answer = asyncio.get_running_loop().create_future()
         self._connection.send(request)
-        await asyncio.wait({self._answer, self._connection.broken}, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {self._answer, self._connection.broken}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if self._connection.broken.done():
             self._connection.broken.result()
         return self._answer.result()

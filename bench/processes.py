@@ -39,6 +39,12 @@ def cpu_seconds(supervisor_pid: int) -> dict[str, float]:
     return found
 
 
+def pids_of(supervisor_pid: int, part: str) -> list[int]:
+    """Processes of a part of a running exchange."""
+    processes = _processes()
+    return [pid for pid in processes if _descends(pid, supervisor_pid, processes) and _part_of(_command(pid)) == part]
+
+
 def own_cpu_seconds() -> float:
     times = os.times()
     return times.user + times.system
