@@ -158,6 +158,16 @@ async def test_a_version_takes_the_place_of_another_and_a_broken_one_does_not(tm
             await shelf.find(*which)
 
 
+async def test_a_baseline_does_not_take_the_place_of_a_model(tmp_path: Path) -> None:
+    registry = Shelves(tmp_path)
+    trained = await registry.register(synthetic_model(1))
+    await registry.promote(trained)
+    await ensure_default(registry)
+    kinds = [row.manifest.kind for row in await registry.promoted()]
+    assert kinds == ["naive", "xgboost", "naive"]
+    assert len(await registry.models()) == 4
+
+
 # -- scores and drift -------------------------------------------------------------------------------------------------
 
 
