@@ -12,6 +12,8 @@ import numpy as np
 
 from ml.forecast import Floats, Forecast, Model
 
+INLINE_ROWS: Final = 16
+"""So few are computed on the loop itself, in less than two milliseconds: to go through a thread costs a third of that again."""
 LONE_ROWS: Final = 64
 """A request of more is bulk."""
 PIECE_ROWS: Final = 512
@@ -106,6 +108,8 @@ class MicroBatcher:
     async def _predict(self, model: Model, rows: Floats) -> Forecast:
         self.batches += 1
         self.rows += len(rows)
+        if len(rows) <= INLINE_ROWS:
+            return model.predict(rows)
         return await asyncio.get_running_loop().run_in_executor(self._executor, model.predict, rows)
 
 

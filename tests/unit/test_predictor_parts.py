@@ -14,7 +14,7 @@ from ray.serve.config import AutoscalingContext
 
 from actors.config import Settings
 from actors.event_feed import EventFeed
-from actors.micro_batches import LONE_ROWS, PIECE_ROWS, WAITING_ROWS, MicroBatcher, TooManyRows
+from actors.micro_batches import INLINE_ROWS, LONE_ROWS, PIECE_ROWS, WAITING_ROWS, MicroBatcher, TooManyRows
 from actors.model_registry import ModelRow, NoSuchModel
 from actors.model_shelf import DEFAULT_HORIZONS, Entry, ModelShelf, ensure_default, untrained
 from actors.stream_demand import channel_of
@@ -72,15 +72,16 @@ async def test_what_came_meanwhile_is_one_batch_and_bulk_does_not_hold_it_up(bat
     model.go.clear()
     bulk = asyncio.create_task(batcher.ask(model, rows_of(2 * PIECE_ROWS + 1)))
     await asyncio.sleep(0)  # its first piece is being computed
-    lone = [asyncio.create_task(batcher.ask(model, rows_of(2, seed))) for seed in range(5)]
+    lone = [asyncio.create_task(batcher.ask(model, rows_of(INLINE_ROWS // 2, seed))) for seed in range(5)]
     await asyncio.sleep(0)
     model.go.set()
     for seed, found in enumerate(await asyncio.gather(*lone)):
-        assert found.high.tolist() == (rows_of(2, seed)[:, 0] + 3).tolist()
+        assert found.high.tolist() == (rows_of(INLINE_ROWS // 2, seed)[:, 0] + 3).tolist()
     assert not bulk.done(), "small ones go between its pieces"
     assert (await bulk).up.tolist() == rows_of(2 * PIECE_ROWS + 1)[:, 0].tolist()
-    assert sorted(model.sizes) == [1, 10, PIECE_ROWS, PIECE_ROWS]
-    assert model.sizes.index(10) <= 1
+    together = 5 * (INLINE_ROWS // 2)
+    assert sorted(model.sizes) == [1, together, PIECE_ROWS, PIECE_ROWS]
+    assert model.sizes.index(together) <= 1
     assert batcher.waiting == 0
 
 
