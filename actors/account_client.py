@@ -8,6 +8,7 @@ new ones with `LinkDown` until it is back.
 import asyncio
 import itertools
 import secrets
+import struct
 from collections.abc import Awaitable, Callable
 from operator import attrgetter
 from typing import Any, Final
@@ -45,6 +46,8 @@ GROUP_LIMIT: Final = 1 << 12
 _RETRY_MOST_S: Final = 0.5
 _PLACE_BITS: Final = 12
 """A token is the group's number and, in these bits, the command's place in it."""
+_TOKEN: Final = struct.Struct("<Q")
+_TOKEN_AT: Final = dict(COMMAND.fields or {})["token"][1]
 _token = attrgetter("token")
 
 Answered = Callable[[list[ReportRow] | None], None]
@@ -159,7 +162,10 @@ class AccountClient:
         number = self._next_group
         self._next_group += 1
         first = number << _PLACE_BITS
-        np.frombuffer(frame, COMMAND)["token"] = first if n == 1 else np.arange(first, first + n, dtype=np.uint64)
+        if n == 1:
+            _TOKEN.pack_into(frame, _TOKEN_AT, first)
+        else:
+            np.frombuffer(frame, COMMAND)["token"] = np.arange(first, first + n, dtype=np.uint64)
         self._groups[number] = _Group(number, n, self._loop.time() + COMMAND_TIMEOUT_S, answered)
         self._waiting += n
         if self._looks is None:

@@ -1,6 +1,7 @@
 """The load generator: runs in a process of its own, drives every client of one measurement on one event loop."""
 
 import asyncio
+import random
 import time
 from collections import Counter
 from typing import Any, Final
@@ -31,6 +32,8 @@ class Job(msgspec.Struct, frozen=True):
     warm_s: float
     seconds: float
     supervisor_pid: int
+    rate: float = 0.0
+    """Frames a second of all clients together; 0: each sends the next when it has the answer."""
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -71,7 +74,12 @@ class Tally:
 class Client:
     """Sends its steps round and round, one at a time."""
 
-    def __init__(self, connections: list[Connection], steps: list[Step], tally: Tally, fill: bytes) -> None:
+    def __init__(
+        self, connections: list[Connection], steps: list[Step], tally: Tally, fill: bytes, every_s: float = 0.0
+    ) -> None:
+        self._every_s = every_s
+        """From one frame to the next when they are paced, however late the answers are."""
+        self._due_s = 0.0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._connections = connections
         self._steps = steps
@@ -83,8 +91,20 @@ class Client:
             connection.on_message = self._on_message
 
     def begin(self) -> None:
+        if self._every_s:
+            loop = asyncio.get_running_loop()
+            now_s = loop.time()
+            if not self._due_s:
+                self._due_s = now_s + random.random() * self._every_s  # not all clients at once
+            if now_s < self._due_s:
+                loop.call_at(self._due_s, self.begin)
+                return
+            late_ns = int((now_s - self._due_s) * 1e9)
+            self._due_s += self._every_s
+        else:
+            late_ns = 0
         step = self._steps[self._at]
-        self._sent_ns = time.perf_counter_ns()
+        self._sent_ns = time.perf_counter_ns() - late_ns  # who waited for an earlier answer waited, too
         self._connections[step.connection].send(step.payload)
 
     def _on_message(self, message: bytes) -> None:
@@ -139,14 +159,15 @@ async def _run(job: Job) -> Figures:
 
 
 async def _client(job: Job, plan: Plan, tally: Tally) -> Client:
+    every_s = len(job.plans) / job.rate if job.rate else 0.0
     if not job.codec:
-        return Client([await open_http(job.host, job.port)], workload.HTTP[job.work](plan), tally, b"")
+        return Client([await open_http(job.host, job.port)], workload.HTTP[job.work](plan), tally, b"", every_s)
     codec = workload.CODECS[job.codec]
     steps = workload.SOCKET[job.work](plan, codec, job.orders_per_frame)
     connections: list[Connection] = [
         await open_websocket(job.host, job.port, "/ws/orders", token) for token in plan.tokens
     ]
-    return Client(connections, steps, tally, codec.fill)
+    return Client(connections, steps, tally, codec.fill, every_s)
 
 
 async def _let_run(seconds: float, broken: list["asyncio.Future[None]"]) -> None:

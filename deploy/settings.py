@@ -30,6 +30,8 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     """0: a free one."""
+    data_port: Annotated[int, Meta(ge=0, le=65535)] | None = None
+    """Of WebSockets straight to the gateway; 0: a free one. Left out: the one after `port`, or a free one."""
     data: str = "raypit-data"
     feed: str = "simulated"
     """Where the market comes from, in the words of `market.feed_spec`."""

@@ -142,6 +142,8 @@ class SystemStatus(msgspec.Struct, kw_only=True):
     market_time: MarketTime
     feed: FeedStatus
     predictor: PredictorStatus
+    data_port: int | None = None
+    """The same WebSockets without a proxy between: at this port of the host; null: there is none."""
 
 
 class ActorStatus(msgspec.Struct):

@@ -46,6 +46,7 @@ def endpoints(gateway: Gateway, predictions: Predictions) -> list[Endpoint]:
             market_time=now,
             feed=feed,
             predictor=predictor,
+            data_port=gateway.settings.data_port or None,
         )
 
     async def actors(_: Context) -> ActorList:
