@@ -14,6 +14,7 @@ from rich.text import Text
 
 from deploy.cli_common import Data, data_folder, err, fail, out, running
 from deploy.cli_keys import keys_app
+from deploy.cli_models import models_app, train
 from deploy.cli_profiles import profile_app
 from deploy.cli_recordings import import_, record, recording
 from deploy.cli_storage import export, jobs_app
@@ -27,6 +28,8 @@ app.command("import")(import_)
 app.command("recording")(recording)
 app.command("export")(export)
 app.add_typer(jobs_app, name="jobs")
+app.command("train")(train)
+app.add_typer(models_app, name="models")
 app.command("time")(time_)
 
 

@@ -17,11 +17,15 @@ from ml.forecast import Manifest, SavedModel
 MANIFEST: Final = "manifest.json"
 MAX_FILE_BYTES: Final = 512 << 20
 """Of one file: more is no model of ours, and would fill the memory."""
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}\.(json|ubj|safetensors)")
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}\.(json|ubj)")
 _CLASSES: Final = {
     "naive": ("ml.models.naive", "Naive"),
     "xgboost": ("ml.models.trees", "Trees"),
     "forest": ("ml.models.trees", "Trees"),
+    "linear": ("ml.models.linear", "Linear"),
+    "garch": ("ml.models.garch", "Garch"),
+    "lstm": ("ml.models.lstm", "Lstm"),
+    "stack": ("ml.models.stack", "Stack"),
 }
 """Kind -> where its class is; imported when a model of that kind is loaded."""
 KINDS: Final = tuple(_CLASSES)

@@ -23,7 +23,7 @@ class Naive:
     """Says the same of every row, but for the volatility: that stays what it was last."""
 
     def __init__(self, manifest: Manifest, parameters: Parameters) -> None:
-        self.manifest: Final = manifest
+        self.manifest = manifest
         self.parameters: Final = parameters
 
     @classmethod

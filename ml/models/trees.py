@@ -37,7 +37,7 @@ _CLIP: Final = 20.0
 
 class Trees:
     def __init__(self, manifest: Manifest, scale: Scale, boosters: Mapping[str, xgboost.Booster]) -> None:
-        self.manifest: Final = manifest
+        self.manifest = manifest
         self.scale: Final = scale
         self._boosters: Final = dict(boosters)
         for booster in self._boosters.values():
