@@ -1,7 +1,7 @@
 """Features of candles as they close, of all symbols: filled from the stored candles, then followed.
 
-A minute without a trade is a candle of the last price without volume, as a chart shows it. What a candle holds is what the
-projector stored: training on the store and serving see the same.
+A minute without a trade is a candle of the last price without volume, as a chart shows it, unless more than `MOST_FILLED` follow.
+What a candle holds is what the projector stored: training on the store (`stored_candles`) and serving see the same.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import structlog
 
+from actors.stored_candles import MOST_FILLED
 from actors.tape_store import MINUTES, Fetches
 from market.candles import STORED_WIDTHS_NS
 from market.intervals import MINUTE_NS, SECOND_NS
@@ -46,6 +47,8 @@ class CandleFeed:
         self._database = database
         self._streams = {name: CandleStream(width_ns) for name in symbols}
         self._closes: dict[str, float] = {}
+        self._traded_ns: dict[str, int] = {}
+        """When the newest candle with a trade in it opened."""
 
     async def fill(self, now_ns: int) -> None:
         """The past. Of a market without any yet: nothing."""
@@ -104,16 +107,15 @@ class CandleFeed:
             return
         figures = (float(row[name]) for name in _COLUMNS.split(", ")[1:])
         stream.add(opened, *figures)
-        self._closes[symbol] = float(row["close_ticks"])
+        self._closes[symbol], self._traded_ns[symbol] = float(row["close_ticks"]), opened
 
     def _add_empty(self, symbol: str, until_ns: int) -> None:
         """Candles without a trade, up to the one that opens at `until_ns`."""
         stream = self._streams[symbol]
         if not stream.newest_ns:
             return
-        at = stream.newest_ns + self.width_ns
-        at = max(at, until_ns - LOOKBACK * self.width_ns)
-        close = self._closes[symbol]
+        close, at = self._closes[symbol], stream.newest_ns + self.width_ns
+        until_ns = min(until_ns, self._traded_ns[symbol] + (MOST_FILLED + 1) * self.width_ns)
         while at < until_ns:
             stream.add(at, close, close, close, close, 0.0)
             at += self.width_ns
@@ -123,7 +125,7 @@ class CandleFeed:
         made = {}
         for symbol in symbols:
             stream = self._streams[symbol]
-            if stream.run < LOOKBACK:
+            if stream.run < LOOKBACK or stream.newest_ns + self.width_ns < self.until_ns:
                 continue
             row = stream.row()
             if np.isfinite(row).all():

@@ -102,7 +102,7 @@ class EventFeed:
         return symbol in self._followed and spec in self._followed[symbol].streams
 
     def rows(self, spec: FeatureSpec) -> dict[str, LiveRow]:
-        """As of now; of symbols of which everything is known."""
+        """As of now; of symbols whose longest window is whole."""
         found = {}
         for symbol, one in self._followed.items():
             stream = one.streams.get(spec)
@@ -110,7 +110,7 @@ class EventFeed:
                 continue
             now_ns = max(self._now_ns(), stream.ts_ns)
             row = stream.row(now_ns)
-            if one.last and np.isfinite(row).all():
+            if one.last and np.isfinite(row[spec.whole_column]):
                 found[symbol] = LiveRow(now_ns, one.last[0], row)
         return found
 

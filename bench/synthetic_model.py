@@ -22,7 +22,7 @@ def synthetic_model(rounds: int, seed: int = 1, rows: int = 2000) -> Trees:
     returns = made.standard_normal(rows) * 1e-3
     labels = Labels(returns, (returns > 0).astype(np.float64), np.abs(returns) + 1e-4)
     times = np.arange(rows, dtype=np.int64) * MINUTE_NS
-    data = DataSet(CANDLE_FEATURES, features, times, times + HORIZON_NS, labels)
+    data = DataSet(CANDLE_FEATURES, features, times, times + HORIZON_NS, labels, np.zeros(rows, np.int64))
     manifest = Manifest(
         name="xgboost-15m",
         kind="xgboost",

@@ -59,9 +59,10 @@ class LocalModel:
         self._candles.add(open_ns, open_, high, low, close, volume)
 
     def forecast(self, ts_ns: int = 0) -> Said | None:
-        """As of `ts_ns`, of a model of events; as of the newest candle. None while it does not know everything it needs."""
+        """As of `ts_ns`, of a model of events; as of the newest candle. None while its longest window is not whole."""
         row = self._row(ts_ns)
-        if not np.isfinite(row).all():
+        spec = self.manifest.spec
+        if not np.isfinite(row if spec is None else row[spec.whole_column]).all():
             return None
         found: Forecast = self.model.predict(row[None])
         return Said(*(float(column[0]) for column in found))
