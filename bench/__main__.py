@@ -16,6 +16,7 @@ BENCHMARKS: Final = (
     "memory",
     "oracle",
     "order_path",
+    "predict",
     "recording",
     "venue_decode",
 )

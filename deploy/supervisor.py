@@ -227,6 +227,7 @@ class Supervisor:
     def _start_gateway(self) -> None:
         from ray import serve as ray_serve
 
+        from serve import predictor
         from serve.app import APP_NAME, deployment
 
         port = self._port
@@ -238,6 +239,7 @@ class Supervisor:
             logging_config={"enable_access_log": False, "log_level": "ERROR"},
         )
         ray_serve.run(deployment(self.settings, self.data.token_secret()), name=APP_NAME, route_prefix="/")
+        predictor.start(self.settings)
         shown = "127.0.0.1" if self.options.host in ("0.0.0.0", "::") else self.options.host  # noqa: S104
         self.url = f"http://{shown}:{port}"
         self.data_url = f"ws://{shown}:{self.settings.data_port}"

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 from actors.config import Settings
 from actors.logs import configure
 from actors.memory import give_back
-from serve.api import jobs, market, portfolio, profiles, system, trading
+from serve.api import ai, jobs, market, portfolio, profiles, system, trading
 from serve.auth.api_keys import ApiKeys
 from serve.auth.endpoints import auth_endpoints
 from serve.auth.identity import Identity
@@ -27,6 +27,7 @@ from serve.gateway import Gateway
 from serve.health import Readiness
 from serve.http import ClientAddresses, build_app
 from serve.metrics import GatewayMetrics
+from serve.predictions import Predictions
 from serve.sockets.asgi import asgi_routes
 from serve.sockets.data_port import DataPort
 from serve.sockets.orders import OrdersSession
@@ -111,7 +112,8 @@ def compose(gateway: Gateway, secret: bytes) -> Composed:
     hub = StreamHub(gateway.settings)
     addresses = ClientAddresses(frozenset({"127.0.0.1", "::1"}), forwarded=True)
     readiness = Readiness({"accounts": gateway.check_accounts, "database": gateway.check_database})
-    metrics = GatewayMetrics(gateway.settings, sockets, bus)
+    predictions = Predictions(gateway)
+    metrics = GatewayMetrics(gateway.settings, sockets, bus, predictions)
 
     def prices(transport: Transport) -> PricesSession:
         return PricesSession(gateway, bus, transport, identity, sockets)
@@ -141,7 +143,8 @@ def compose(gateway: Gateway, secret: bytes) -> Composed:
             *market.endpoints(gateway),
             *trading.endpoints(gateway),
             *portfolio.endpoints(gateway),
-            *system.endpoints(gateway),
+            *system.endpoints(gateway, predictions),
+            *ai.endpoints(gateway, predictions),
             *jobs.endpoints(gateway),
             *profiles.endpoints(gateway.profiles),
         ],
@@ -152,9 +155,8 @@ def compose(gateway: Gateway, secret: bytes) -> Composed:
         addresses=addresses,
         on_response=metrics.on_response,
     )
-    tasks = [
-        asyncio.create_task(work) for work in (bus.run(), hub.run(), readiness.run(), _tend(identity, keys, gateway))
-    ]
+    works = (bus.run(), hub.run(), readiness.run(), predictions.run(), _tend(identity, keys, gateway))
+    tasks = [asyncio.create_task(work) for work in works]
     return Composed(app, table, tasks, sockets)
 
 
