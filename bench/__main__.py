@@ -8,7 +8,17 @@ from rich.table import Table
 
 from bench.report import BenchError, err, out
 
-BENCHMARKS: Final = ("book", "fanout", "feed", "order_path", "recording", "venue_decode")
+BENCHMARKS: Final = (
+    "book",
+    "fanout",
+    "feed",
+    "ledger",
+    "memory",
+    "oracle",
+    "order_path",
+    "recording",
+    "venue_decode",
+)
 """Modules with `main(arguments)`."""
 
 

@@ -91,20 +91,20 @@ class Client:
             connection.on_message = self._on_message
 
     def begin(self) -> None:
-        if self._every_s:
-            loop = asyncio.get_running_loop()
-            now_s = loop.time()
-            if not self._due_s:
-                self._due_s = now_s + random.random() * self._every_s  # not all clients at once
-            if now_s < self._due_s:
-                loop.call_at(self._due_s, self.begin)
-                return
-            late_ns = int((now_s - self._due_s) * 1e9)
-            self._due_s += self._every_s
+        if not self._every_s:
+            self._send()
+            return
+        loop = asyncio.get_running_loop()
+        wait_s = self._due_s - loop.time() if self._due_s else random.random() * self._every_s  # not all at once
+        self._due_s = (self._due_s or loop.time() + wait_s) + self._every_s
+        if wait_s > 0:
+            loop.call_later(wait_s, self._send)
         else:
-            late_ns = 0
+            self._send(int(-wait_s * 1e9))  # what waited for an earlier answer waited, too
+
+    def _send(self, late_ns: int = 0) -> None:
         step = self._steps[self._at]
-        self._sent_ns = time.perf_counter_ns() - late_ns  # who waited for an earlier answer waited, too
+        self._sent_ns = time.perf_counter_ns() - late_ns
         self._connections[step.connection].send(step.payload)
 
     def _on_message(self, message: bytes) -> None:
