@@ -14,7 +14,9 @@ from starlette.websockets import WebSocket
 from actors.config import Settings
 from actors.logs import configure
 from actors.memory import give_back
-from serve.api import jobs, market, portfolio, profiles, system, trading
+from serve.api import chat, jobs, market, portfolio, profiles, system, trading
+from serve.assistant.chat import Assistant
+from serve.assistant.language_model import ModelSettings
 from serve.auth.api_keys import ApiKeys
 from serve.auth.endpoints import auth_endpoints
 from serve.auth.identity import Identity
@@ -55,16 +57,17 @@ GC_THRESHOLD: Final = (20_000, 20, 20)
 class GatewayReplica:
     """One replica: `gateway`."""
 
-    def __init__(self, settings: Settings, secret: bytes) -> None:
+    def __init__(self, settings: Settings, secret: bytes, model: ModelSettings | None = None) -> None:
         self._settings = settings
         self._secret = secret
+        self._model = model
         self._tasks: list[asyncio.Task[Any]] = []
 
     async def __serve_build_asgi_app__(self) -> ASGIApp:
         configure(self._settings.data_dir, "gateway")
         self._gateway = gateway = Gateway(self._settings)
         await gateway.start()
-        app, self._tasks, self._sockets = compose(gateway, self._secret)
+        app, self._tasks, self._sockets = compose(gateway, self._secret, self._model)
         give_back()
         gc.set_threshold(*GC_THRESHOLD)
         return app
@@ -79,8 +82,13 @@ class GatewayReplica:
                 raise RuntimeError("a background task of the gateway died") from task.exception()
 
 
-def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Task[Any]], SocketCount]:
-    """The application over a started gateway, the tasks that keep it alive, and its open sockets."""
+def compose(
+    gateway: Gateway, secret: bytes, model: ModelSettings | None = None
+) -> tuple[Starlette, list[asyncio.Task[Any]], SocketCount]:
+    """The application over a started gateway, the tasks that keep it alive, and its open sockets.
+
+    `model`: a language model for the assistant.
+    """
     identity = Identity(gateway.pool, secret)
     keys = ApiKeys(gateway.pool, Vault(secret), gateway.open_account)
     binance = BinanceApi(gateway, keys)
@@ -110,17 +118,19 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
         Route("/metrics", metrics.expose),
         *binance.pages,
     ]
+    endpoints = [
+        *auth_endpoints(identity, gateway.open_account, gateway.self_service),
+        *key_endpoints(keys, gateway.open_account),
+        *market.endpoints(gateway),
+        *trading.endpoints(gateway),
+        *portfolio.endpoints(gateway),
+        *system.endpoints(gateway),
+        *jobs.endpoints(gateway),
+        *profiles.endpoints(gateway.profiles),
+    ]
+    assistant = Assistant(gateway, endpoints, secret, model)
     app = build_app(
-        [
-            *auth_endpoints(identity, gateway.open_account, gateway.self_service),
-            *key_endpoints(keys, gateway.open_account),
-            *market.endpoints(gateway),
-            *trading.endpoints(gateway),
-            *portfolio.endpoints(gateway),
-            *system.endpoints(gateway),
-            *jobs.endpoints(gateway),
-            *profiles.endpoints(gateway.profiles),
-        ],
+        [*endpoints, *chat.endpoints(assistant)],
         authenticator=identity,
         extra_routes=routes,
         extra_operations=binance.operations,
@@ -152,7 +162,7 @@ async def _tend(identity: Identity, keys: ApiKeys, gateway: Gateway) -> None:
         await asyncio.sleep(REVOCATION_POLL_S)
 
 
-def deployment(settings: Settings, secret: bytes, replicas: int = 1) -> Any:
+def deployment(settings: Settings, secret: bytes, model: ModelSettings | None = None, replicas: int = 1) -> Any:
     """The Serve application for `ray_serve.run`."""
     made = ray_serve.deployment(
         name=DEPLOYMENT,
@@ -165,4 +175,4 @@ def deployment(settings: Settings, secret: bytes, replicas: int = 1) -> Any:
         graceful_shutdown_timeout_s=5,
         logging_config={"enable_access_log": False, "log_level": "WARNING"},
     )(ray_serve.ingress()(GatewayReplica))
-    return made.bind(settings, secret)
+    return made.bind(settings, secret, model)

@@ -12,7 +12,7 @@ from serve.schema import Balance, Portfolio, Position
 
 MILLISECOND_NS: Final = 1_000_000
 _PROFIT: Final = (
-    r"profit|\bearn|\bmade?\b|making|\bgain|\bloss(es)?\b|\blost\b|\blos(e|ing)\b|\bpnl\b|p&l|performance|\breturns?\b|doing\b|up or down",
+    r"profit|\bearn|\b(make|made|making)\b|\bgain|\bloss(es)?\b|\blost\b|\blos(e|ing)\b|\bpnl\b|p&l|performance|\breturns?\b|doing\b|up or down",
     r"수익|이익|손실|손익|벌었|벌고|잃었|잃고|번돈|얼마벌|성과|수익률|pnl",
 )
 
@@ -56,7 +56,11 @@ def say_balance(q: Question, results: Sequence[Any]) -> str:
 def buying_power_calls(q: Question) -> Sequence[Call]:
     if q.symbol is None:
         return portfolio(q)
-    return ("portfolio", a.Nothing()), ("spread", a.OneSymbol(symbol=q.symbol)), ("symbols", a.MaybeSymbol(symbol=q.symbol))
+    return (
+        ("portfolio", a.Nothing()),
+        ("spread", a.OneSymbol(symbol=q.symbol)),
+        ("symbols", a.MaybeSymbol(symbol=q.symbol)),
+    )
 
 
 def say_buying_power(q: Question, results: Sequence[Any]) -> str:
@@ -64,7 +68,8 @@ def say_buying_power(q: Question, results: Sequence[Any]) -> str:
     if len(results) == 1:
         free = next((one.free for one in found.balances if one.asset == found.reference_asset), "0")
         return q.say(
-            f"You can spend {free} {found.reference_asset}.", f"사용할 수 있는 금액은 {free} {found.reference_asset}입니다."
+            f"You can spend {free} {found.reference_asset}.",
+            f"사용할 수 있는 금액은 {free} {found.reference_asset}입니다.",
         )
     spread: Spread = results[1]
     info = results[2].symbols[0]
@@ -83,10 +88,12 @@ def say_equity(q: Question, results: Sequence[Any]) -> str:
     found: Portfolio = results[0]
     if found.equity is None:
         return q.say(
-            "Your equity is not known now: an asset has no price.", "지금은 가격이 없는 자산이 있어 총자산을 알 수 없습니다."
+            "Your equity is not known now: an asset has no price.",
+            "지금은 가격이 없는 자산이 있어 총자산을 알 수 없습니다.",
         )
     return q.say(
-        f"Your equity is {found.equity} {found.reference_asset}.", f"총자산은 {found.equity} {found.reference_asset}입니다."
+        f"Your equity is {found.equity} {found.reference_asset}.",
+        f"총자산은 {found.equity} {found.reference_asset}입니다.",
     )
 
 
@@ -164,7 +171,11 @@ def say_change(q: Question, results: Sequence[Any]) -> str:
 
 def say_best(q: Question, results: Sequence[Any]) -> str:
     found: Portfolio = results[0]
-    ranked = [(Decimal(one.realised_profit) + Decimal(one.unrealised_profit), one) for one in found.positions if one.unrealised_profit is not None]
+    ranked = [
+        (Decimal(one.realised_profit) + Decimal(one.unrealised_profit), one)
+        for one in found.positions
+        if one.unrealised_profit is not None
+    ]
     if not ranked:
         return q.say("You have no positions.", "포지션이 없습니다.")
     worst = q.has(r"worst|lost|loss|losing|least", r"최악|손실|잃|나쁜|안좋은")
@@ -244,7 +255,9 @@ def say_risk(q: Question, results: Sequence[Any]) -> str:
 
 def say_whoami(q: Question, results: Sequence[Any]) -> str:
     one = results[0]
-    return q.say(f"You are {one.username}; your role is {one.role}.", f"{one.username} 님이고, 역할은 {one.role}입니다.")
+    return q.say(
+        f"You are {one.username}; your role is {one.role}.", f"{one.username} 님이고, 역할은 {one.role}입니다."
+    )
 
 
 def say_paused(q: Question, results: Sequence[Any]) -> str:
@@ -258,7 +271,8 @@ def say_paused(q: Question, results: Sequence[Any]) -> str:
 
 def say_foreign(q: Question, _: Sequence[Any]) -> str:
     return q.say(
-        "I see your own account only, nobody else's.", "본인 계정만 볼 수 있습니다. 다른 사용자의 계정은 볼 수 없습니다."
+        "I see your own account only, nobody else's.",
+        "본인 계정만 볼 수 있습니다. 다른 사용자의 계정은 볼 수 없습니다.",
     )
 
 
@@ -266,7 +280,7 @@ _SOMEBODY: Final = (
     r"\b(users?|accounts?|uid|traders?|customers?|clients?|members?)[ _]*(id|no\.?|number)?[ :#=]*\d+|"
     r"\b(other|another|someone else|somebody|everyone|everybody|all)('s|s)?( of the)? ?(users?|accounts?|peoples?|traders?|customers?)\b|"
     r"\b(someone|somebody|everyone|everybody|anyone)( else)?'?s (balance|order|account|position|portfolio|profit|holding|fill|trade)|"
-    r"\b(?!(it|what|that|who|here|let|there|today|yesterday|how|where|when|one|btc|eth|bitcoin|ethereum|market|exchange|account|week|month)'s)"
+    r"\b(?!(it|what|that|who|here|let|there|today|yesterday|hour|day|week|month|year|morning|night|how|where|when|one|btc|eth|bitcoin|ethereum|market|exchange|account)'s)"
     r"[a-z][a-z0-9_.-]*'s (\w+ )?(balances?|orders?|account|positions?|portfolio|profit|holdings?|fills?|trades?|money|equity)\b|"
     r"\b(his|her|their) (balances?|orders?|account|positions?|portfolio|profit|holdings?|money|equity)\b|"
     r"\b(balances?|orders?|account|positions?|portfolio|holdings?|money) of (user|account|alice|bob|admin|\w+-[0-9a-f]{4,})",
@@ -290,14 +304,14 @@ INTENTS: Final[tuple[Intent, ...]] = (
     Intent("risk", words(r"\brisks?\b|\brisky\b", r"위험|리스크"), risk, say_risk),
     Intent("equity_change", lambda q: q.span is not None and not q.symbol and q.has(*_PROFIT), change_calls, say_change),
     Intent("equity", words(r"\bequity\b|net worth|total (value|assets|worth|balance)|(portfolio|account)('s)? (value|worth)|(value|worth) of my|am i worth|portfolio worth|account worth", r"총자산|총평가|자산총액|평가금액|평가액|순자산|전재산|자산이?(얼마|총)|포트폴리오가치|총잔고|총액"), portfolio, say_equity),
-    Intent("profit", lambda q: q.has(r"\bpnl\b|p&l|profit|(have|did|do) i (earn|made?|gain|los[et])|am i (up|down|winning|losing)|my (gains?|loss(es)?|returns?|performance)|reali[sz]ed|money (made|lost)", r"수익|이익|손실|손익|벌었|벌고|잃었|번돈|얼마벌|성과|pnl"), portfolio, say_profit),
+    Intent("profit", lambda q: q.has(r"\bpnl\b|p&l|profit|(have|did|do) i (earn|made|make|gain|los[et])|am i (up|down|winning|losing)|my (gains?|loss(es)?|returns?|performance)|reali[sz]ed|money (made|lost)", r"수익|이익|손실|손익|벌었|벌고|잃었|번돈|얼마벌|성과|pnl"), portfolio, say_profit),
     Intent("whoami", words(r"who am i|my (user ?name|role|account name)|logged in as", r"내(이름|아이디|권한|역할|계정이름|계정정보)|나는누구|내가누구|누구로로그인"), lambda _: (("whoami", a.Nothing()),), say_whoami),
     Intent("paused", words(r"paused|am i allowed to trade|is (my )?trading (enabled|allowed|stopped|paused)", r"일시정지|거래(가)?(정지|중지)"), portfolio, say_paused),
 )  # fmt: skip
 
 HOLDINGS: Final[tuple[Intent, ...]] = (
     Intent("positions", words(r"\bpositions?\b|\bholdings?\b|\bportfolio\b|my coins|\b(coins?|assets?|crypto)\b.*\b(do i|am i|i) (own|hold|have|holding)|what (do i|am i) (own|hold|holding)", r"포지션|보유(중|한|하고|종목|코인|자산|현황|내역|하는)|포트폴리오|가진(코인|종목|자산)|들고있는|내코인"), portfolio, say_positions),
-    Intent("balance", words(r"balances?\b|how (much|many)\b.*\b(do i|have i|i) (have|own|hold|got|left)|have i got|how (much|many)\b.*(left|available|free)\b|(my|free|available|locked) (cash|money|funds|usdt|btc|eth|coins?|assets?)|do i have any|\bmy (cash|money|wallet|funds)", r"잔고|잔액|얼마(나)?(있|남|갖|가지|보유|들고)|예수금|보유량|몇개(있|나있|가지|갖|남|보유|들)|사용가능|현금|자금|지갑|돈이?(얼마|있|남)|(있|가지고있|갖고있)(어|나|니|습니까|나요)"), portfolio, say_balance),
+    Intent("balance", lambda q: words(r"balances?\b|how (much|many)\b.*\b(do i|have i|i) (have|own|hold|got|left)|have i got|how (much|many)\b.*(left|available|free)\b|(my|free|available|locked) (cash|money|funds|usdt|btc|eth|coins?|assets?)|do i have any|\bmy (cash|money|wallet|funds)", r"잔고|잔액|얼마(나)?(있|남|갖|가지|보유|들고)|예수금|보유량|몇개(있|나있|가지|갖|남|보유|들)|사용가능|현금|자금|지갑|돈이?(얼마|있|남)")(q) or (q.found.assets and q.has(r"(?!)", r"(있|가지고있|갖고있)(어|나|니|습니까|나요)")), portfolio, say_balance),
 )  # fmt: skip
 """Asked after orders: `open positions` is one of these, `open orders` is not."""
 

@@ -1,6 +1,6 @@
 """The arguments of the tools."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -71,7 +71,7 @@ class Candles(Request, kw_only=True):
 
 class Prediction(Request, kw_only=True):
     symbol: SymbolText
-    horizon: Annotated[str, Meta(min_length=1, max_length=16, examples=["15m"])] = "15m"
+    horizon: Literal["10s", "1m", "15m", "1h"] = "15m"
     model: Annotated[str, Meta(min_length=1, max_length=64)] | None = None
     """Left out: the promoted one."""
 

@@ -123,7 +123,9 @@ def change_of(before: EquityPoint | None, portfolio: Portfolio, from_ms: int) ->
     if now is None or then is None:
         return EquityChange(at, portfolio.reference_asset, then, now, None, None)
     change = Decimal(now) - Decimal(then)
-    return EquityChange(at, portfolio.reference_asset, then, now, format(change, "f"), percent(Decimal(now), Decimal(then)))
+    return EquityChange(
+        at, portfolio.reference_asset, then, now, format(change, "f"), percent(Decimal(now), Decimal(then))
+    )
 
 
 def percent(now: Decimal, then: Decimal) -> float | None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from serve.assistant import arguments as a
 from serve.assistant.figures import PriceRange, Spread
@@ -89,7 +89,11 @@ def say_movers(q: Question, results: Sequence[Any]) -> str:
     falls = q.has(r"los(er|ing|t)|fell|fall|drop|down|worst|declin", r"내린|하락|떨어진|급락|빠진|최악")
     ranked = sorted(_tickers(results), key=lambda one: one.change_percent, reverse=not falls)
     parts = [f"{one.symbol} {figure(one.change_percent)} %" for one in ranked[:3]]
-    head = q.say("Most fallen in 24 h: ", "24시간 하락률 순: ") if falls else q.say("Most risen in 24 h: ", "24시간 상승률 순: ")
+    head = (
+        q.say("Most fallen in 24 h: ", "24시간 하락률 순: ")
+        if falls
+        else q.say("Most risen in 24 h: ", "24시간 상승률 순: ")
+    )
     return head + listed(parts, q, "no prices yet", "아직 가격 없음") + "."
 
 
@@ -100,7 +104,10 @@ def spread_calls(q: Question) -> Sequence[Call]:
 def say_spread(q: Question, results: Sequence[Any]) -> str:
     one: Spread = results[0]
     if one.spread is None:
-        return q.say(f"{one.symbol}: bid {one.bid}, ask {one.ask}; one side is empty.", f"{one.symbol}: 매수호가 {one.bid}, 매도호가 {one.ask}; 한쪽이 비어 있습니다.")
+        return q.say(
+            f"{one.symbol}: bid {one.bid}, ask {one.ask}; one side is empty.",
+            f"{one.symbol}: 매수호가 {one.bid}, 매도호가 {one.ask}; 한쪽이 비어 있습니다.",
+        )
     return q.say(
         f"{one.symbol}: bid {one.bid}, ask {one.ask}, spread {one.spread} ({figure(one.spread_bips)} bips).",
         f"{one.symbol}: 매수호가 {one.bid}, 매도호가 {one.ask}, 스프레드 {one.spread} ({figure(one.spread_bips)} bips).",
@@ -167,7 +174,9 @@ def say_range(q: Question, results: Sequence[Any]) -> str:
 def say_volatility(q: Question, results: Sequence[Any]) -> str:
     one: PriceRange = results[0]
     if one.volatility_percent is None:
-        return q.say(f"There are too few candles of {one.symbol} {_when(q)}.", f"{one.symbol}: {_when(q)} 캔들이 부족합니다.")
+        return q.say(
+            f"There are too few candles of {one.symbol} {_when(q)}.", f"{one.symbol}: {_when(q)} 캔들이 부족합니다."
+        )
     return q.say(
         f"The volatility of {one.symbol} {_when(q)} is {figure(one.volatility_percent)} % a day.",
         f"{one.symbol} {_when(q)} 변동성은 하루 {figure(one.volatility_percent)} %입니다.",
@@ -180,9 +189,9 @@ def say_volatility(q: Question, results: Sequence[Any]) -> str:
 def prediction_calls(q: Question) -> Sequence[Call]:
     symbol = needed_symbol(q)
     match = re.search(r"(?<!\d)(10) ?(?:s|초)|(?<!\d)(1|15) ?(?:m|분)|(?<!\d)(1) ?(?:h|시간)", q.raw.lower())
-    horizon = "15m"
+    horizon: Literal["10s", "1m", "15m", "1h"] = "15m"
     if match is not None:
-        horizon = "10s" if match[1] else f"{match[2]}m" if match[2] else "1h"
+        horizon = "10s" if match[1] else "1h" if match[3] else "1m" if match[2] == "1" else "15m"
     elif q.has(r"\bhour\b", r"한시간"):
         horizon = "1h"
     elif q.has(r"\bminute\b", r"일분"):
@@ -191,7 +200,11 @@ def prediction_calls(q: Question) -> Sequence[Call]:
 
 
 def say_prediction(q: Question, results: Sequence[Any]) -> str:
-    return q.say("The model's prediction, no advice: ", "모델의 예측입니다 (투자 조언이 아닙니다): ") + told(results[0]) + "."
+    return (
+        q.say("The model's prediction, no advice: ", "모델의 예측입니다 (투자 조언이 아닙니다): ")
+        + told(results[0])
+        + "."
+    )
 
 
 def analysis_calls(q: Question) -> Sequence[Call]:
@@ -261,7 +274,10 @@ def time_calls(_: Question) -> Sequence[Call]:
 
 def say_time(q: Question, results: Sequence[Any]) -> str:
     one = results[0]
-    return q.say(f"Market time is {one.market_time} ({one.mode}, {one.state}).", f"시장 시각은 {one.market_time}입니다 ({one.mode}, {one.state}).")
+    return q.say(
+        f"Market time is {one.market_time} ({one.mode}, {one.state}).",
+        f"시장 시각은 {one.market_time}입니다 ({one.mode}, {one.state}).",
+    )
 
 
 def profile_calls(_: Question) -> Sequence[Call]:
@@ -313,7 +329,7 @@ INTENTS: Final[tuple[Intent, ...]] = (
     Intent("movers", words(r"gainers?|losers?|movers?|\b(top|biggest|best|worst|most|strongest|weakest)\b.*\b(gain|los|mov|perform|rose|risen|rising|fell|fallen|falling|up|down|coins?|symbols?)|which\b.*\b(up|down|rose|fell|gained|lost|moved)\b.*\bmost", r"(가장|제일|많이)(많이)?(오른|내린|상승|하락|떨어진|움직|빠진)|급등|급락|상승률(순|상위|높)|등락률(순|상위)|하락률"), all_prices, say_movers),
     Intent("spread", words(r"spread|bid.?(and|/|&|-)?.?ask|best (bid|ask|offer)|\b(bid|ask) price|\bthe (bid|ask)\b|mid.?price|\bbid\b", r"스프레드|호가차이|매수호가|매도호가|최우선호가|중간가"), spread_calls, say_spread),
     Intent("depth", words(r"order ?book|\bdepth\b|liquidity|\blevels\b|\bbids\b|\basks\b", r"호가창|호가|오더북|뎁스|매물대|유동성"), depth_calls, say_depth),
-    Intent("prediction", words(r"predict|forecast|going to (rise|fall|go|drop|increase)|\bwill\b.*\b(rise|fall|go|increase|drop|be worth|happen|pump|dump|up|down)\b|outlook|where is .* (going|headed)", r"예측|예상(?!금액)|전망|오를까|내릴까|떨어질까|오를것|내릴것|오르나|갈까|될까|오를지|내릴지"), prediction_calls, say_prediction),
+    Intent("prediction", words(r"predict|forecast|going to (rise|fall|go|drop|increase)|\bwill\b.*\b(rise|fall|go|increase|drop|be worth|happen|pump|dump|up|down)\b|outlook|where is .* (going|headed)", r"예측|예상(?!금액)|전망|오를까|내릴까|떨어질까|오를것|내릴것|오르나|갈까|오를지|내릴지"), prediction_calls, say_prediction),
     Intent("analysis", words(r"analy[sz]|indicators?\b|\brsi\b|\bmacd\b|\bsignals?\b|regime|\btrend|technical|support level|resistance|correlat|should i (buy|sell|hold)|good time to|worth (buying|selling)|sentiment|bullish|bearish", r"분석|지표|신호|시그널|추세|국면|상관|사도|살까|팔까|팔아도|매수해도|매도해도|매수할까|매도할까|지지선|저항|rsi|macd"), analysis_calls, say_analysis),
     Intent("volatility", lambda q: q.has(r"volatil", r"변동성") and q.symbol, range_calls, say_volatility),
     Intent("candles", words(r"candles?\b|klines?\b|\bohlcv?\b|\bchart\b|\bbars?\b", r"봉|캔들|차트"), candle_calls, say_candles),

@@ -12,11 +12,12 @@ from serve.assistant.words import COINS, MONEY, PLAIN_WORDS, read_english
 _TOKEN: Final = re.compile(r"(?<![A-Za-z0-9_])(\$?)([A-Za-z][A-Za-z0-9]{1,19})(?![A-Za-z0-9])")
 _PAIR: Final = re.compile(r"(?<![A-Za-z0-9])([A-Za-z0-9]{2,12}) ?[/_\-] ?([A-Za-z]{3,6})(?![A-Za-z0-9])")
 _CAPITALS: Final = re.compile(r"[A-Z][A-Z0-9]{2,11}")
-_NO_COINS: Final = frozenset(
-    "USDT USD KRW UTC KST API HTTP HTTPS URL REST JSON LIMIT MARKET MAKER STOP LOSS TAKE PROFIT IOC FOK GTC OCO OTO PNL ROI VWAP "
-    "OHLC ATH ATL AND THE FOR NOT BUY SELL ALL NOW NEW FILLED CANCELED EXPIRED BBO HHI VAR DCA FAQ WHAT HOW SHOW MAX MIN WHO WHY "
-    "PLEASE CAN YOU MUCH PRICE ORDER ORDERS USER ADMIN SELECT FROM WHERE DROP TABLE SYSTEM IGNORE BALANCE".split()
-)
+_CAPITAL_WORDS: Final = """\
+ADMIN ALL AND API ATH ATL BALANCE BBO BUY CAN CANCELED DCA DROP EXPIRED FAQ FILLED FOK FOR FROM GTC HHI HOW HTTP HTTPS
+IGNORE IOC JSON KRW KST LIMIT LOSS MAKER MARKET MAX MIN MUCH NEW NOT NOW OCO OHLC ORDER ORDERS OTO PLEASE PNL PRICE PROFIT
+REST ROI SELECT SELL SHOW STOP SYSTEM TABLE TAKE THE URL USD USDT USER UTC VAR VWAP WHAT WHERE WHO WHY YOU
+"""
+_NO_COINS: Final = frozenset(_CAPITAL_WORDS.split())
 MAX_FOUND: Final = 5
 
 
@@ -128,11 +129,14 @@ class Names:
         for name in self.quotes | {self.reference}:
             spelled = (name.lower(), *MONEY.get(name, ()))
             dollars = name.startswith("USD") and name == self.reference
-            if any(re.search(rf"(?<![a-z]){word}(?![a-z])", lower) for word in spelled if word.isascii()) or any(
-                word in tight for word in spelled if not word.isascii()
+            if (
+                any(re.search(rf"(?<![a-z]){word}(?![a-z])", lower) for word in spelled if word.isascii())
+                or any(word in tight for word in spelled if not word.isascii())
+                or (
+                    dollars
+                    and (re.search(r"\$ ?\d", text) or "달러" in tight or re.search(r"\b(dollars?|usd|cash)\b", lower))
+                )
             ):
-                yield name
-            elif dollars and (re.search(r"\$ ?\d", text) or "달러" in tight or re.search(r"\b(dollars?|usd|cash)\b", lower)):
                 yield name
 
 

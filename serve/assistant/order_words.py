@@ -23,7 +23,10 @@ _ASKS: Final = (
     r"\b(bought|sold|history|when i)\b|\bworth (buying|selling)\b",
     r"할까|살까|팔까|사도|팔아도|매수해도|매도해도|방법|어떻게|내역|기록|했어|했니|했지|했나|했는|샀|팔았|하는법|되나|뭐야|무엇|왜|언제|얼마나",
 )
-_NO: Final = (r"\b(don'?t|do not|never|not to|without|stop) (buy|sell|purchas)", r"사지마|팔지마|매수하지|매도하지|사지말|팔지말|하지마")
+_NO: Final = (
+    r"\b(don'?t|do not|never|not to|without|stop) (buy|sell|purchas)",
+    r"사지마|팔지마|매수하지|매도하지|사지말|팔지말|하지마",
+)
 _ALL: Final = (r"\b(all|everything|entire|whole|max(imum)?)\b", r"전부|모두|전량|몽땅|다팔|싹다|올인|최대한")
 _HALF: Final = (r"\bhalf\b", r"절반|반만|반을|반팔")
 _NUMBER: Final = re.compile(r"(\$?) ?(?<![\d.a-z])(\d+(?:\.\d+)?|\.\d+) ?(k\b|만|천)?")
@@ -33,7 +36,9 @@ _STOP_BEFORE: Final = re.compile(
     r"(stop|trigger|스탑|스톱|트리거|손절|익절|profit|loss|\btp|\bsl|below|above|under|over|(?:falls?|drops?|rises?|goes?|gets?) (?:up |down |back )?to"
     r"|reaches|hits)[ -]*(limit|price|loss|가격|가|선)?[ ]*(of|at|is|=|:|to|을|를|은|는)?[ ]*\$?[ ]*$"
 )
-_PRICE_BEFORE: Final = re.compile(r"(\bat|@|price|limit|지정가|가격|단가|\bfor)[ ]*(of|at|is|=|:|은|는|으로|로|price)?[ ]*\$?[ ]*$")
+_PRICE_BEFORE: Final = re.compile(
+    r"(\bat|@|price|limit|지정가|가격|단가|\bfor)[ ]*(of|at|is|=|:|은|는|으로|로|price)?[ ]*\$?[ ]*$"
+)
 _SHOWN_BEFORE: Final = re.compile(r"(show|shows|showing|display|displaying|visible|보이는수량|표시)[ ]*(only|of)?[ ]*$")
 
 
@@ -61,7 +66,9 @@ def is_refusal(q: Question) -> bool:
 def side_of(q: Question) -> str | None:
     """BUY or SELL of a question that wishes to trade; None of one that asks about trading."""
     buys, sells = q.has(*_BUY), q.has(*_SELL)
-    wish = q.has(r"\b(please|want|like to|could you|can you|go ahead|let's|place|put)\b", r"줘|주세요|싶|부탁|해라|걸어|넣어")
+    wish = q.has(
+        r"\b(please|want|like to|could you|can you|go ahead|let's|place|put)\b", r"줘|주세요|싶|부탁|해라|걸어|넣어"
+    )
     if q.has(*_ASKS) and not (wish and not q.has(r"\b(should|did|how|what)\b", r"방법|어떻게|까\??$|내역")):
         return None
     if bool(buys) == bool(sells):
@@ -90,9 +97,7 @@ def _bases(symbol: str | None, names: Names) -> str:
     return "|".join(re.escape(one.lower()) for one in (symbol or "-", base, *COINS.get(base, ())) if one)
 
 
-def _place(
-    made: OrderWords, told: str, dollars: bool, before: str, after: str, bases: str, trailing: bool
-) -> None:
+def _place(made: OrderWords, told: str, dollars: bool, before: str, after: str, bases: str, trailing: bool) -> None:
     """Put one number where it belongs."""
     if re.match(r"(%|percent|퍼센트|프로)", after):
         if trailing:
@@ -113,11 +118,13 @@ def _place(
         made.quantity = told
     elif money and re.match(r"(어치|만큼|치|worth|of\b)", rest):
         made.quote = told
-    elif _STOP_BEFORE.search(before) or re.match(r"(이|가|으로|로|까지|에)? ?(되면|닿으면|도달|내려가|올라가|떨어지|오르면|내리면)", rest):
+    elif _STOP_BEFORE.search(before) or re.match(
+        r"(이|가|으로|로|까지|에)? ?(되면|닿으면|도달|내려가|올라가|떨어지|오르면|내리면)", rest
+    ):
         made.stop, made.price = (told, made.price) if made.stop is None else (made.stop, told)
-    elif _PRICE_BEFORE.search(before) and not (before.rstrip(" $").endswith("for") and made.quantity is None):
-        made.price = told
-    elif re.match(r"(에|으로|로)(?![가-힣])|(에|으로|로)(사|팔|매|지)", rest):
+    elif (
+        _PRICE_BEFORE.search(before) and not (before.rstrip(" $").endswith("for") and made.quantity is None)
+    ) or re.match(r"(에|으로|로)(?![가-힣])|(에|으로|로)(사|팔|매|지)", rest):
         made.price = told
     elif (money or dollars) and made.quote is None:
         made.quote = told

@@ -16,7 +16,17 @@ from serve.auth.principal import Principal
 from serve.errors import ApiError, Code
 from serve.gateway import Gateway
 from serve.orders import Terms
-from serve.schema import DepthQuery, OrderPath, OrderView, OrdTypeName, Request, SideName, SideOrder, SymbolQuery, TifName
+from serve.schema import (
+    DepthQuery,
+    OrderPath,
+    OrderView,
+    OrdTypeName,
+    Request,
+    SideName,
+    SideOrder,
+    SymbolQuery,
+    TifName,
+)
 
 PLACE: Final = {SideName.BUY: "POST trading/buy", SideName.SELL: "POST trading/sell"}
 CANCEL: Final = "DELETE trading/orders/{order_id}"
@@ -80,7 +90,7 @@ class Proposing:
         free = {one.asset: Decimal(one.free) for one in portfolio.balances}
         body = await self._body(who, terms, asked, free)
         account = gateway.account_of(who.user_id)
-        gateway.desk.place(account, body, asked.side.code, b"-")  # refuses what the filters forbid
+        gateway.desk.place(account, body, asked.side.code, b"-")  # type: ignore[arg-type]  # refuses what the filters forbid
         estimate = await self._estimate(who, terms, asked.side, body, free)
         if estimate.uses is not None and Decimal(estimate.uses) > Decimal(estimate.free):
             raise ApiError(
@@ -88,7 +98,7 @@ class Proposing:
                 f"The order needs {estimate.uses} {estimate.uses_asset}; {estimate.free} {estimate.uses_asset} is free.",
             )
         document = _document(body)
-        action = Action("place", side=asked.side.value, order=document)
+        action = Action("place", side="BUY" if asked.side is SideName.BUY else "SELL", order=document)
         told = {name: value for name, value in document.items() if name != "client_order_id"}
         return self._proposed(who, action, told, estimate)
 
@@ -116,16 +126,17 @@ class Proposing:
 
     # -- figures --------------------------------------------------------------------------------------------------
 
-    async def _body(
-        self, who: Principal, terms: Terms, asked: ProposeOrder, free: dict[str, Decimal]
-    ) -> SideOrder:
+    async def _body(self, who: Principal, terms: Terms, asked: ProposeOrder, free: dict[str, Decimal]) -> SideOrder:
         quantity, quote = asked.quantity, asked.quote_quantity
         if asked.share is not None:
             if quantity is not None or quote is not None:
                 raise ApiError(Code.VALIDATION, "Give a quantity, a quote_quantity or a share.", "share")
             quantity, quote = await self._part(who, terms, asked, free)
         elif quote is not None and asked.type is not OrdTypeName.MARKET and asked.price is not None:
-            quantity, quote = _floored(_decimal(quote, "quote_quantity") / _decimal(asked.price, "price"), terms.lot), None
+            quantity, quote = (
+                _floored(_decimal(quote, "quote_quantity") / _decimal(asked.price, "price"), terms.lot),
+                None,
+            )
         return SideOrder(
             symbol=terms.symbol, type=asked.type, quantity=quantity, quote_quantity=quote, price=asked.price,
             time_in_force=asked.time_in_force, stop_price=asked.stop_price, trailing_bips=asked.trailing_bips,

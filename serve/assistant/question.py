@@ -41,7 +41,10 @@ class Question:
 
     @property
     def own(self) -> bool:
-        return bool(re.search(r"\b(my|mine|i|me|our)\b", self.text) or re.search(r"^내|내[가-힣]|나의|제가|저의|나는|내가", self.tight))
+        return bool(
+            re.search(r"\b(my|mine|i|me|our)\b", self.text)
+            or re.search(r"^내|내[가-힣]|나의|제가|저의|나는|내가", self.tight)
+        )
 
     def has(self, en: str, ko: str = "(?!)") -> Any:
         return re.search(en, self.text) or re.search(ko, self.tight)

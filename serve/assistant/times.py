@@ -39,7 +39,11 @@ def interval_of(text: str, tight: str) -> tuple[str | None, str, str]:
             found = f"{match[1]}m" if match[1] else f"{match[2]}h"
             rest = given[: match.start()] + " candle " + given[match.end() :]
             return (found, rest, tight) if given is text else (found, text, rest.replace(" ", "") + "봉")
-    for name, english, korean in (("1h", r"\bhourly\b", "시간봉"), ("1d", r"\bdaily\b", "일봉"), ("1m", r"\bminutely\b", "분봉")):
+    for name, english, korean in (
+        ("1h", r"\bhourly\b", "시간봉"),
+        ("1d", r"\bdaily\b", "일봉"),
+        ("1m", r"\bminutely\b", "분봉"),
+    ):
         if re.search(english, text) or korean in tight:
             return name, text, tight
     return None, text, tight

@@ -23,7 +23,7 @@ SHOWN: Final = 5
 EVER_MS: Final = 0
 
 _ORDER_ID: Final = re.compile(
-    r"\borders?\b ?(?:id|no\.?|number|num)? ?[:#]? ?(\d{1,18})\b|#(\d{1,18})\b|주문(?:번호|아이디|id)? ?[:#]? ?(\d{1,18})|(\d{1,18}) ?번 ?주문"
+    r"\borders?\b ?(?:id|no\.?|number|num)? ?[:#]? ?(\d{1,18})\b|#(\d{1,18})\b|주문(?:번호|아이디|id)? ?[:#]? ?(\d{1,18})(?!\d| ?개| ?건)|(\d{1,18}) ?번 ?주문"
 )
 
 
@@ -33,7 +33,10 @@ def order_id_of(q: Question) -> int | None:
 
 
 def _count(q: Question, default: int = SHOWN) -> int:
-    match = re.search(r"\b(?:last|latest|recent|newest|top|first) (\d{1,3})\b(?! ?(?:m|h|d|min|hour|day|week))|(?<![\d.])(\d{1,3})(?:개|건)", q.raw.lower())
+    match = re.search(
+        r"\b(?:last|latest|recent|newest|top|first) (\d{1,3})\b(?! ?(?:m|h|d|min|hour|day|week))|(?<![\d.])(\d{1,3})(?:개|건)",
+        q.raw.lower(),
+    )
     return default if match is None else min(100, max(1, int(match[1] or match[2])))
 
 
@@ -42,7 +45,9 @@ def _count(q: Question, default: int = SHOWN) -> int:
 
 def one_order(q: Question, order: OrderView) -> str:
     price = f" @ {order.price}" if float(order.price) else ""
-    stop = "" if order.stop_price is msgspec.UNSET else q.say(f", stop {order.stop_price}", f", 스탑 {order.stop_price}")
+    stop = (
+        "" if order.stop_price is msgspec.UNSET else q.say(f", stop {order.stop_price}", f", 스탑 {order.stop_price}")
+    )
     return q.say(
         f"#{order.order_id} {order.side} {order.quantity} {order.symbol} {order.type}{price}{stop}, {order.status}, "
         f"executed {order.executed_quantity}",
@@ -75,7 +80,11 @@ def order_calls(q: Question) -> Sequence[Call]:
 
 def say_order(q: Question, results: Sequence[Any]) -> str:
     order: OrderView = results[0]
-    average = "" if order.average_price is None else q.say(f", average price {order.average_price}", f", 평균 체결가 {order.average_price}")
+    average = (
+        ""
+        if order.average_price is None
+        else q.say(f", average price {order.average_price}", f", 평균 체결가 {order.average_price}")
+    )
     reason = "" if order.reason is None else q.say(f", reason {order.reason}", f", 사유 {order.reason}")
     return one_order(q, order) + average + reason + "."
 
@@ -83,13 +92,18 @@ def say_order(q: Question, results: Sequence[Any]) -> str:
 def explain_calls(q: Question) -> Sequence[Call]:
     order_id = order_id_of(q)
     if order_id is None:
-        raise Ask("Which order? Name its id: `explain order 12`.", "어떤 주문인가요? 주문 번호를 알려 주세요: `주문 12 설명해줘`.")
+        raise Ask(
+            "Which order? Name its id: `explain order 12`.",
+            "어떤 주문인가요? 주문 번호를 알려 주세요: `주문 12 설명해줘`.",
+        )
     return (("explain_order", a.OneOrder(order_id=order_id)),)
 
 
 def say_explain(q: Question, results: Sequence[Any]) -> str:
     found = results[0]
-    fills = "; ".join(f"{one.quantity} @ {one.price} ({one.liquidity}, {one.counterparty})" for one in found.fills[:SHOWN])
+    fills = "; ".join(
+        f"{one.quantity} @ {one.price} ({one.liquidity}, {one.counterparty})" for one in found.fills[:SHOWN]
+    )
     fills = fills or q.say("no fills", "체결 없음")
     return q.say(
         f"Order {found.order_id} ({found.side} {found.symbol}, {found.status}): {found.entry_text} Fills: {fills}.",
@@ -128,7 +142,9 @@ def say_fills(q: Question, results: Sequence[Any]) -> str:
 
 def summary_calls(q: Question) -> Sequence[Call]:
     now_ms = q.now_ns // MILLISECOND_NS
-    from_ms, to_ms = (EVER_MS, now_ms) if q.span is None else (q.span.from_ns // MILLISECOND_NS, q.span.to_ns // MILLISECOND_NS)
+    from_ms, to_ms = (
+        (EVER_MS, now_ms) if q.span is None else (q.span.from_ns // MILLISECOND_NS, q.span.to_ns // MILLISECOND_NS)
+    )
     return (("trade_summary", a.MaybeSymbolInSpan(symbol=q.symbol, from_ms=from_ms, to_ms=to_ms)),)
 
 
@@ -198,7 +214,10 @@ def wish_calls(names: Names) -> Any:
         assert side is not None
         made = order_words(q, side, names)
         if made.symbol is None:
-            raise Ask("Which symbol? For example: buy 0.01 BTC at market.", "어떤 종목인가요? 예: 비트코인 0.01개 시장가로 사줘.")
+            raise Ask(
+                "Which symbol? For example: buy 0.01 BTC at market.",
+                "어떤 종목인가요? 예: 비트코인 0.01개 시장가로 사줘.",
+            )
         if not made.has_amount:
             raise Ask(
                 f"How much? For example: {side.lower()} 0.01 {made.symbol}, or an amount such as 100 USDT.",
@@ -217,7 +236,13 @@ def say_proposal(q: Question, results: Sequence[Any]) -> str:
             f"주문 {found.order_id} ({found.symbol}) 취소를 제안합니다. 60초 안에 확인해 주세요. 그 전에는 아무것도 하지 않습니다.",
         )
     if found.kind == "cancel_all":
-        what = q.say(*(("all open orders", "모든 미체결 주문") if found.symbol is None else (f"all open orders in {found.symbol}", f"{found.symbol}의 모든 미체결 주문")))
+        what = q.say(
+            *(
+                ("all open orders", "모든 미체결 주문")
+                if found.symbol is None
+                else (f"all open orders in {found.symbol}", f"{found.symbol}의 모든 미체결 주문")
+            )
+        )
         return q.say(
             f"I propose to cancel {what}. Confirm within 60 s; until then nothing is done.",
             f"{what} 취소를 제안합니다. 60초 안에 확인해 주세요. 그 전에는 아무것도 하지 않습니다.",
@@ -232,9 +257,15 @@ def _say_order_proposal(q: Question, found: Proposal) -> str:
     amount = order.get("quantity") or order.get("quote_quantity")
     what = q.say("", "금액 ") + str(amount) if "quantity" not in order else str(amount)
     price = "".join(
-        f", {name} {order[name]}" for name in ("price", "stop_price", "trailing_bips", "display_quantity", "time_in_force") if name in order
+        f", {name} {order[name]}"
+        for name in ("price", "stop_price", "trailing_bips", "display_quantity", "time_in_force")
+        if name in order
     )
-    thin = "" if estimate.enough_liquidity else q.say(" The book does not hold so much now.", " 지금 호가창의 물량이 부족합니다.")
+    thin = (
+        ""
+        if estimate.enough_liquidity
+        else q.say(" The book does not hold so much now.", " 지금 호가창의 물량이 부족합니다.")
+    )
     figures = "" if estimate.value is None else q.say(
         f" Estimated value {estimate.value}, average price {estimate.price}, fee at most {estimate.fee} {estimate.fee_asset}; "
         f"it uses {estimate.uses} of {estimate.free} {estimate.uses_asset} free.",
@@ -253,12 +284,18 @@ def cancel_calls(q: Question) -> Sequence[Call]:
     if order_id is not None:
         return (("propose_cancel", ProposeCancel(order_id=order_id)),)
     if q.symbol is None and not q.has(r"\b(all|every|everything|orders)\b", r"전부|모두|모든|전체|다취소|싹다|일괄"):
-        raise Ask("Which order? Name its id, a symbol, or say all.", "어떤 주문을 취소할까요? 주문 번호나 종목, 또는 전부라고 말씀해 주세요.")
+        raise Ask(
+            "Which order? Name its id, a symbol, or say all.",
+            "어떤 주문을 취소할까요? 주문 번호나 종목, 또는 전부라고 말씀해 주세요.",
+        )
     return (("propose_cancel", ProposeCancel(symbol=q.symbol)),)
 
 
 def say_nothing_done(q: Question, _: Sequence[Any]) -> str:
-    return q.say("Nothing was placed, and nothing will be unless you confirm it.", "아무 주문도 하지 않았습니다. 확인하시기 전에는 주문하지 않습니다.")
+    return q.say(
+        "Nothing was placed, and nothing will be unless you confirm it.",
+        "아무 주문도 하지 않았습니다. 확인하시기 전에는 주문하지 않습니다.",
+    )
 
 
 def say_confirm(q: Question, _: Sequence[Any]) -> str:
@@ -301,7 +338,7 @@ INTENTS: Final[tuple[Intent, ...]] = (
     Intent("open_orders", words(r"\b(open|pending|waiting|working|resting|unfilled|active|outstanding|live) (\w+ )?orders?|orders? .*\b(still )?(open|pending|waiting|resting|unfilled)\b|not (yet )?filled", r"미체결|열린주문|열려있는주문|대기(중인)?주문|걸어(둔|놓은|논)|체결안된|남은주문|진행중인주문|주문대기"), open_calls, say_open),
     Intent("last_order", words(r"\b(last|latest|most recent|newest|previous) order\b", r"(마지막|방금|직전|가장최근)주문"), last_calls, say_orders),
     Intent("fees_paid", words(r"\b(fees?|commissions?)\b.*\b(paid|spent|so far|in total|did|have i|charged|cost me)\b|\b(paid|spent|total|did i|have i)\b.*\b(fees?|commissions?)\b", r"수수료.*(냈|낸|지불|총|썼|쓴|나갔|나왔|합계|들었|누적)|(총|낸|지불한|누적|나간)수수료"), summary_calls, say_fees),
-    Intent("trade_summary", words(r"how (much|many)\b.*\b(did|have) i (buy|sell|trade|bought|sold|traded)|\bmy (total )?(trading|traded) (volume|summary|activity)|number of (my )?(trades|executions|fills)|how many (trades|executions|fills)", r"(내|나의)?(거래|매매|체결)(횟수|건수|요약|금액|대금)|몇(번|건|회)(이나)?(거래|매매|체결|샀|팔)|(거래|매매|체결)(을|를)?(몇번|몇건)|얼마나(샀|팔았|거래했|매매했|사고팔)|얼마(어치)?(샀|팔았)"), summary_calls, say_summary),
-    Intent("executions", lambda q: (q.has(r"\bexecutions?\b|\bfills\b|(last|latest|recent) fill|\btrade history|what did i (buy|sell|trade)|\bmy (last |recent |latest |newest |own |\d+ )*trades?\b|trades? (did i|i made|have i)|i traded", r"체결(내역|기록|목록|이력|된)|거래(내역|기록|이력)|매매(내역|기록)|최근(거래|체결)|내(거래|체결)|뭘?(을)?(샀|팔았)|무엇을(샀|팔았)")) and not q.has(r"public|market trades", r"시장체결|체결창|공개"), fills_calls, say_fills),
-    Intent("order_history", lambda q: q.has(r"\borders?\b.*\b(history|list|past|previous|recent|last|all|placed|made)\b|\b(history|list|past|previous|recent|last|latest|all|my|newest)\b.*\borders?\b|\borders? (did i|have i|i )", r"주문(내역|기록|이력|목록|현황|리스트|보여|들|확인|조회)|내주문|최근주문|지난주문|최근\d+(개|건)(의)?주문") and not q.has(r"order ?book|order types?|types of order|minimum", r"유형|종류|최소"), history_calls, say_orders),
+    Intent("trade_summary", lambda q: (q.span is not None and q.has(r"did i (buy|sell|trade)|\bmy trades", r"거래내역|체결내역|매매내역")) or words(r"how (much|many)\b.*\b(did|have) i (buy|sell|trade|bought|sold|traded)|\bmy (total )?(trading|traded) (volume|summary|activity)|number of (my )?(trades|executions|fills)|how many (trades|executions|fills)", r"(내|나의)?(거래|매매|체결)(횟수|건수|요약|금액|대금)|몇(번|건|회)(이나)?(거래|매매|체결|샀|팔)|(거래|매매|체결)(을|를)?(몇번|몇건)|얼마나(샀|팔았|거래했|매매했|사고팔)|얼마(어치)?(샀|팔았)")(q), summary_calls, say_summary),
+    Intent("executions", lambda q: (q.has(r"\bexecutions?\b|\bfills\b|(last|latest|recent) fill|\btrade history|what did i (buy|sell|trade)|\bmy (last |recent |latest |newest |own |\d+ )*trades?\b|trades? (did i|i made|have i)|i traded|^(trades|fills)$", r"체결(내역|기록|목록|이력|된)|거래(내역|기록|이력)|매매(내역|기록)|최근(거래|체결)|내(거래|체결)|뭘?(을)?(샀|팔았)|무엇을(샀|팔았)")) and not q.has(r"public|market trades", r"시장체결|체결창|공개"), fills_calls, say_fills),
+    Intent("order_history", lambda q: q.has(r"\borders?\b.*\b(history|list|past|previous|recent|last|all|placed|made)\b|\b(history|list|past|previous|recent|last|latest|all|my|newest)\b.*\borders?\b|\borders? (did i|have i|i )|^orders?$", r"주문(내역|기록|이력|목록|현황|리스트|보여|들|확인|조회)|내주문|최근주문|지난주문|최근\d+(개|건)(의)?주문") and not q.has(r"order ?book|order types?|types of order|minimum", r"유형|종류|최소"), history_calls, say_orders),
 )  # fmt: skip

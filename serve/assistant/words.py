@@ -23,27 +23,32 @@ MONEY: Final[dict[str, tuple[str, ...]]] = {
     "USDT": ("tether", "테더"), "USD": ("dollar", "dollars", "usd", "달러", "불"), "KRW": ("won", "원화"),
 }  # fmt: skip
 
-PLAIN_WORDS: Final = frozenset(
-    "link near op sand dot ton uni atom apt sei mana one sun gas win key not id or any all go is it in on at to of for arb "
-    "fun act hot pol ray me my no us the get can how".split()
-)
+_TICKER_WORDS: Final = """\
+act all any apt arb at atom can dot for fun gas get go hot how id in is it key link mana me my near no not of on one op or pol ray sand sei sun the to ton uni us win
+"""
+PLAIN_WORDS: Final = frozenset(_TICKER_WORDS.split())
 """Tickers that are words: only meant when written in capitals or with a $."""
 
-_VOCABULARY: Final = frozenset(
-    "balance balances price prices profit profits orders order history position positions holding holdings candle candles "
-    "spread depth prediction predict forecast analysis analyze exposure volatility drawdown largest biggest concentration "
-    "cancel market limit quantity portfolio equity executions trades trade commission commissions symbols symbol minimum "
-    "status exchange highest lowest volume average today yesterday allocation realised realized unrealised unrealized "
-    "available assets account withdraw support resistance gainers losers movers performance value worth currently "
-    # Words that are right as they are.
-    "place while where there these those which would could should about other first right money please still three think "
-    "since start stock total under until using after again being below close every found given great group large later least "
-    "level might never often place point quick shown small thing times today whole world write years latest other others "
-    "change changed changes charge cheap chart really result results explain placed filled being doing having within "
-    "ordered rights lights prize plane placing ladder latency profile minutes minute hours hour bought change "
-    "buying selling purchase spend spent spending afford".split()
-)
-"""English words of five letters and more that questions are made of; what is close to one of them is read as it."""
+_WORDS: Final = """\
+about account active afford after again alice allocation allow allowed allows along among analysis analyze
+assets available average balance balances being below biggest bills bitcoins bought build built buying cancel
+canceled cancelled candle candles change changed changes charge chart cheap class close coins commission
+commissions compare compared concentration could currently depth doing drawdown ending equity every exchange
+executions expired explain exposure falling feeds filled first forecast found gainers gaining games given
+great group hares having highest history holding holdings honey hours iceberg ladder large largest latency
+later latest least lending level lights likes limit limited limiting limits lives losers losing lowest maker
+market might minimum minute minutes money month months movers named names never night often order ordered
+orders other others outstanding pending performance person persons piece pieces place placed placing plane
+please point portfolio position positions praise predict prediction price prices pride prince prize profile
+profit profits purchase quantity quick realised realized really rejected reserve reset resistance resting
+result results right rights rising seems selling sending server servers service shape share shares should
+shown since slice small spend spending spent spice spread start states stats status still stock stops support
+symbol symbols taken taker there these thing think those three times today token tokens total trace trade
+traded trader traders trades trading trailing tread trend trends under unfilled unrealised unrealized until
+using value version volatility volume waiting weeks where which while whole winning withdraw within working
+world worth would write years yesterday
+"""
+"""English words of five letters and more: those that questions are made of, and such as are close to them and right as they are."""
 _KOREAN: Final = (
     "비트코인", "이더리움", "솔라나", "라이트코인", "도지코인", "포트폴리오", "수수료", "변동성", "수익률", "미체결", "스프레드", "집중도",
     "시장가", "지정가", "거래량", "현재가", "미실현", "평균단가", "예측해",
@@ -51,7 +56,7 @@ _KOREAN: Final = (
 _ENGLISH_NAMES: Final = frozenset(
     part for names in COINS.values() for name in names if name.isascii() for part in name.split()
 )
-_KNOWN: Final = _VOCABULARY | _ENGLISH_NAMES | frozenset(("korean", "english"))
+_KNOWN: Final = frozenset(_WORDS.split()) | _ENGLISH_NAMES | frozenset(("korean", "english"))
 _BY_LENGTH: Final = {n: tuple(sorted(w for w in _KNOWN if abs(len(w) - n) <= 1 and len(w) >= 5)) for n in range(5, 20)}
 LEAST_LETTERS: Final = 5
 MAX_WORDS: Final = 80
