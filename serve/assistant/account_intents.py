@@ -17,6 +17,9 @@ _PROFIT: Final = (
 )
 
 
+_NO_PROFIT: Final = (r"how many|\b(fees?|commissions?|orders?|executions?|fills?)\b", r"수수료|주문|체결|횟수|몇번")
+
+
 def portfolio(_: Question) -> Sequence[Call]:
     return (("portfolio", a.Nothing()),)
 
@@ -149,23 +152,20 @@ def say_profit(q: Question, results: Sequence[Any]) -> str:
 
 def change_calls(q: Question) -> Sequence[Call]:
     assert q.span is not None
-    return (("equity_change", a.Since(from_ms=q.span.from_ns // MILLISECOND_NS)),)
+    to_ms = q.span.to_ns // MILLISECOND_NS if q.span.to_ns < q.now_ns else None
+    return (("equity_change", a.Since(from_ms=q.span.from_ns // MILLISECOND_NS, to_ms=to_ms)),)
 
 
 def say_change(q: Question, results: Sequence[Any]) -> str:
     found: EquityChange = results[0]
     assert q.span is not None
     if found.change is None:
-        return q.say(
-            f"Nothing is known of your equity {q.span.en} yet; now it is {found.now} {found.asset}.",
-            f"{q.span.ko} 자산 기록이 아직 없습니다. 현재 총자산은 {found.now} {found.asset}입니다.",
-        )
-    # Of a span that ended (yesterday), the change goes on to now, and is said so.
+        return q.say(f"Your equity {q.span.en} is not known.", f"{q.span.ko} 자산 기록이 없습니다.")
     return q.say(
-        f"Your equity changed by {found.change} {found.asset} ({figure(found.change_percent)} %) from {q.span.en} to now: "
-        f"{found.before} then, {found.now} now.",
-        f"{q.span.ko}부터 지금까지 자산 변동은 {found.change} {found.asset} ({figure(found.change_percent)} %)입니다: "
-        f"이전 {found.before}, 현재 {found.now}.",
+        f"Your equity {q.span.en} changed by {found.change} {found.asset} ({figure(found.change_percent)} %): "
+        f"from {found.before} to {found.after}.",
+        f"{q.span.ko} 자산 변동은 {found.change} {found.asset} ({figure(found.change_percent)} %)입니다: "
+        f"{found.before}에서 {found.after}.",
     )
 
 
@@ -302,9 +302,9 @@ INTENTS: Final[tuple[Intent, ...]] = (
     Intent("exposure", words(r"exposure|exposed|(am i|have i) invested|at risk", r"노출|익스포|투자(된|한|하고있는)(금액|돈|비율)"), risk, say_exposure),
     Intent("own_volatility", lambda q: q.has(r"volatil", r"변동성") and not q.symbol, risk, say_volatility),
     Intent("risk", words(r"\brisks?\b|\brisky\b", r"위험|리스크"), risk, say_risk),
-    Intent("equity_change", lambda q: q.span is not None and not q.symbol and q.has(*_PROFIT), change_calls, say_change),
+    Intent("equity_change", lambda q: q.span is not None and not q.symbol and q.has(*_PROFIT) and not q.has(*_NO_PROFIT), change_calls, say_change),
     Intent("equity", words(r"\bequity\b|net worth|total (value|assets|worth|balance)|(portfolio|account)('s)? (value|worth)|(value|worth) of my|am i worth|portfolio worth|account worth", r"총자산|총평가|자산총액|평가금액|평가액|순자산|전재산|자산이?(얼마|총)|포트폴리오가치|총잔고|총액"), portfolio, say_equity),
-    Intent("profit", lambda q: q.has(r"\bpnl\b|p&l|profit|(have|did|do) i (earn|made|make|gain|los[et])|am i (up|down|winning|losing)|my (gains?|loss(es)?|returns?|performance)|reali[sz]ed|money (made|lost)", r"수익|이익|손실|손익|벌었|벌고|잃었|번돈|얼마벌|성과|pnl"), portfolio, say_profit),
+    Intent("profit", lambda q: not q.has(*_NO_PROFIT) and q.has(r"\bpnl\b|p&l|profit|(have|did|do) i (earn|made|make|gain|los[et])|am i (up|down|winning|losing)|my (gains?|loss(es)?|returns?|performance)|reali[sz]ed|money (made|lost)", r"수익|이익|손실|손익|벌었|벌고|잃었|번돈|얼마벌|성과|pnl"), portfolio, say_profit),
     Intent("whoami", words(r"who am i|my (user ?name|role|account name)|logged in as", r"내(이름|아이디|권한|역할|계정이름|계정정보)|나는누구|내가누구|누구로로그인"), lambda _: (("whoami", a.Nothing()),), say_whoami),
     Intent("paused", words(r"paused|am i allowed to trade|is (my )?trading (enabled|allowed|stopped|paused)", r"일시정지|거래(가)?(정지|중지)"), portfolio, say_paused),
 )  # fmt: skip

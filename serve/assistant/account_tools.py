@@ -22,6 +22,8 @@ MILLISECOND_NS: Final = 1_000_000
 PAGE: Final = 1000
 MOST_PAGES: Final = 10
 MOST_POINTS: Final = 10_000
+MOST_SHOWN: Final = 100
+DAY_MS: Final = 86_400_000
 
 
 class AccountTools:
@@ -94,23 +96,27 @@ class AccountTools:
         return list(found.values()), False
 
     async def equity_change(self, who: Asker, given: a.Since) -> EquityChange:
-        points = await self._points(who, given.from_ms)
+        points = await self._points(who, given)
         portfolio = await self._api.call("GET portfolio", who.principal)
-        return change_of(points[0] if points else None, portfolio, given.from_ms)
+        after, to_ms = portfolio.equity, who.now_ns // MILLISECOND_NS
+        if given.to_ms is not None and given.to_ms < to_ms:
+            after, to_ms = (points[-1].equity, points[-1].at_ms) if points else (None, given.to_ms)
+        return change_of(points[0] if points else None, after, portfolio.reference_asset, given.from_ms, to_ms)
 
     async def equity_history(self, who: Asker, given: a.Since) -> EquityHistory:
-        points = await self._points(who, given.from_ms)
-        step = -(-len(points) // 100) or 1
+        points = await self._points(who, given)
+        step = -(-len(points) // MOST_SHOWN) or 1
         return EquityHistory(points[::step])
 
     async def risk(self, who: Asker, _: Any) -> Risk:
-        points = await self._points(who, max(0, who.now_ns // MILLISECOND_NS - 86_400_000))
+        points = await self._points(who, a.Since(from_ms=max(0, who.now_ns // MILLISECOND_NS - DAY_MS)))
         return risk_of(await self._api.call("GET portfolio", who.principal), points)
 
-    async def _points(self, who: Asker, from_ms: int) -> list[EquityPoint]:
-        query = EquityQuery(start_ms=from_ms, limit=MOST_POINTS)
+    async def _points(self, who: Asker, given: a.Since) -> list[EquityPoint]:
+        """Of a span; of one longer than `MOST_POINTS` minutes the newest."""
+        query = EquityQuery(start_ms=given.from_ms, limit=MOST_POINTS)
         found: EquityHistory = await self._api.call("GET portfolio/history", who.principal, query=query)
-        return found.points
+        return [one for one in found.points if given.to_ms is None or one.at_ms <= given.to_ms]
 
     async def profile(self, who: Asker, _: Any) -> Any:
         return await self._api.call("GET account/profile", who.principal)

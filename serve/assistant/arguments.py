@@ -56,6 +56,8 @@ class MaybeSymbolInSpan(InSpan, kw_only=True):
 
 class Since(Request, kw_only=True):
     from_ms: Millis
+    to_ms: Millis | None = None
+    """Left out: until now."""
 
 
 class Levels(Request, kw_only=True):

@@ -6,6 +6,7 @@ Money is added as decimals; statistics are floats, told as such.
 import math
 from collections.abc import Sequence
 from decimal import Decimal
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -40,10 +41,11 @@ class TradeSummary(msgspec.Struct):
 class EquityChange(msgspec.Struct):
     from_ms: int
     """Of the first figure: it may be later than asked for."""
+    to_ms: int
     asset: str
     before: str | None
     """null: nothing is known so far back."""
-    now: str | None
+    after: str | None
     change: str | None
     change_percent: float | None
 
@@ -117,15 +119,12 @@ def summary_of(
     )
 
 
-def change_of(before: EquityPoint | None, portfolio: Portfolio, from_ms: int) -> EquityChange:
-    now, then = portfolio.equity, None if before is None else before.equity
-    at = from_ms if before is None else before.at_ms
-    if now is None or then is None:
-        return EquityChange(at, portfolio.reference_asset, then, now, None, None)
-    change = Decimal(now) - Decimal(then)
-    return EquityChange(
-        at, portfolio.reference_asset, then, now, format(change, "f"), percent(Decimal(now), Decimal(then))
-    )
+def change_of(before: EquityPoint | None, after: str | None, asset: str, from_ms: int, to_ms: int) -> EquityChange:
+    then, at = (None, from_ms) if before is None else (before.equity, before.at_ms)
+    if after is None or then is None:
+        return EquityChange(at, to_ms, asset, then, after, None, None)
+    change = Decimal(after) - Decimal(then)
+    return EquityChange(at, to_ms, asset, then, after, format(change, "f"), percent(Decimal(after), Decimal(then)))
 
 
 def percent(now: Decimal, then: Decimal) -> float | None:
@@ -200,7 +199,7 @@ def _part(value: Decimal, whole: Decimal | None) -> float | None:
 
 def _volatility(series: Sequence[float]) -> float | None:
     """Percent a day, of a series by the minute."""
-    returns = [math.log(b / a) for a, b in zip(series, series[1:], strict=False) if a > 0 and b > 0]
+    returns = [math.log(b / a) for a, b in pairwise(series) if a > 0 and b > 0]
     if len(returns) < 2:
         return None
     mean = sum(returns) / len(returns)

@@ -47,7 +47,7 @@ class ChatRequest(Request, kw_only=True):
         None
     )
     """A question or a wish, in Korean or English."""
-    history: Annotated[list[Message], Meta(max_length=MAX_HISTORY)] = []
+    history: Annotated[list[Message], Meta(max_length=MAX_HISTORY)] = msgspec.field(default_factory=list)
     """What was said before, oldest first; nothing of it is kept here."""
     confirm: Confirmation | None = None
     """Do what was proposed."""

@@ -29,26 +29,31 @@ act all any apt arb at atom can dot for fun gas get go hot how id in is it key l
 PLAIN_WORDS: Final = frozenset(_TICKER_WORDS.split())
 """Tickers that are words: only meant when written in capitals or with a $."""
 
-_WORDS: Final = """\
-about account active afford after again alice allocation allow allowed allows along among analysis analyze
-assets available average balance balances being below biggest bills bitcoins bought build built buying cancel
-canceled cancelled candle candles change changed changes charge chart cheap class close coins commission
-commissions compare compared concentration could currently depth doing drawdown ending equity every exchange
-executions expired explain exposure falling feeds filled first forecast found gainers gaining games given
-great group hares having highest history holding holdings honey hours iceberg ladder large largest latency
-later latest least lending level lights likes limit limited limiting limits lives losers losing lowest maker
-market might minimum minute minutes money month months movers named names never night often order ordered
-orders other others outstanding pending performance person persons piece pieces place placed placing plane
-please point portfolio position positions praise predict prediction price prices pride prince prize profile
-profit profits purchase quantity quick realised realized really rejected reserve reset resistance resting
-result results right rights rising seems selling sending server servers service shape share shares should
-shown since slice small spend spending spent spice spread start states stats status still stock stops support
-symbol symbols taken taker there these thing think those three times today token tokens total trace trade
-traded trader traders trades trading trailing tread trend trends under unfilled unrealised unrealized until
-using value version volatility volume waiting weeks where which while whole winning withdraw within working
-world worth would write years yesterday
+_QUESTION_WORDS: Final = """\
+account allocation analysis analyze assets available average balance balances bitcoins bought cancel candle
+candles change charge chart commission commissions concentration currently depth drawdown equity exchange
+executions explain exposure fills forecast gainers highest history holding holdings iceberg largest latency
+limit losers lowest maker market minimum movers order orders performance portfolio position positions predict
+prediction price prices profile profit profits purchase quantity realised realized resistance spread status
+support symbol symbols taker today total trade trades trailing unrealised unrealized value volatility volume
+withdraw yesterday
 """
-"""English words of five letters and more: those that questions are made of, and such as are close to them and right as they are."""
+"""That a misspelled English word is read as."""
+_RIGHT_WORDS: Final = """\
+about active afford after again allow allowed allows along among being below biggest bills border build built
+buying canceled cancelled chair chance changed changes charm chars cheap class close coins compare compared
+could crates doing elder ending every expired falling feeds filled first found gaining games given grace grade
+grades great group having hours large later latest least lending level lights likes limited limiting limits
+lives losing might mills minute minutes money month months named names never night often older orange ordered
+other others ounces outstanding pending person persons piece pieces pills place placed placing please point
+points pounds pride prides prince prize quick really rejected reserve reset resting result results right rights
+rising seems selling sending server servers service shape share shares should shown since slice small sounds
+spend spending spent spice stakes start states stats still stock stops taken there these thing think those three
+times token tokens trace tracks traded trader traders trading tread trend trends tribe under unfilled until
+using valve version voter waiting weeks weight where which while whole winning within working world worth would
+write years
+"""
+"""Right as they are, though a letter from one of those."""
 _KOREAN: Final = (
     "비트코인", "이더리움", "솔라나", "라이트코인", "도지코인", "포트폴리오", "수수료", "변동성", "수익률", "미체결", "스프레드", "집중도",
     "시장가", "지정가", "거래량", "현재가", "미실현", "평균단가", "예측해",
@@ -56,8 +61,9 @@ _KOREAN: Final = (
 _ENGLISH_NAMES: Final = frozenset(
     part for names in COINS.values() for name in names if name.isascii() for part in name.split()
 )
-_KNOWN: Final = frozenset(_WORDS.split()) | _ENGLISH_NAMES | frozenset(("korean", "english"))
-_BY_LENGTH: Final = {n: tuple(sorted(w for w in _KNOWN if abs(len(w) - n) <= 1 and len(w) >= 5)) for n in range(5, 20)}
+_TARGETS: Final = frozenset(_QUESTION_WORDS.split()) | frozenset(one for one in _ENGLISH_NAMES if len(one) >= 5)
+_RIGHT: Final = _TARGETS | frozenset(_RIGHT_WORDS.split())
+_BY_LENGTH: Final = {n: tuple(sorted(w for w in _TARGETS if abs(len(w) - n) <= 1)) for n in range(5, 20)}
 LEAST_LETTERS: Final = 5
 MAX_WORDS: Final = 80
 """A question longer than that is read as it is written from there on."""
@@ -65,7 +71,7 @@ MAX_WORDS: Final = 80
 
 def read_english(word: str) -> str:
     """The word itself, or the known one that a single slip (a letter more, less, other, or two swapped) makes of it."""
-    if len(word) < LEAST_LETTERS or word in _KNOWN or not word.isalpha():
+    if len(word) < LEAST_LETTERS or word in _RIGHT or not word.isalpha():
         return word
     for known in _BY_LENGTH.get(len(word), ()):
         if OSA.distance(word, known, score_cutoff=1) <= 1:
