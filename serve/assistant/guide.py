@@ -1,7 +1,7 @@
 """How orders of each type are placed, changed and canceled: the request to send, with figures that this symbol would take now."""
 
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -13,7 +13,7 @@ class Guide(msgspec.Struct):
     topic: str
     method: str
     path: str
-    body: dict[str, str]
+    body: dict[str, object]
     """Of a request that would be taken now."""
     en: str
     ko: str
@@ -76,21 +76,21 @@ def guide(topic: str, side: str, info: SymbolInfo, last: str | None) -> Guide:
     en, ko = TEXTS[topic]
     if topic in ("CANCEL", "AMEND"):
         method = "DELETE" if topic == "CANCEL" else "PATCH"
-        body = {} if topic == "CANCEL" else {"quantity": info.min_quantity}
+        body: dict[str, object] = {} if topic == "CANCEL" else {"quantity": info.min_quantity}
         return Guide(topic, method, "/api/trading/orders/{order_id}", body, en, ko)
     return Guide(topic, "POST", f"/api/trading/{side.lower()}", _example(topic, side, info, last), en, ko)
 
 
-def _example(topic: str, side: str, info: SymbolInfo, last: str | None) -> dict[str, str]:
+def _example(topic: str, side: str, info: SymbolInfo, last: str | None) -> dict[str, object]:
     kind = {"TRAILING": "STOP_LOSS", "ICEBERG": "LIMIT"}.get(topic, topic)
     market = Decimal(last or "1")
     tick = Decimal(info.tick_size)
-    body: dict[str, Any] = {"symbol": info.symbol, "type": kind, "quantity": _quantity(info, market)}
+    body: dict[str, object] = {"symbol": info.symbol, "type": kind, "quantity": _quantity(info, market)}
     away = Decimal("0.99") if side == "BUY" else Decimal("1.01")
     if kind in ("LIMIT", "LIMIT_MAKER"):
         body["price"] = _on(market * away, tick)
     if topic == "TRAILING":
-        body["trailing_bips"] = "100"
+        body["trailing_bips"] = 100
     elif kind in _STOPS:
         up = _STOPS[kind] if side == "BUY" else -_STOPS[kind]
         stop = market * (1 + up * Decimal("0.02"))
@@ -98,7 +98,7 @@ def _example(topic: str, side: str, info: SymbolInfo, last: str | None) -> dict[
         if kind.endswith("LIMIT"):
             body["price"] = _on(stop, tick)
     if topic == "ICEBERG":
-        whole = Decimal(body["quantity"])
+        whole = Decimal(_quantity(info, market))
         body["display_quantity"] = _on(max(whole / 2, Decimal(info.lot_size)), Decimal(info.lot_size))
     return body
 

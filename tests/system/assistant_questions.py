@@ -177,7 +177,7 @@ def symbol_info(*names: str) -> Callable[[Client], Awaitable[Figures]]:
 
 async def how_many_symbols(client: Client) -> Figures:
     found = await client.get("/api/v1/system/status")
-    return [str(found["symbols"]), found["version"]]
+    return [str(found["symbols"])]
 
 
 async def fee_tier(client: Client) -> Figures:
