@@ -222,6 +222,7 @@ class Supervisor:
     def _start_gateway(self) -> None:
         from ray import serve as ray_serve
 
+        from serve import predictor
         from serve.app import APP_NAME, deployment
 
         port = self._port = self._port or self.options.port or ray_runtime.free_port()
@@ -233,6 +234,7 @@ class Supervisor:
         )
         gateway = deployment(self.settings, self.data.token_secret(), self._language_model())
         ray_serve.run(gateway, name=APP_NAME, route_prefix="/")
+        predictor.start(self.settings)
         shown = "127.0.0.1" if self.options.host in ("0.0.0.0", "::") else self.options.host  # noqa: S104
         self.url = f"http://{shown}:{port}"
 

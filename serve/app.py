@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket
 from actors.config import Settings
 from actors.logs import configure
 from actors.memory import give_back
-from serve.api import chat, jobs, market, portfolio, profiles, system, trading
+from serve.api import ai, chat, jobs, market, portfolio, profiles, system, trading
 from serve.assistant.chat import Assistant
 from serve.assistant.language_model import ModelSettings
 from serve.auth.api_keys import ApiKeys
@@ -30,6 +30,7 @@ from serve.gateway import Gateway
 from serve.health import Readiness
 from serve.http import ClientAddresses, build_app
 from serve.metrics import GatewayMetrics
+from serve.predictions import Predictions
 from serve.sockets.orders import OrdersSession
 from serve.sockets.portfolio import PortfolioSession
 from serve.sockets.prices import PriceBus, PricesSession
@@ -98,7 +99,8 @@ def compose(
     hub = StreamHub(gateway.settings)
     addresses = ClientAddresses(frozenset({"127.0.0.1", "::1"}), forwarded=True)
     readiness = Readiness({"accounts": gateway.check_accounts, "database": gateway.check_database})
-    metrics = GatewayMetrics(gateway.settings, sockets, bus)
+    predictions = Predictions(gateway)
+    metrics = GatewayMetrics(gateway.settings, sockets, bus, predictions)
 
     async def prices(socket: WebSocket) -> None:
         await PricesSession(gateway, bus, socket, identity, sockets).run()
@@ -124,11 +126,12 @@ def compose(
         *market.endpoints(gateway),
         *trading.endpoints(gateway),
         *portfolio.endpoints(gateway),
-        *system.endpoints(gateway),
+        *system.endpoints(gateway, predictions),
+        *ai.endpoints(gateway, predictions),
         *jobs.endpoints(gateway),
         *profiles.endpoints(gateway.profiles),
     ]
-    assistant = Assistant(gateway, endpoints, secret, model)
+    assistant = Assistant(gateway, endpoints, secret, predictions, model)
     app = build_app(
         [*endpoints, *chat.endpoints(assistant)],
         authenticator=identity,
@@ -138,9 +141,8 @@ def compose(
         addresses=addresses,
         on_response=metrics.on_response,
     )
-    tasks = [
-        asyncio.create_task(work) for work in (bus.run(), hub.run(), readiness.run(), _tend(identity, keys, gateway))
-    ]
+    works = (bus.run(), hub.run(), readiness.run(), predictions.run(), _tend(identity, keys, gateway))
+    tasks = [asyncio.create_task(work) for work in works]
     return app, tasks, sockets
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from serve.prediction_schema import LiveScore
 from serve.schema import Request
 
 
@@ -104,6 +105,31 @@ class FeedStatus(msgspec.Struct, kw_only=True):
     venues: list[VenueStatus] = []
 
 
+class FeatureDrift(msgspec.Struct, kw_only=True):
+    feature: str
+    psi: float
+    """Population stability index of what is seen live against what was learned from: below 0.1 the same, above 0.25 not."""
+
+
+class PredictorModel(msgspec.Struct, kw_only=True):
+    model: str
+    version: int
+    horizon: str
+    symbols: int
+    """That it says something of now."""
+    live: LiveScore | None
+    drift: FeatureDrift | None
+    """Of the feature that has moved most; null: what it learned from is not known, or nothing was seen yet."""
+
+
+class PredictorStatus(msgspec.Struct, kw_only=True):
+    answers: bool
+    """False: predictions answer 503 `PREDICTOR_UNAVAILABLE`; trading is not concerned."""
+    replicas: int = 0
+    models: list[PredictorModel] = []
+    """That are promoted."""
+
+
 class SystemStatus(msgspec.Struct, kw_only=True):
     status: str
     """`ok`, or `degraded`: an account actor or the feed is away, all venues are, or the market is silent."""
@@ -115,6 +141,7 @@ class SystemStatus(msgspec.Struct, kw_only=True):
     """Since the newest ticker of all symbols, in market time."""
     market_time: MarketTime
     feed: FeedStatus
+    predictor: PredictorStatus
 
 
 class ActorStatus(msgspec.Struct):

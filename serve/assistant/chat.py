@@ -13,7 +13,7 @@ from serve.assistant.account_tools import AccountTools
 from serve.assistant.api import Api
 from serve.assistant.confirmation import Action, Confirmations
 from serve.assistant.language_model import LanguageModel, ModelFailed, ModelSettings
-from serve.assistant.market_tools import Forecasts, MarketTools, NoForecasts
+from serve.assistant.market_tools import Forecasts, MarketTools
 from serve.assistant.names import Names
 from serve.assistant.proposing import CANCEL, CANCEL_ALL, PLACE, Proposing
 from serve.assistant.question import language_of
@@ -40,8 +40,8 @@ class Assistant:
         gateway: Gateway,
         endpoints: Iterable[Endpoint],
         secret: bytes,
+        forecasts: Forecasts,
         model: ModelSettings | None = None,
-        forecasts: Forecasts | None = None,
     ) -> None:
         self._gateway = gateway
         self._api = Api(endpoints)
@@ -51,7 +51,7 @@ class Assistant:
         self.toolbox = Toolbox(
             [
                 *AccountTools(self._api, names, proposing).tools(),
-                *MarketTools(self._api, names, forecasts or NoForecasts()).tools(),
+                *MarketTools(self._api, names, forecasts).tools(),
             ]
         )
         self._rules = Rules(names, self.toolbox)

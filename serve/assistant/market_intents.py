@@ -10,6 +10,7 @@ from serve.assistant.figures import PriceRange, Spread
 from serve.assistant.intent import Ask, Call, Intent, figure, listed, needed_symbol, no_calls, words
 from serve.assistant.question import Question
 from serve.assistant.telling import told
+from serve.prediction_schema import AnalysisView, PredictionView
 from serve.schema import Interval, SymbolInfo, Ticker
 
 MILLISECOND_NS: Final = 1_000_000
@@ -200,10 +201,19 @@ def prediction_calls(q: Question) -> Sequence[Call]:
 
 
 def say_prediction(q: Question, results: Sequence[Any]) -> str:
-    return (
-        q.say("The model's prediction, no advice: ", "모델의 예측입니다 (투자 조언이 아닙니다): ")
-        + told(results[0])
-        + "."
+    found: PredictionView = results[0]
+    one = found.forecasts[0]
+    up, low, high, volatility = (figure(value) for value in (one.up, one.low, one.high, one.volatility))
+    worth = ""
+    if not found.better_than_naive:
+        worth = q.say(
+            " It was not found better than the naive baseline.", " 단순 기준 모델보다 낫다고 확인되지 않은 모델입니다."
+        )
+    return q.say(
+        f"Model {found.model} (version {found.version}) gives {found.symbol} at {found.price} a probability of {up} to be higher in "
+        f"{found.horizon}; its return is between {low} and {high} in eight of ten cases, volatility {volatility}.{worth} This is no advice.",
+        f"모델 {found.model} (버전 {found.version}): {found.symbol} (현재 {found.price})이 {found.horizon} 뒤 오를 확률은 {up}, "
+        f"수익률은 열 번 중 여덟 번 {low} ~ {high}, 변동성 {volatility}.{worth} 투자 조언이 아닙니다.",
     )
 
 
@@ -212,7 +222,31 @@ def analysis_calls(q: Question) -> Sequence[Call]:
 
 
 def say_analysis(q: Question, results: Sequence[Any]) -> str:
-    return q.say("Market analysis, no advice: ", "시장 분석입니다 (투자 조언이 아닙니다): ") + told(results[0]) + "."
+    found: AnalysisView = results[0]
+    if found.trend is None:
+        return q.say(
+            f"Too little is known of {found.symbol} yet: {found.candles} candles of {found.interval}.",
+            f"{found.symbol}의 데이터가 아직 부족합니다: {found.interval} 캔들 {found.candles}개.",
+        )
+    signals = "; ".join(f"{one.side} {one.indicator} ({one.reason})" for one in found.signals[:SHOWN])
+    return q.say(
+        f"{found.symbol} by candles of {found.interval}: trend {found.trend.state} ({found.trend.reason}), volatility {found.volatility.regime}, "
+        f"signal score {figure(found.signal_score)}; signals: {signals or 'none'}. This is no advice.",
+        f"{found.symbol} {found.interval} 캔들 기준: 추세 {found.trend.state} ({found.trend.reason}), 변동성 {found.volatility.regime}, "
+        f"신호 점수 {figure(found.signal_score)}; 신호: {signals or '없음'}. 투자 조언이 아닙니다.",
+    )
+
+
+def models_calls(_: Question) -> Sequence[Call]:
+    return (("models", a.Nothing()),)
+
+
+def say_models(q: Question, results: Sequence[Any]) -> str:
+    parts = [
+        q.say(f"{one.model} version {one.version} for {one.horizon}", f"{one.model} 버전 {one.version} ({one.horizon})")
+        for one in results[0].models
+    ]
+    return q.say("Promoted models: ", "사용 중인 모델: ") + listed(parts[:SHOWN], q, "none", "없음") + "."
 
 
 # -- symbols and the exchange -------------------------------------------------------------------------------------
@@ -329,6 +363,7 @@ INTENTS: Final[tuple[Intent, ...]] = (
     Intent("movers", words(r"gainers?|losers?|movers?|\b(top|biggest|best|worst|most|strongest|weakest)\b.*\b(gain|los|mov|perform|rose|risen|rising|fell|fallen|falling|up|down|coins?|symbols?)|which\b.*\b(up|down|rose|fell|gained|lost|moved)\b.*\bmost", r"(가장|제일|많이)(많이)?(오른|내린|상승|하락|떨어진|움직|빠진)|급등|급락|상승률(순|상위|높)|등락률(순|상위)|하락률"), all_prices, say_movers),
     Intent("spread", words(r"spread|bid.?(and|/|&|-)?.?ask|best (bid|ask|offer)|\b(bid|ask) price|\bthe (bid|ask)\b|mid.?price|\bbid\b", r"스프레드|호가차이|매수호가|매도호가|최우선호가|중간가"), spread_calls, say_spread),
     Intent("depth", words(r"order ?book|\bdepth\b|liquidity|\blevels\b|\bbids\b|\basks\b", r"호가창|호가|오더북|뎁스|매물대|유동성"), depth_calls, say_depth),
+    Intent("models", words(r"\bmodels\b|(which|what) model|how (good|accurate) (is|are) the (prediction|forecast|model)", r"모델"), models_calls, say_models),
     Intent("prediction", words(r"predict|forecast|going to (rise|fall|go|drop|increase)|\bwill\b.*\b(rise|fall|go|increase|drop|be worth|happen|pump|dump|up|down)\b|outlook|where is .* (going|headed)", r"예측|예상(?!금액)|전망|오를까|내릴까|떨어질까|오를것|내릴것|오르나|갈까|오를지|내릴지"), prediction_calls, say_prediction),
     Intent("analysis", words(r"analy[sz]|indicators?\b|\brsi\b|\bmacd\b|\bsignals?\b|regime|\btrend|technical|support level|resistance|correlat|should i (buy|sell|hold)|good time to|worth (buying|selling)|sentiment|bullish|bearish", r"분석|지표|신호|시그널|추세|국면|상관|사도|살까|팔까|팔아도|매수해도|매도해도|매수할까|매도할까|지지선|저항|rsi|macd"), analysis_calls, say_analysis),
     Intent("volatility", lambda q: q.has(r"volatil", r"변동성") and q.symbol, range_calls, say_volatility),

@@ -9,6 +9,7 @@ from serve.assistant.guide import Guide, guide
 from serve.assistant.names import Names
 from serve.assistant.toolbox import Asker, Tool
 from serve.errors import ApiError, Code
+from serve.prediction_schema import AnalysisView, ModelsQuery, PredictionView
 from serve.schema import (
     CandleQuery,
     DepthQuery,
@@ -27,23 +28,11 @@ _WIDTHS: Final = ((1, Interval.M1), (5, Interval.M5), (15, Interval.M15), (60, I
 
 
 class Forecasts(Protocol):
-    """Where predictions and market analysis come from."""
+    """Where predictions and market analysis come from (`serve.predictions`). ApiError: NO_MODEL, PREDICTOR_UNAVAILABLE, ..."""
 
-    async def predict(self, symbol: str, horizon: str, model: str | None) -> Any:
-        """ApiError when there is no model, or nobody answers."""
+    async def predict(self, symbol: str, horizon: str | None = None, model: str | None = None) -> PredictionView: ...
 
-    async def analysis(self, symbol: str) -> Any:
-        """ApiError when nobody answers."""
-
-
-class NoForecasts:
-    """Of an exchange without a predictor."""
-
-    async def predict(self, symbol: str, horizon: str, model: str | None) -> Any:
-        raise ApiError(Code.UNAVAILABLE, "No prediction is available: this exchange runs without a predictor.")
-
-    async def analysis(self, symbol: str) -> Any:
-        raise ApiError(Code.UNAVAILABLE, "No market analysis is available: this exchange runs without a predictor.")
+    async def analysis(self, symbol: str) -> AnalysisView: ...
 
 
 class MarketTools:
@@ -63,6 +52,7 @@ class MarketTools:
             Tool("symbols", "Symbols, their filters (tick, lot, smallest value) and the own fees.", a.MaybeSymbol, self.symbols),
             Tool("prediction", "A model's prediction of a symbol's price.", a.Prediction, self.prediction),
             Tool("analysis", "Market analysis of a symbol: indicators, regime, signals.", a.OneSymbol, self.analysis),
+            Tool("models", "The promoted models and how good they are.", a.Nothing, self.models),
             Tool("how_to", "How an order of a type is placed, changed or canceled.", a.HowTo, self.how_to),
             Tool("status", "How the exchange and its feed are.", a.Nothing, self.status),
             Tool("market_time", "What time it is on the market.", a.Nothing, self.market_time),
@@ -103,11 +93,14 @@ class MarketTools:
         found: SymbolList = await self._api.call("GET market/symbols", who.principal, query=query)
         return SymbolList(found.symbols[:MOST_SYMBOLS])
 
-    async def prediction(self, who: Asker, given: a.Prediction) -> Any:
+    async def prediction(self, who: Asker, given: a.Prediction) -> PredictionView:
         return await self._forecasts.predict(self._traded(given.symbol), given.horizon, given.model)
 
-    async def analysis(self, who: Asker, given: a.OneSymbol) -> Any:
+    async def analysis(self, who: Asker, given: a.OneSymbol) -> AnalysisView:
         return await self._forecasts.analysis(self._traded(given.symbol))
+
+    async def models(self, who: Asker, _: Any) -> Any:
+        return await self._api.call("GET ai/models", who.principal, query=ModelsQuery(promoted=True))
 
     async def how_to(self, who: Asker, given: a.HowTo) -> Guide:
         symbol = next(iter(self._names.symbols)) if given.symbol is None else self._traded(given.symbol)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 import redis.asyncio as aioredis
 import structlog
+from redis.exceptions import RedisError
 
 from market.profile import NO_LATENCY
 from serve.errors import ApiError, Code
@@ -19,6 +20,8 @@ from serve.sockets.session import RequestId, Session, decode, problem
 log = structlog.get_logger()
 
 CHANNELS: Final = ("ticker", "depth", "trades")
+"""What is meant when none is named."""
+ALL_CHANNELS: Final = (*CHANNELS, "prediction")
 MAX_SUBSCRIPTIONS: Final = 2_000
 """Channel and symbol pairs of one socket."""
 RETRY_S: Final = 1.0
@@ -26,7 +29,7 @@ RETRY_S: Final = 1.0
 
 class Subscribe(msgspec.Struct, forbid_unknown_fields=True):
     op: Literal["subscribe", "unsubscribe", "ping"]
-    channels: Annotated[list[Literal["ticker", "depth", "trades"]], msgspec.Meta(max_length=3)] = []
+    channels: Annotated[list[Literal["ticker", "depth", "trades", "prediction"]], msgspec.Meta(max_length=4)] = []
     symbols: Annotated[list[str], msgspec.Meta(max_length=1000)] = []
     """Empty: all."""
     id: RequestId = None
@@ -44,6 +47,7 @@ class PriceBus:
         self._listeners: dict[tuple[str, str], set[PricesSession]] = {}
         self.newest: dict[tuple[str, str], str] = {}
         self.received = 0
+        self._catching: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         prefix = f"{self._gateway.settings.prefix}:bus:"
@@ -72,6 +76,17 @@ class PriceBus:
         self._listeners.setdefault(key, set()).add(session)
         if key in self.newest:
             session.tell(key, self.newest[key])
+        elif key[0] == "prediction":
+            catching = asyncio.create_task(self._catch_up(key))
+            self._catching.add(catching)
+            catching.add_done_callback(self._catching.discard)
+
+    async def _catch_up(self, key: tuple[str, str]) -> None:
+        """Predictions may be a candle apart: whoever comes gets the last one, though this gateway was not there yet."""
+        with contextlib.suppress(RedisError, OSError):
+            kept: Any = await self._gateway.redis.get(f"{self._gateway.settings.prefix}:{key[0]}:{key[1]}")
+            if kept is not None and key not in self.newest:
+                self._forward(*key, kept.decode())
 
     def drop(self, key: tuple[str, str], session: "PricesSession") -> None:
         listeners = self._listeners.get(key)
@@ -136,7 +151,8 @@ class PricesSession(Session):
         for symbol in request.symbols:
             if symbol not in known:
                 raise ApiError(Code.UNKNOWN_SYMBOL, f"{symbol} is not traded here.", "symbols")
-        keys = {(c, s) for c in request.channels or CHANNELS for s in request.symbols or known}
+        meant = ALL_CHANNELS if request.op == "unsubscribe" else CHANNELS
+        keys = {(c, s) for c in request.channels or meant for s in request.symbols or known}
         if request.op == "unsubscribe":
             for key in keys & self._keys:
                 self._bus.drop(key, self)

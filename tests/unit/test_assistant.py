@@ -12,7 +12,7 @@ from market.intervals import DAY_NS, HOUR_NS
 from market.universe import instruments
 from serve.assistant.account_tools import AccountTools
 from serve.assistant.grounding import figures_of, ungrounded
-from serve.assistant.market_tools import MarketTools, NoForecasts
+from serve.assistant.market_tools import MarketTools
 from serve.assistant.names import Names, squeezed
 from serve.assistant.order_words import arguments_of, order_words, side_of
 from serve.assistant.question import read
@@ -26,7 +26,7 @@ from tests.system.assistant_questions import QUESTIONS
 NAMES = Names(instruments(8), "USDT")
 TOOLS: Any = [
     *AccountTools(None, NAMES, None).tools(),  # type: ignore[arg-type]
-    *MarketTools(None, NAMES, NoForecasts()).tools(),  # type: ignore[arg-type]
+    *MarketTools(None, NAMES, None).tools(),  # type: ignore[arg-type]
 ]
 RULES = Rules(NAMES, Toolbox(TOOLS))
 NOON_NS = 20_000 * DAY_NS + 12 * HOUR_NS
