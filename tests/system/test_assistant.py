@@ -64,7 +64,7 @@ def test_there_are_enough_questions() -> None:
 
 @pytest.mark.parametrize("language", ["en", "ko"])
 async def test_its_figures_are_those_of_the_api(exchange: Exchange, language: str) -> None:
-    """HT-I10, HT-I11."""
+    """HT-C01, HT-C02."""
     async with exchange.client(exchange.register("asks")) as client:
         await _trade(client)
         for row in QUESTIONS:
@@ -86,7 +86,7 @@ async def _same_figures(client: Client, row: Row, question: str, language: str) 
 
 
 async def test_tools_tell_what_the_api_tells(asking: Client) -> None:
-    """HT-I11."""
+    """HT-C02."""
     found = await chat(asking, "Show my open orders")
     assert found["tools"] == [
         {
@@ -110,7 +110,7 @@ FOREIGN: Final = (
 
 
 async def test_it_sees_no_other_account(exchange: Exchange, other: Client, bob: User, asking: Client) -> None:
-    """HT-I12."""
+    """HT-C03."""
     await other.top_of_book("SOLUSDT")
     await other.buy("SOLUSDT", quantity="12.345")
     theirs = await other.buy("LTCUSDT", type="LIMIT", price="60", quantity="7.777")
@@ -137,7 +137,7 @@ async def test_it_sees_no_other_account(exchange: Exchange, other: Client, bob: 
 
 
 async def test_an_order_is_placed_by_its_confirmation_once(exchange: Exchange, trader: Client, other: Client) -> None:
-    """HT-I13, HT-I14."""
+    """HT-C04, HT-C05."""
     await trader.top_of_book("BTCUSDT")
     before = await trader.standing()
     found = await chat(trader, "비트코인 0.01개 시장가로 사줘")
@@ -179,7 +179,7 @@ async def test_an_order_is_placed_by_its_confirmation_once(exchange: Exchange, t
     ],
 )  # fmt: skip
 async def test_wishes_become_exact_orders(trader: Client, wish: str, order: Json) -> None:
-    """HT-I13: and each is what is placed."""
+    """HT-C04: and each is what is placed."""
     await trader.top_of_book("BTCUSDT")
     found = await chat(trader, wish)
     assert found["proposal"]["order"] == {"symbol": "BTCUSDT", **order}, found["answer"]
@@ -208,7 +208,7 @@ async def test_what_would_be_refused_is_not_proposed(trader: Client) -> None:
 
 
 async def test_orders_are_canceled_by_confirmation(trader: Client) -> None:
-    """HT-I13."""
+    """HT-C04."""
     ids = [(await trader.buy("BTCUSDT", type="LIMIT", price="50000", quantity="0.001"))["order_id"] for _ in range(2)]
     found = await chat(trader, f"{ids[0]}번 주문 취소해줘")
     assert (found["proposal"]["kind"], found["proposal"]["order_id"]) == ("cancel", ids[0])
@@ -220,7 +220,7 @@ async def test_orders_are_canceled_by_confirmation(trader: Client) -> None:
 
 
 async def test_a_viewer_asks_and_does_not_trade(exchange: Exchange, new_user: User) -> None:
-    """HT-I14: the role counts when it is confirmed."""
+    """HT-C05: the role counts when it is confirmed."""
     async with exchange.client(new_user) as client:
         await client.top_of_book("BTCUSDT")
         token = (await chat(client, "buy 0.01 BTC at market"))["proposal"]["confirmation"]
@@ -280,7 +280,7 @@ async def test_bad_requests_name_their_field(asking: Client, anyone: Client) -> 
 
 
 async def test_questions_are_limited_per_user(exchange: Exchange, new_user: User, asking: Client) -> None:
-    """HT-I16."""
+    """HT-C07."""
     async with exchange.client(new_user) as client:
         replies = await asyncio.gather(
             *(client.call("POST", CHAT, {"message": "help", "use_model": False}) for _ in range(125))
@@ -295,7 +295,7 @@ async def test_questions_are_limited_per_user(exchange: Exchange, new_user: User
 
 
 async def test_a_model_answers_from_the_tools(asking: Client, language_server: LanguageServer) -> None:
-    """HT-I15."""
+    """HT-C06."""
 
     def script(request: Json) -> Json:
         told = results_in(request)
@@ -318,7 +318,7 @@ async def test_a_model_answers_from_the_tools(asking: Client, language_server: L
 
 
 async def test_a_model_proposes_and_cannot_trade(trader: Client, language_server: LanguageServer) -> None:
-    """HT-I15: not even one that follows what a question tells it to do."""
+    """HT-C06: not even one that follows what a question tells it to do."""
     await trader.top_of_book("BTCUSDT")
     seen: list[Any] = []
 
@@ -363,7 +363,7 @@ async def test_a_model_proposes_and_cannot_trade(trader: Client, language_server
 async def test_without_a_good_answer_the_rules_answer(
     asking: Client, language_server: LanguageServer, exchange: Exchange, said: Any, why: str
 ) -> None:
-    """HT-I15."""
+    """HT-C06."""
     language_server.play(lambda _: said)
     found = await asking.post(CHAT, {"message": "How much USDT do I have?"})
     assert (found["answered_by"], found["intents"]) == ("rules", ["balance"])

@@ -160,7 +160,7 @@ def test_questions_about_trading_are_no_wishes(text: str) -> None:
 
 
 def test_no_tool_has_an_account_among_its_arguments() -> None:
-    """HT-I12."""
+    """HT-C03."""
     for tool in TOOLS:
         schema = tool.schema
         assert schema["type"] == "object"
