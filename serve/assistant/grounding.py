@@ -7,7 +7,10 @@ from typing import Any, Final
 
 _NUMBER: Final = re.compile(r"(?<![\w.])-?\d[\d,]*(?:\.\d+)?|(?<=[A-Za-z])-?\d+(?:\.\d+)?")
 SMALL: Final = 31
-"""Whole numbers up to it are counts, days, ranks: words rather than figures."""
+"""Whole numbers up to it are counts, days, ranks: words rather than figures, unless an amount of something."""
+_AMOUNT: Final = re.compile(
+    r" ?(%|percent|[A-Z]{2,10}\b|dollars?|coins?|k\b|thousand|[mb]illion|퍼센트|개|달러|원|천|만|억)"
+)
 MOST_FIGURES: Final = 20_000
 
 
@@ -38,9 +41,11 @@ def ungrounded(text: str, figures: Iterable[Decimal]) -> list[str]:
     known = {abs(one) for one in figures if one.is_finite()}
     known |= {one * 100 for one in known if one <= 1}
     bad = []
-    for shown in numbers_in(text):
+    for match in _NUMBER.finditer(text):
+        shown = Decimal(match[0].replace(",", ""))
         value = abs(shown)
-        if value <= SMALL and value == value.to_integral_value():
+        amount = _AMOUNT.match(text, match.end()) or text[: match.start()].rstrip().endswith("$")
+        if not amount and value <= SMALL and value == value.to_integral_value():
             continue
         if value not in known and not any(_rounds_to(one, value) for one in known):
             bad.append(str(shown))

@@ -122,7 +122,8 @@ class Proposing:
     ) -> Proposal:
         token, expires_ms = self._confirmations.issue(who.user_id, action)
         symbol = action.symbol if told is None else str(told["symbol"])
-        return Proposal(action.kind, action.side, told, action.order_id, symbol, estimate, token, expires_ms)
+        named = None if action.order is None else action.order["client_order_id"]
+        return Proposal(action.kind, action.side, told, named, action.order_id, symbol, estimate, token, expires_ms)
 
     # -- figures --------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,8 @@ from serve.assistant.schema import Language
 from serve.assistant.times import Span, interval_of, span_of
 from serve.assistant.words import MAX_WORDS, read_english, read_korean
 
+MAX_READ: Final = 400
+"""Letters of a question that the rules read: a longer one is a story, and patterns over it would take their time."""
 _HANGUL: Final = re.compile(r"[가-힣ㄱ-ㅎㅏ-ㅣ]")
 _THOUSANDS: Final = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _ENGLISH_WORD: Final = re.compile(r"[a-z]+")
@@ -55,7 +57,7 @@ def language_of(text: str) -> Language:
 
 
 def read(text: str, names: Names, now_ns: int, offset_minutes: int = 0, language: Language | None = None) -> Question:
-    raw = re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text)).strip()
+    raw = re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text[:MAX_READ])).strip()[:MAX_READ]
     raw = _THOUSANDS.sub("", raw.replace("’", "'"))
     tight = read_korean(squeezed(raw))
     found = names.find(raw, tight)

@@ -8,7 +8,7 @@ from serve.assistant import account_intents, market_intents, trading_intents
 from serve.assistant.errors_ko import in_korean
 from serve.assistant.intent import Ask, Intent
 from serve.assistant.names import Names
-from serve.assistant.question import Question, read
+from serve.assistant.question import MAX_READ, Question, read
 from serve.assistant.schema import Language, Proposal, ToolError, ToolUse
 from serve.assistant.toolbox import Asker, Toolbox
 
@@ -69,7 +69,7 @@ class Rules:
         language = language or whole.language
         if account_intents.WHOSE.matches(whole):
             return [(whole, account_intents.WHOSE)]
-        clauses = [one.strip() for one in _CLAUSES.split(text) if one.strip()]
+        clauses = [one.strip() for one in _CLAUSES.split(text[:MAX_READ]) if one.strip()]
         if 1 < len(clauses) <= MAX_CLAUSES:
             parts = [self.read(asker, one, language) for one in clauses]
             found = [(q, intent) for q in parts if (intent := self.intent_of(q)) is not None]

@@ -109,6 +109,8 @@ class Proposal(msgspec.Struct):
     """BUY, SELL"""
     order: dict[str, object] | None = None
     """The body of `trading/buy` or `trading/sell`."""
+    client_order_id: str | None = None
+    """That it would be placed with: to look for, where the answer to a confirmation is lost."""
     order_id: int | None = None
     """cancel"""
     symbol: str | None = None

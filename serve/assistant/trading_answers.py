@@ -47,12 +47,12 @@ def one_order(q: Question, order: OrderView) -> str:
     return q.say(
         f"#{order.order_id} {order.side} {order.quantity} {order.symbol} {order.type}{price}{stop}, {order.status}, "
         f"executed {order.executed_quantity}",
-        f"#{order.order_id} {_SIDES[order.side]} {order.quantity} {order.symbol} {order.type}{price}{stop}, {order.status}, "
+        f"#{order.order_id} {SIDES[order.side]} {order.quantity} {order.symbol} {order.type}{price}{stop}, {order.status}, "
         f"체결 {order.executed_quantity}",
     )
 
 
-_SIDES: Final = {"BUY": "매수", "SELL": "매도"}
+SIDES: Final = {"BUY": "매수", "SELL": "매도"}
 
 
 def open_calls(q: Question) -> Sequence[Call]:
@@ -103,7 +103,7 @@ def say_explain(q: Question, results: Sequence[Any]) -> str:
     fills = fills or q.say("no fills", "체결 없음")
     return q.say(
         f"Order {found.order_id} ({found.side} {found.symbol}, {found.status}): {found.entry_text} Fills: {fills}.",
-        f"주문 {found.order_id} ({_SIDES[found.side]} {found.symbol}, {found.status}): {found.entry_text} 체결: {fills}.",
+        f"주문 {found.order_id} ({SIDES[found.side]} {found.symbol}, {found.status}): {found.entry_text} 체결: {fills}.",
     )
 
 
@@ -127,7 +127,7 @@ def fills_calls(q: Question) -> Sequence[Call]:
 
 def _one_fill(q: Question, one: Execution) -> str:
     fee = q.say(f"fee {one.commission} {one.commission_asset}", f"수수료 {one.commission} {one.commission_asset}")
-    return f"{q.say(one.side, _SIDES[one.side])} {one.quantity} {one.symbol} @ {one.price} ({fee})"
+    return f"{q.say(one.side, SIDES[one.side])} {one.quantity} {one.symbol} @ {one.price} ({fee})"
 
 
 def say_fills(q: Question, results: Sequence[Any]) -> str:

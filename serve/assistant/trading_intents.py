@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from serve.assistant.intent import Intent, words
+from serve.assistant.intent import Intent, no_calls, words
 from serve.assistant.names import Names
 from serve.assistant.order_words import is_refusal, side_of
 from serve.assistant.trading_answers import (
@@ -26,7 +26,6 @@ from serve.assistant.trading_answers import (
 from serve.assistant.wish_answers import (
     cancel_calls,
     how_to_calls,
-    no_calls,
     say_confirm,
     say_how_to,
     say_nothing_done,

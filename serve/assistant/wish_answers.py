@@ -1,7 +1,6 @@
 """Answers about how orders are placed, and to wishes to place or cancel some: proposals."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +13,7 @@ from serve.assistant.order_words import arguments_of, order_words, side_of
 from serve.assistant.proposing import ProposeCancel, ProposeOrder
 from serve.assistant.question import Question
 from serve.assistant.schema import Proposal
-from serve.assistant.trading_answers import _SIDES, order_id_of
+from serve.assistant.trading_answers import SIDES, order_id_of
 
 _TOPICS: Final = (
     ("TRAILING", r"trailing", r"트레일링"),
@@ -117,7 +116,7 @@ def _say_order_proposal(q: Question, found: Proposal) -> str:
     side = str(found.side)
     return q.say(
         f"I propose: {side} {what} {order['symbol']} {order['type']}{price}.{figures}{thin} Confirm within 60 s; until then nothing is placed.",
-        f"제안: {order['symbol']} {what} {_SIDES[side]}, {order['type']}{price}.{figures}{thin} 60초 안에 확인해 주세요. 그 전에는 주문하지 않습니다.",
+        f"제안: {order['symbol']} {what} {SIDES[side]}, {order['type']}{price}.{figures}{thin} 60초 안에 확인해 주세요. 그 전에는 주문하지 않습니다.",
     )
 
 
@@ -145,11 +144,3 @@ def say_confirm(q: Question, _: Sequence[Any]) -> str:
         "To confirm, send the proposal's `confirmation` as `confirm`; words alone place nothing.",
         "확인하려면 제안의 `confirmation` 값을 `confirm`으로 보내 주세요. 말만으로는 주문되지 않습니다.",
     )
-
-
-def no_calls(_: Question) -> Sequence[Call]:
-    return ()
-
-
-def instant(ns: int) -> str:
-    return f"{datetime.fromtimestamp(ns // 1_000_000_000, UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -176,7 +176,7 @@ def test_no_tool_has_an_account_among_its_arguments() -> None:
     ("text", "bad"),
     [
         ("You have 96,379.42508 USDT", []), ("about 96379.43 USDT", []), ("about 96379.4", []), ("3.5 % of it", []), ("3 orders", []), ("96380.43", ["96380.43"]),
-        ("you made 1234 USDT", ["1234"]), ("#2364", []), ("-1.8985956", []),
+        ("you made 1234 USDT", ["1234"]), ("#2364", []), ("5 BTC", ["5"]), ("$7", ["7"]), ("7 million", ["7"]), ("the last 7 days", []), ("-1.8985956", []),
     ],
 )  # fmt: skip
 def test_figures_come_from_tools(text: str, bad: list[str]) -> None:
