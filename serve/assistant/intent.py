@@ -9,8 +9,8 @@ import msgspec
 from serve.assistant.question import Question
 from serve.schema import Request
 
-Call = tuple[str, Request]
-"""A tool's name and its arguments."""
+Call = tuple[str, Request | dict[str, Any]]
+"""A tool's name and its arguments; they are checked when it is used."""
 
 
 class Ask(Exception):

@@ -67,13 +67,12 @@ class Toolbox:
             return _failed(name, {}, ApiError(Code.NOT_FOUND, f"There is no tool {name[:40]}.")), None
         told = arguments if isinstance(arguments, dict) else _told(arguments)
         try:
-            if isinstance(arguments, dict):
-                try:
-                    arguments = msgspec.convert(arguments, tool.arguments)
-                except msgspec.ValidationError as error:
-                    raise invalid(error) from None
-                told = _told(arguments)
-            result = await tool.run(asker, arguments)
+            try:
+                checked = msgspec.convert(told, tool.arguments)
+            except msgspec.ValidationError as error:
+                raise invalid(error) from None
+            told = _told(checked)
+            result = await tool.run(asker, checked)
         except ApiError as error:
             return _failed(name, told, error), None
         return ToolUse(name, told, result), result

@@ -10,7 +10,7 @@ from serve.assistant.guide import Guide
 from serve.assistant.intent import Ask, Call
 from serve.assistant.names import Names
 from serve.assistant.order_words import arguments_of, order_words, side_of
-from serve.assistant.proposing import ProposeCancel, ProposeOrder
+from serve.assistant.proposing import ProposeCancel
 from serve.assistant.question import Question
 from serve.assistant.schema import Proposal
 from serve.assistant.trading_answers import SIDES, order_id_of
@@ -64,7 +64,7 @@ def wish_calls(names: Names) -> Any:
                 f"How much? For example: {side.lower()} 0.01 {made.symbol}, or an amount such as 100 USDT.",
                 "얼마나 할까요? 예: 비트코인 0.01개, 또는 100 USDT어치.",
             )
-        return (("propose_order", msgspec.convert(arguments_of(q, made), ProposeOrder)),)
+        return (("propose_order", arguments_of(q, made)),)
 
     return calls
 
