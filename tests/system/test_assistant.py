@@ -98,6 +98,27 @@ async def test_tools_tell_what_the_api_tells(asking: Client) -> None:
     ]
 
 
+async def test_predictions_and_analysis_are_those_of_the_api(asking: Client) -> None:
+    """HT-C02: and so is the refusal of a model that knows too little yet."""
+
+    async def both(question: str, method: str, path: str, body: Json | None, **query: str) -> tuple[Any, Any]:
+        told = (await chat(asking, question))["tools"][0]
+        reply = await asking.call(method, path, body, **query)
+        return told["result"] or told["error"]["code"], reply.json if reply.status == 200 else reply.code
+
+    for question in ("Will BTC go up in the next hour?", "비트코인 1시간 뒤 예측해줘"):
+        body = {"symbol": "BTCUSDT", "horizon": "1h"}
+        await eventually(lambda q=question, b=body: both(q, "POST", "/api/ai/predict", b), _alike, question)  # type: ignore[misc]
+    for question in ("Analyze ETH", "이더리움 분석해줘"):
+        await eventually(
+            lambda q=question: both(q, "GET", "/api/ai/analysis", None, symbol="ETHUSDT"), _alike, question
+        )  # type: ignore[misc]
+
+
+def _alike(pair: tuple[Any, Any]) -> bool:
+    return bool(pair[0] == pair[1])
+
+
 # -- one account --------------------------------------------------------------------------------------------------
 
 
