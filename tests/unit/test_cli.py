@@ -167,7 +167,7 @@ def test_time_is_shown(replayed: tuple[Exchange, Recording]) -> None:
     [
         (["jump", "2020-01-01"], 1, "at: it is past"),
         (["jump", "soon"], 1, "at: 'soon' is no time"),
-        (["speed", "0"], 1, "speed: 0.0 is not from 0.1 to 10,000"),
+        (["speed", "0"], 1, "speed: 0.0 is not from 0.01 to 10,000"),
         (["speed", "fast"], 2, "neither a number"),
         (["step", "long"], 1, "span: 'long' is not a span"),
         (["loop", "maybe"], 2, "neither `on` nor `off`"),
