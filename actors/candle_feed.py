@@ -11,6 +11,7 @@ import numpy as np
 import structlog
 
 from actors.tape_store import MINUTES, Fetches
+from market.candles import STORED_WIDTHS_NS
 from market.intervals import MINUTE_NS, SECOND_NS
 from ml.features.candles import LOOKBACK, Candles, CandleStream, Floats
 
@@ -18,8 +19,6 @@ log = structlog.get_logger()
 
 PATIENCE_NS: Final = 5 * SECOND_NS
 """So long after its end a candle is taken as it is stored, although nothing later was."""
-WIDTHS_NS: Final = (SECOND_NS, MINUTE_NS, 60 * MINUTE_NS)
-"""Candles that are stored."""
 _COLUMNS: Final = "open_ns, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots"
 
 
@@ -36,8 +35,8 @@ class CandleFeed:
     """One width. `fill` once, then `advance` again and again."""
 
     def __init__(self, database: Fetches, symbols: Sequence[str], width_ns: int) -> None:
-        if width_ns not in WIDTHS_NS:
-            raise ValueError(f"width_ns: {width_ns} is not one of the stored {WIDTHS_NS}")
+        if width_ns not in STORED_WIDTHS_NS:
+            raise ValueError(f"width_ns: {width_ns} is not one of the stored {STORED_WIDTHS_NS}")
         self.width_ns: Final = width_ns
         self.symbols: Final = list(symbols)
         self.rows: dict[str, LiveRow] = {}

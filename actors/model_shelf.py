@@ -123,11 +123,15 @@ class ModelShelf:
 
 
 async def ensure_default(registry: Registry) -> None:
-    """On a registry without any model: baselines that say they are no more, so that there is an answer from the start."""
-    if await registry.models():
-        return
+    """Baselines that say they are no more: kept from the start, and promoted where nothing is, so that there is an answer."""
+    untold = {
+        row.manifest.horizon_ns for row in await registry.models() if row.manifest.metrics.get("trained") is False
+    }
     for horizon_ns in DEFAULT_HORIZONS:
-        await registry.promote(await registry.register(untrained(horizon_ns)))
+        if horizon_ns not in untold:
+            version = await registry.register(untrained(horizon_ns))
+            if horizon_ns not in {row.manifest.horizon_ns for row in await registry.promoted()}:
+                await registry.promote(version)
 
 
 def untrained(horizon_ns: int) -> Naive:

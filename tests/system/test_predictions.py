@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,8 +17,12 @@ import pytest
 from actors.model_registry import ModelRegistry
 from bench.processes import pids_of
 from bench.synthetic_model import synthetic_model
+from market.intervals import SECOND_NS
 from ml import bundle
-from ml.features import CANDLE_FEATURES
+from ml.features import CANDLE_FEATURES, FeatureSpec
+from ml.forecast import Manifest
+from ml.models.naive import Naive, Parameters
+from ml.models.scale import Scale
 from tests.system.client import Client, Json, eventually
 from tests.system.conftest import Exchange
 
@@ -171,6 +176,33 @@ async def test_own_rows_by_messagepack(anyone: Client, registry: ModelRegistry) 
     expected = bundle.load(Path((await registry.get(version)).folder)).predict(np.vstack((ROWS, unknown)))
     assert [one["median"] for one in found["forecasts"]] == expected.median.tolist()
     assert found["symbol"] is None
+
+
+async def test_a_model_of_events_follows_the_streams(
+    anyone: Client, registry: ModelRegistry, exchange: Exchange
+) -> None:
+    """HT-I01: something new every second, of what the exchange's own market does."""
+    spec = FeatureSpec(SECOND_NS, (SECOND_NS,))
+    manifest = Manifest(
+        name="naive-10s", kind="naive", horizon_ns=10 * SECOND_NS, source="events", spec=spec, features=spec.names,
+        symbols=(BTC,), from_ns=0, to_ns=0,
+    )  # fmt: skip
+    scale = Scale(spec.names.index("volatility_1s"), 1.0, 1e-9, 1e-4)
+    version = await registry.register(Naive(manifest, Parameters(0.5, (-1e-4, 0.0, 1e-4), scale)))
+    await registry.promote(version)
+    try:
+        first = await answered(anyone, {"symbol": BTC, "horizon": "10s"})
+        assert first["version"] == version
+        assert Decimal(first["price"]) > 0
+        async with anyone.socket("/ws/prices", channels="prediction", symbols=BTC) as socket:
+            later = first["as_of_ns"] + 2 * SECOND_NS
+            await socket.event(
+                lambda one: any(p["version"] == version and p["as_of_ns"] > later for p in one["predictions"])
+            )
+    finally:
+        connection = await asyncpg.connect(exchange.pg_dsn)
+        await connection.execute("UPDATE models SET promoted_ns = NULL WHERE version = $1", version)
+        await connection.close()
 
 
 async def test_trading_does_not_notice_that_the_predictor_was_killed(
