@@ -12,6 +12,7 @@ import msgspec
 from serve.assistant.account_tools import AccountTools
 from serve.assistant.api import Api
 from serve.assistant.confirmation import Action, Confirmations
+from serve.assistant.intent import counted
 from serve.assistant.language_model import LanguageModel, ModelFailed, ModelSettings
 from serve.assistant.market_tools import Forecasts, MarketTools
 from serve.assistant.names import Names
@@ -74,7 +75,7 @@ class Assistant:
             try:
                 return await self._by_model(self._model, asker, asked, language)
             except ModelFailed as failed:
-                note = _note(language, str(failed))
+                note = _note(language, failed)
         before = [one.content for one in asked.history if one.role is Speaker.USER]
         found = await self._rules.answer(asker, asked.message, before, language)
         return ChatReply(
@@ -86,7 +87,8 @@ class Assistant:
         try:
             _count(self._model_questions, asker.principal)
         except ApiError:
-            raise ModelFailed(f"it is asked at most {MODEL_QUESTIONS_A_MINUTE} times a minute") from None
+            most = MODEL_QUESTIONS_A_MINUTE
+            raise ModelFailed(f"it is asked at most {most} times a minute", f"1분에 {most}번까지만 물음") from None
         found = await model.answer(asker, asked.message or "", asked.history, language)
         return ChatReply(
             answer=found.text, language=language, answered_by="model", tools=found.tools, proposal=found.proposal,
@@ -139,17 +141,17 @@ def _without_tokens(tools: list[Any]) -> list[Any]:
     return tools
 
 
-def _note(language: Language, why: str) -> str:
+def _note(language: Language, why: ModelFailed) -> str:
     if language is Language.KO:
-        return f"언어 모델이 답하지 못해 규칙으로 답했습니다: {why}."
-    return f"Answered by rules, since the language model did not: {why}."
+        return f"언어 모델이 답하지 못해 규칙으로 답했습니다: {why.ko}."
+    return f"Answered by rules, since the language model did not: {why.en}."
 
 
 def _said(action: Action, made: OrderView | CanceledAll, language: Language) -> str:
     korean = language is Language.KO
     if isinstance(made, CanceledAll):
         count = len(made.canceled)
-        return f"주문 {count}건을 취소했습니다." if korean else f"{count} orders were canceled."
+        return f"주문 {count}건을 취소했습니다." if korean else f"Canceled: {counted(count, 'order')}."
     average = f" @ {made.average_price}" if made.average_price is not None else ""
     figures = f"#{made.order_id} {made.side} {made.quantity} {made.symbol} {made.type}, {made.status}"
     if action.kind == "cancel":

@@ -48,6 +48,10 @@ def listed(parts: Sequence[str], q: Question, none_en: str, none_ko: str) -> str
     return "; ".join(parts) if parts else q.say(none_en, none_ko)
 
 
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def figure(value: Any) -> str:
     """A float as the API's JSON has it."""
     return msgspec.json.encode(value).decode()

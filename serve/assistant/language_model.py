@@ -42,7 +42,11 @@ _LANGUAGES: Final = {Language.KO: "Korean", Language.EN: "English"}
 
 
 class ModelFailed(Exception):
-    """Its text is told to the user."""
+    """Told to the user, in the language of the question."""
+
+    def __init__(self, en: str, ko: str) -> None:
+        super().__init__(en)
+        self.en, self.ko = en, ko
 
 
 class ModelSettings(msgspec.Struct, frozen=True):
@@ -107,13 +111,15 @@ class LanguageModel:
     async def answer(self, asker: Asker, question: str, history: Sequence[Message], language: Language) -> ModelAnswer:
         """ModelFailed when there is no answer that can be given on."""
         if self._under_way >= MAX_UNDER_WAY:
-            raise ModelFailed("too many questions are under way")
+            raise ModelFailed("too many questions are under way", "처리 중인 질문이 너무 많음")
         self._under_way += 1
         try:
             async with asyncio.timeout(ANSWER_S):
                 return await self._converse(asker, question, history, language)
         except TimeoutError:
-            raise ModelFailed(f"it did not answer within {ANSWER_S:.0f} s") from None
+            raise ModelFailed(
+                f"it did not answer within {ANSWER_S:.0f} s", f"{ANSWER_S:.0f}초 안에 답하지 않음"
+            ) from None
         finally:
             self._under_way -= 1
 
@@ -131,7 +137,7 @@ class LanguageModel:
                 made.text = (said.content or "").strip()
                 return self._checked(made, question)
             if len(said.tool_calls) > MAX_CALLS:
-                raise ModelFailed("it asked for too many tools at once")
+                raise ModelFailed("it asked for too many tools at once", "한 번에 너무 많은 도구를 요청함")
             messages.append(
                 {
                     "role": "assistant",
@@ -141,7 +147,9 @@ class LanguageModel:
             )
             for call in said.tool_calls:
                 messages.append(await self._use(asker, call, made))
-        raise ModelFailed(f"it did not come to an answer in {MAX_ROUNDS} rounds")
+        raise ModelFailed(
+            f"it did not come to an answer in {MAX_ROUNDS} rounds", f"{MAX_ROUNDS}번 안에 답에 이르지 못함"
+        )
 
     async def _use(self, asker: Asker, call: _Call, made: ModelAnswer) -> dict[str, Any]:
         try:
@@ -159,11 +167,11 @@ class LanguageModel:
 
     def _checked(self, made: ModelAnswer, question: str) -> ModelAnswer:
         if not made.text or len(made.text) > MAX_ANSWER_CHARS:
-            raise ModelFailed("it gave no usable answer")
+            raise ModelFailed("it gave no usable answer", "쓸 수 있는 답이 없음")
         known = figures_of([msgspec.to_builtins([one.result, one.error, one.arguments]) for one in made.tools])
         if bad := ungrounded(made.text, {*known, *numbers_in(question)}):
             log.warning("model answered with figures of its own", count=len(bad))
-            raise ModelFailed("its answer had figures that no tool told")
+            raise ModelFailed("its answer had figures that no tool told", "조회되지 않은 수치가 답에 있음")
         return made
 
     async def _complete(self, messages: list[dict[str, Any]], *, last: bool) -> _Said:
@@ -185,16 +193,16 @@ class LanguageModel:
                     content += await answer.content.read(MAX_REPLY_BYTES + 1 - len(content))
         except (aiohttp.ClientError, OSError) as error:
             log.warning("language model not reached", error=type(error).__name__)  # its text may hold the headers
-            raise ModelFailed("it could not be reached") from None
+            raise ModelFailed("it could not be reached", "연결할 수 없음") from None
         if answer.status != 200:
             log.warning("language model refused", status=answer.status)
-            raise ModelFailed(f"it answered with status {answer.status}")
+            raise ModelFailed(f"it answered with status {answer.status}", f"응답 상태 {answer.status}")
         if len(content) > MAX_REPLY_BYTES:
-            raise ModelFailed("its answer was too large")
+            raise ModelFailed("its answer was too large", "답이 너무 큼")
         try:
             return msgspec.json.decode(content, type=_Completion).choices[0].message
         except (msgspec.DecodeError, IndexError, RecursionError):
-            raise ModelFailed("its answer could not be read") from None
+            raise ModelFailed("its answer could not be read", "답을 읽을 수 없음") from None
 
 
 def _told_call(call: _Call) -> dict[str, Any]:

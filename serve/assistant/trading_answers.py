@@ -8,12 +8,13 @@ import msgspec
 
 from serve.assistant import arguments as a
 from serve.assistant.figures import TradeSummary
-from serve.assistant.intent import Ask, Call, listed
+from serve.assistant.intent import Ask, Call, counted, listed
 from serve.assistant.question import Question
 from serve.schema import Execution, OrderView
 
 MILLISECOND_NS: Final = 1_000_000
 SHOWN: Final = 5
+MOST_OPEN: Final = 100
 EVER_MS: Final = 0
 
 _ORDER_ID: Final = re.compile(
@@ -56,7 +57,7 @@ SIDES: Final = {"BUY": "매수", "SELL": "매도"}
 
 
 def open_calls(q: Question) -> Sequence[Call]:
-    return (("orders", a.Orders(symbol=q.symbol, open=True, limit=100)),)
+    return (("orders", a.Orders(symbol=q.symbol, open=True, limit=MOST_OPEN)),)
 
 
 def say_open(q: Question, results: Sequence[Any]) -> str:
@@ -64,8 +65,10 @@ def say_open(q: Question, results: Sequence[Any]) -> str:
     if not orders:
         return q.say("You have no open orders.", "미체결 주문이 없습니다.")
     shown = "; ".join(one_order(q, one) for one in orders[:SHOWN])
-    count = f"{len(orders)}+" if len(orders) == 100 else str(len(orders))
-    return q.say(f"You have {count} open orders: {shown}.", f"미체결 주문 {count}건: {shown}.")
+    more = "" if len(orders) < MOST_OPEN else "+"
+    return q.say(
+        f"You have {counted(len(orders), 'open order')}{more}: {shown}.", f"미체결 주문 {len(orders)}건{more}: {shown}."
+    )
 
 
 def order_calls(q: Question) -> Sequence[Call]:
@@ -156,7 +159,7 @@ def say_fees(q: Question, results: Sequence[Any]) -> str:
     found: TradeSummary = results[0]
     more = "" if found.complete else q.say(" There are more than could be read.", " 읽지 못한 체결이 더 있습니다.")
     return q.say(
-        f"Fees paid {_when(q)}: {_amounts(found.fees)} ({found.executions} executions).{more}",
+        f"Fees paid {_when(q)}: {_amounts(found.fees)} ({counted(found.executions, 'execution')}).{more}",
         f"{_when(q)} 낸 수수료: {_amounts(found.fees)} (체결 {found.executions}건).{more}",
     )
 
@@ -165,7 +168,7 @@ def say_summary(q: Question, results: Sequence[Any]) -> str:
     found: TradeSummary = results[0]
     more = "" if found.complete else q.say(" There are more than could be read.", " 읽지 못한 체결이 더 있습니다.")
     return q.say(
-        f"{_when(q)[:1].upper()}{_when(q)[1:]}: {found.executions} executions, bought for {_amounts(found.bought)}, sold for "
+        f"{_when(q)[:1].upper()}{_when(q)[1:]}: {counted(found.executions, 'execution')}, bought for {_amounts(found.bought)}, sold for "
         f"{_amounts(found.sold)}, fees {_amounts(found.fees)}.{more}",
         f"{_when(q)} 체결 {found.executions}건, 매수 {_amounts(found.bought)}, 매도 {_amounts(found.sold)}, "
         f"수수료 {_amounts(found.fees)}.{more}",

@@ -9,6 +9,8 @@ from typing import Any, Final
 import asyncpg
 import pytest
 
+from serve.assistant.confirmation import Action, Confirmations
+from serve.errors import ApiError
 from tests.system.assistant_questions import QUESTIONS, Row
 from tests.system.client import Client, Json, eventually
 from tests.system.conftest import Exchange, User
@@ -186,6 +188,22 @@ async def test_an_order_is_placed_by_its_confirmation_once(exchange: Exchange, t
     assert (placed["order"]["status"], placed["order"]["executed_quantity"]) == ("FILLED", "0.01000")
     assert placed["order"] | {"fills": []} == await trader.order(placed["order"]["order_id"])
     assert (await trader.call("POST", CONFIRM, {"confirmation": token})).refusal == refused
+
+
+async def test_a_confirmation_expires(exchange: Exchange) -> None:
+    """HT-C04: after 60 s, and with the exchange's secret."""
+    now = [1_800_000_000.0]
+    async with asyncpg.create_pool(exchange.pg_dsn, min_size=1, max_size=1) as pool:
+        ours, theirs = (Confirmations(lambda: pool, secret, lambda: now[0]) for secret in (b"a" * 32, b"b" * 32))
+        action = Action("cancel_all", symbol="BTCUSDT")
+        first, second = (ours.issue(5, action)[0] for _ in range(2))
+        now[0] += 59.9
+        assert await ours.use(5, first) == action
+        for confirmations, user, after_s in ((ours, 5, 0.0), (ours, 6, 0.0), (theirs, 5, 0.0), (ours, 5, 0.1)):
+            now[0] += after_s
+            token = first if (confirmations, user, after_s) == (ours, 5, 0.0) else second
+            with pytest.raises(ApiError, match="VALIDATION"):
+                await confirmations.use(user, token)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """How questions are understood, without an exchange: intents, names, times, orders in words, figures that are grounded."""
 
+import asyncio
 from decimal import Decimal
 from typing import Any
 
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 
 from market.intervals import DAY_NS, HOUR_NS
 from market.universe import instruments
+from serve.assistant import language_model
 from serve.assistant.account_tools import AccountTools
 from serve.assistant.grounding import figures_of, ungrounded
+from serve.assistant.language_model import LanguageModel, ModelFailed, ModelSettings
 from serve.assistant.market_tools import MarketTools
 from serve.assistant.names import Names, squeezed
 from serve.assistant.order_words import arguments_of, order_words, side_of
@@ -225,3 +228,23 @@ def test_amounts_are_exact() -> None:
     q = read("buy 0.00000001 btc", NAMES, NOON_NS)
     assert Decimal(order_words(q, "BUY", NAMES).quantity or 0) == Decimal("0.00000001")
     assert squeezed(" a B ") == "ab"
+
+
+async def test_a_model_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HT-C06."""
+    asked = asyncio.Event()
+    monkeypatch.setattr(language_model, "ANSWER_S", 0.2)
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        asked.set()
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1") as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        model = LanguageModel(ModelSettings(url, "tiny"), Toolbox(TOOLS))
+        with pytest.raises(ModelFailed, match="did not answer within"):
+            await model.answer(ASKER, "hello", [], Language.EN)
+        assert asked.is_set()
+        await model.close()
