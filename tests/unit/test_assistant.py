@@ -232,7 +232,7 @@ def test_amounts_are_exact() -> None:
 
 async def test_a_model_that_is_silent_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """HT-C06."""
-    asked = asyncio.Event()
+    asked, gone = asyncio.Event(), asyncio.Event()
     monkeypatch.setattr(language_model, "ANSWER_S", 0.2)
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -240,6 +240,8 @@ async def test_a_model_that_is_silent_is_not_waited_for(monkeypatch: pytest.Monk
         asked.set()
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        gone.set()
 
     async with await asyncio.start_server(silent, "127.0.0.1") as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
@@ -248,3 +250,4 @@ async def test_a_model_that_is_silent_is_not_waited_for(monkeypatch: pytest.Monk
             await model.answer(ASKER, "hello", [], Language.EN)
         assert asked.is_set()
         await model.close()
+        await gone.wait()
