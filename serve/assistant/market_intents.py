@@ -55,7 +55,7 @@ _RANGE: Final = (
     r"\bhigh(est)?\b|\blow(est)?\b|\bmax(imum)?\b|\bmin(imum)?\b|\brange\b|\bpeak\b|\bbottom\b|"
     r"\bchang|\bmoved?\b|\brose\b|\bfell\b|\bopen(ed|ing)?\b|"
     r"\bclos(e|ed|ing)\b|\bup\b|\bdown\b|\bdrop|\bgain|perform",
-    r"고가|저가|최고|최저|고점|저점|시가|종가|변동|올랐|올랐|내렸|등락|상승|하락|떨어졌|변했|움직|"
+    r"고가|저가|최고|최저|고점|저점|시가|종가|변동|올랐|내렸|등락|상승|하락|떨어졌|변했|움직|"
     r"범위|수익률",
 )
 

@@ -11,12 +11,15 @@ from serve.assistant.names import Names
 from serve.assistant.question import MAX_READ, Question, read
 from serve.assistant.schema import Language, Proposal, ToolError, ToolUse
 from serve.assistant.toolbox import Asker, Toolbox
+from serve.assistant.wish_answers import ONE_AT_A_TIME
 
 MAX_CLAUSES: Final = 3
 _CLAUSES: Final = re.compile(
     r"[?!;\n]+|\.(?=\s|$)|\band also\b|\band then\b|\band (?=what|how|which|show|is|my)|그리고|(?<=[려여해]주고) "
 )
 UNKNOWN: Final = "unknown"
+WISH: Final = "propose"
+"""What the names of intents begin with that a proposal answers."""
 
 SUGGESTIONS: Final = {
     Language.EN: (
@@ -86,7 +89,7 @@ class Rules:
             return None
         for text in reversed(before):
             intent = self.intent_of(self.read(asker, text))
-            if intent is not None and not intent.name.startswith("propose"):
+            if intent is not None and not intent.name.startswith(WISH):
                 return intent
         return self._named("price") if q.found.symbols and len(q.raw) <= 24 else None
 
@@ -99,6 +102,9 @@ class Rules:
         understood = self.understand(asker, text, before, language)
         if not understood:
             return Answer(_not_understood(self.read(asker, text, language)), [UNKNOWN], [], None)
+        if sum(intent.name.startswith(WISH) for _, intent in understood) > 1:
+            q = understood[0][0]
+            return Answer(q.say(*ONE_AT_A_TIME), [intent.name for _, intent in understood], [], None)
         texts: list[str] = []
         uses: list[ToolUse] = []
         proposal: Proposal | None = None

@@ -49,11 +49,21 @@ def say_how_to(q: Question, results: Sequence[Any]) -> str:
 # -- wishes -------------------------------------------------------------------------------------------------------
 
 
+ONE_AT_A_TIME: Final = ("One order at a time, please.", "주문은 한 번에 하나씩 말씀해 주세요.")
+
+
 def wish_calls(names: Names) -> Any:
     def calls(q: Question) -> Sequence[Call]:
         side = side_of(q)
         assert side is not None
+        if len(q.found.symbols) + len(q.found.strangers) > 1:
+            raise Ask(*ONE_AT_A_TIME)
         made = order_words(q, side, names)
+        if made.price is not None and made.stop is None and q.has(r"\bmarket\b", r"시장가"):
+            raise Ask(
+                "A market order has no price: say market, or the price.",
+                "시장가 주문에는 가격이 없습니다. 시장가 또는 가격 하나만 말씀해 주세요.",
+            )
         if made.symbol is None:
             raise Ask(
                 "Which symbol? For example: buy 0.01 BTC at market.",

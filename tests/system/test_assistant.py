@@ -242,6 +242,9 @@ async def test_what_would_be_refused_is_not_proposed(trader: Client) -> None:
         "buy BTC",
         "how do I buy 1 BTC?",
         "사지마 비트코인",
+        "buy 0.01 BTC and 1 ETH",
+        "buy 0.01 BTC. sell 1 ETH",
+        "buy 0.01 BTC at market price 90000",
     ):
         assert (await chat(trader, wish))["proposal"] is None, wish
 
