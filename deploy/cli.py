@@ -62,6 +62,11 @@ def up(
     keep_seconds: Annotated[int | None, typer.Option(help="Days that candles of 1 s are kept; 0: for ever.")] = None,
     backfill: Annotated[str | None, typer.Option(help="Past candles to ask venues for: 24h, 7d; 0: none.")] = None,
     export_dir: Annotated[str | None, typer.Option(help="Export each whole day there as Parquet.")] = None,
+    assistant_url: Annotated[
+        str | None,
+        typer.Option(help="OpenAI-compatible API for the assistant's words; its key: RAYPIT_ASSISTANT_KEY."),
+    ] = None,
+    assistant_model: Annotated[str | None, typer.Option(help="Name of the model there.")] = None,
     pg: Annotated[str | None, typer.Option(help="Use this PostgreSQL (DSN).")] = None,
     redis: Annotated[str | None, typer.Option(help="Use this Redis or Valkey (URL).")] = None,
     ray: Annotated[str | None, typer.Option(help="Use this Ray cluster (address).")] = None,

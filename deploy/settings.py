@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -57,6 +58,10 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Candles of so long before our own first trade are asked of venues; 0: none."""
     export_dir: str | None = None
     """Each whole day is exported there as Parquet before its trades are given up."""
+    assistant_url: str | None = None
+    """Of an OpenAI-compatible API (`https://.../v1`) whose model gives the assistant its words; its key is in RAYPIT_ASSISTANT_KEY."""
+    assistant_model: str | None = None
+    """Its name there."""
     pg: str | None = None
     """DSN of a PostgreSQL to use instead of the embedded one."""
     redis: str | None = None
@@ -69,6 +74,7 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     def __post_init__(self) -> None:
         spec = self.feed_spec
         _ = self.replay_speed, self.backfill_ns
+        self._check_assistant()
         replays = isinstance(spec, Replay)
         for name, given in (("speed", self.speed != "1"), ("loop", self.loop)):
             if given and not replays:
@@ -78,6 +84,17 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
                 "keep_seconds must be at least keep_ticks, for trades are found by their second; raise --keep-seconds "
                 "(0: for ever) or lower --keep-ticks"
             )
+
+    def _check_assistant(self) -> None:
+        if (self.assistant_url is None) != (self.assistant_model is None):
+            missing = "assistant_model" if self.assistant_model is None else "assistant_url"
+            raise ValueError(f"{missing} is missing: --assistant-url and --assistant-model go together")
+        if self.assistant_url is not None:
+            parts = urlsplit(self.assistant_url)
+            if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+                raise ValueError(
+                    "assistant_url must be http://... or https://... without a user, a password or a query"
+                )
 
     @property
     def feed_spec(self) -> FeedSpec:
@@ -108,6 +125,10 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         if not SPEED_LEAST <= speed <= SPEED_MOST:
             raise ValueError(f"speed must be {SPEED_LEAST} to {SPEED_MOST:,.0f}, or `max`, not {self.speed!r}")
         return speed
+
+
+ASSISTANT_KEY = "RAYPIT_ASSISTANT_KEY"
+"""In the environment: the key of the assistant's language model. Never an option: command lines and files are read by others."""
 
 
 def load(flags: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Options:

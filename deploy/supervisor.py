@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import asyncpg
 import msgspec
@@ -30,9 +30,12 @@ from deploy.errors import ServiceError
 from deploy.migrate import check_durability, migrate
 from deploy.postgres import EmbeddedPostgres
 from deploy.recording_marks import Mark, check_marks
-from deploy.settings import Options
+from deploy.settings import ASSISTANT_KEY, Options
 from deploy.valkey import EmbeddedValkey
 from market.feed_spec import Simulated, Venues
+
+if TYPE_CHECKING:
+    from serve.assistant.language_model import ModelSettings
 
 log = structlog.get_logger()
 
@@ -66,6 +69,8 @@ class Supervisor:
         self._was_ready = False
         self.warnings: tuple[str, ...] = ()
         """Of the feed, to be shown."""
+        # Taken out: what is started from here has no business with it.
+        self._assistant_key = os.environ.pop(ASSISTANT_KEY, None) or None
 
     # -- up -------------------------------------------------------------------------------------------------------
 
@@ -238,7 +243,8 @@ class Supervisor:
             proxy_location="HeadOnly",
             logging_config={"enable_access_log": False, "log_level": "ERROR"},
         )
-        ray_serve.run(deployment(self.settings, self.data.token_secret()), name=APP_NAME, route_prefix="/")
+        gateway = deployment(self.settings, self.data.token_secret(), self._language_model())
+        ray_serve.run(gateway, name=APP_NAME, route_prefix="/")
         predictor.start(self.settings)
         shown = "127.0.0.1" if self.options.host in ("0.0.0.0", "::") else self.options.host  # noqa: S104
         self.url = f"http://{shown}:{port}"
@@ -255,6 +261,12 @@ class Supervisor:
         while (found := ray_runtime.free_port()) == self._port:
             pass
         return found
+
+    def _language_model(self) -> "ModelSettings | None":
+        from serve.assistant.language_model import ModelSettings
+
+        url, model = self.options.assistant_url, self.options.assistant_model
+        return None if url is None or model is None else ModelSettings(url, model, self._assistant_key)
 
     def _await_ready(self) -> None:
         from urllib.request import urlopen

@@ -13,7 +13,9 @@ from starlette.types import ASGIApp
 from actors.config import Settings
 from actors.logs import configure
 from actors.memory import give_back
-from serve.api import ai, jobs, market, portfolio, profiles, system, trading
+from serve.api import ai, chat, jobs, market, portfolio, profiles, system, trading
+from serve.assistant.chat import Assistant
+from serve.assistant.language_model import ModelSettings
 from serve.auth.api_keys import ApiKeys
 from serve.auth.endpoints import auth_endpoints
 from serve.auth.identity import Identity
@@ -59,9 +61,10 @@ GC_THRESHOLD: Final = (20_000, 20, 20)
 class GatewayReplica:
     """One replica: `gateway`."""
 
-    def __init__(self, settings: Settings, secret: bytes) -> None:
+    def __init__(self, settings: Settings, secret: bytes, model: ModelSettings | None = None) -> None:
         self._settings = settings
         self._secret = secret
+        self._model = model
         self._tasks: list[asyncio.Task[Any]] = []
         self._data_port: DataPort | None = None
 
@@ -69,7 +72,7 @@ class GatewayReplica:
         configure(self._settings.data_dir, "gateway")
         self._gateway = gateway = Gateway(self._settings)
         await gateway.start()
-        composed = compose(gateway, self._secret)
+        composed = compose(gateway, self._secret, self._model)
         self._tasks, self._sockets = composed.tasks, composed.sockets
         if self._settings.data_port:
             self._data_port = DataPort(composed.table, composed.sockets)
@@ -101,8 +104,8 @@ class Composed(NamedTuple):
     sockets: SocketCount
 
 
-def compose(gateway: Gateway, secret: bytes) -> Composed:
-    """The application over a started gateway."""
+def compose(gateway: Gateway, secret: bytes, model: ModelSettings | None = None) -> Composed:
+    """The application over a started gateway; `model`: a language model for the assistant."""
     identity = Identity(gateway.pool, secret)
     keys = ApiKeys(gateway.pool, Vault(secret), gateway.open_account)
     binance = BinanceApi(gateway, keys)
@@ -136,18 +139,20 @@ def compose(gateway: Gateway, secret: bytes) -> Composed:
         Route("/metrics", metrics.expose),
         *binance.pages,
     ]
+    endpoints = [
+        *auth_endpoints(identity, gateway.open_account, gateway.self_service),
+        *key_endpoints(keys, gateway.open_account),
+        *market.endpoints(gateway),
+        *trading.endpoints(gateway),
+        *portfolio.endpoints(gateway),
+        *system.endpoints(gateway, predictions),
+        *ai.endpoints(gateway, predictions),
+        *jobs.endpoints(gateway),
+        *profiles.endpoints(gateway.profiles),
+    ]
+    assistant = Assistant(gateway, endpoints, secret, predictions, model)
     app = build_app(
-        [
-            *auth_endpoints(identity, gateway.open_account, gateway.self_service),
-            *key_endpoints(keys, gateway.open_account),
-            *market.endpoints(gateway),
-            *trading.endpoints(gateway),
-            *portfolio.endpoints(gateway),
-            *system.endpoints(gateway, predictions),
-            *ai.endpoints(gateway, predictions),
-            *jobs.endpoints(gateway),
-            *profiles.endpoints(gateway.profiles),
-        ],
+        [*endpoints, *chat.endpoints(assistant)],
         authenticator=identity,
         extra_routes=routes,
         extra_operations=binance.operations,
@@ -178,7 +183,7 @@ async def _tend(identity: Identity, keys: ApiKeys, gateway: Gateway) -> None:
         await asyncio.sleep(REVOCATION_POLL_S)
 
 
-def deployment(settings: Settings, secret: bytes, replicas: int = 1) -> Any:
+def deployment(settings: Settings, secret: bytes, model: ModelSettings | None = None, replicas: int = 1) -> Any:
     """The Serve application for `ray_serve.run`."""
     made = ray_serve.deployment(
         name=DEPLOYMENT,
@@ -191,4 +196,4 @@ def deployment(settings: Settings, secret: bytes, replicas: int = 1) -> Any:
         graceful_shutdown_timeout_s=5,
         logging_config={"enable_access_log": False, "log_level": "WARNING"},
     )(ray_serve.ingress()(GatewayReplica))
-    return made.bind(settings, secret)
+    return made.bind(settings, secret, model)

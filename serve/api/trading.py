@@ -33,14 +33,14 @@ HISTORY_LAG_S: Final = 1.0
 """An order that just ended is in history after a fraction of it."""
 HISTORY_RETRY_S: Final = 0.05
 
-_PLACE = (
+PLACE_ERRORS = (
     Code.UNKNOWN_SYMBOL, Code.ACCOUNT_PAUSED, Code.DUPLICATE_CLIENT_ORDER_ID, Code.MAX_NUM_ORDERS,
     Code.INSUFFICIENT_BALANCE, Code.PRICE_FILTER, Code.LOT_SIZE, Code.MARKET_LOT_SIZE, Code.NOTIONAL,
     Code.PERCENT_PRICE_BY_SIDE, Code.PERCENT_PRICE, Code.WOULD_TAKE, Code.STOP_WOULD_TRIGGER, Code.TRAILING_DELTA,
     Code.ICEBERG_PARTS, Code.MAX_NUM_ALGO_ORDERS, Code.MAX_NUM_ICEBERG_ORDERS, Code.MAX_POSITION, Code.BOOK_UNAVAILABLE, Code.BOOK_FULL, Code.OVERLOADED,
     Code.STATUS_UNKNOWN, Code.UNKNOWN_ACCOUNT,
 )  # fmt: skip
-_CHANGE = (Code.UNKNOWN_ORDER, Code.ORDER_PENDING, Code.BOOK_UNAVAILABLE, Code.OVERLOADED, Code.STATUS_UNKNOWN,
+CHANGE_ERRORS = (Code.UNKNOWN_ORDER, Code.ORDER_PENDING, Code.BOOK_UNAVAILABLE, Code.OVERLOADED, Code.STATUS_UNKNOWN,
            Code.UNKNOWN_ACCOUNT)  # fmt: skip
 _READ = (Code.UNAVAILABLE, Code.UNKNOWN_ACCOUNT)
 
@@ -50,10 +50,10 @@ def endpoints(gateway: Gateway) -> list[Endpoint]:
     tags = ("trading",)
     return [
         Endpoint("POST", "trading/buy", api.buy, request=SideOrder, response=OrderView, roles=TRADERS, tags=tags,
-                 summary="Buy", errors=_PLACE,
+                 summary="Buy", errors=PLACE_ERRORS,
                  description="Answers when the order is durable, with the fills it caused at once."),
         Endpoint("POST", "trading/sell", api.sell, request=SideOrder, response=OrderView, roles=TRADERS, tags=tags,
-                 summary="Sell", errors=_PLACE,
+                 summary="Sell", errors=PLACE_ERRORS,
                  description="Answers when the order is durable, with the fills it caused at once."),
         Endpoint("POST", "trading/orders", api.place_many, request=OrderBatch, response=BatchResult, roles=TRADERS,
                  tags=tags, summary="Place up to 1,000 orders",
@@ -65,7 +65,7 @@ def endpoints(gateway: Gateway) -> list[Endpoint]:
                  "it does not."),
         Endpoint("DELETE", "trading/orders", api.cancel_all, query=SymbolQuery, response=CanceledAll, roles=TRADERS,
                  tags=tags, summary="Cancel all open orders, or those of one symbol",
-                 errors=(Code.UNKNOWN_SYMBOL, *_CHANGE)),
+                 errors=(Code.UNKNOWN_SYMBOL, *CHANGE_ERRORS)),
         Endpoint("GET", "trading/orders/{order_id}", api.order, params=OrderPath, response=OrderView, roles=SIGNED_IN,
                  tags=tags, summary="One order", errors=(Code.UNKNOWN_ORDER, *_READ)),
         Endpoint("GET", "trading/orders/{order_id}/explain", api.explain, params=OrderPath, response=Explanation,
@@ -74,13 +74,13 @@ def endpoints(gateway: Gateway) -> list[Endpoint]:
                  "the venue that brought it there. It lags the live account by a fraction of a second.",
                  errors=(Code.UNKNOWN_ORDER, *_READ)),
         Endpoint("DELETE", "trading/orders/{order_id}", api.cancel, params=OrderPath, response=OrderView,
-                 roles=TRADERS, tags=tags, summary="Cancel an order", errors=_CHANGE),
+                 roles=TRADERS, tags=tags, summary="Cancel an order", errors=CHANGE_ERRORS),
         Endpoint("PATCH", "trading/orders/{order_id}", api.amend, params=OrderPath, request=Amend, response=OrderView,
                  roles=TRADERS, tags=tags, summary="Reduce an order's quantity, keeping its priority",
-                 errors=(Code.AMEND_NOT_REDUCED, Code.LOT_SIZE, Code.NOTIONAL, Code.ACCOUNT_PAUSED, *_CHANGE)),
+                 errors=(Code.AMEND_NOT_REDUCED, Code.LOT_SIZE, Code.NOTIONAL, Code.ACCOUNT_PAUSED, *CHANGE_ERRORS)),
         Endpoint("PUT", "trading/orders/{order_id}", api.replace, params=OrderPath, request=Replace,
                  response=OrderView, roles=TRADERS, tags=tags, summary="Cancel an order and place another, atomically",
-                 errors=(Code.ORDER_CHANGED, Code.UNKNOWN_ORDER, Code.ORDER_PENDING, *_PLACE)),
+                 errors=(Code.ORDER_CHANGED, Code.UNKNOWN_ORDER, Code.ORDER_PENDING, *PLACE_ERRORS)),
         Endpoint("GET", "trading/history", api.history, query=HistoryQuery, response=ExecutionList, roles=SIGNED_IN,
                  tags=tags, summary="Own executions, newest first", errors=(Code.UNKNOWN_SYMBOL, *_READ)),
         Endpoint("GET", "trading/control", api.state, response=ControlState, roles=SIGNED_IN, tags=tags, v1_only=True,
@@ -88,7 +88,7 @@ def endpoints(gateway: Gateway) -> list[Endpoint]:
         Endpoint("POST", "trading/control", api.control, request=Control, response=ControlState, roles=TRADERS,
                  tags=tags, v1_only=True, summary="Pause or resume own trading, or cancel all own orders",
                  description="While paused, new orders, amendments and replacements are refused; cancels are not.",
-                 errors=_CHANGE),
+                 errors=CHANGE_ERRORS),
     ]  # fmt: skip
 
 

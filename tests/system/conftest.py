@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ import msgspec
 import pytest
 
 from tests.system.client import Client, Contract
+from tests.system.language_server import LanguageServer, running_language_server
 
 START_WITHIN_S: Final = 180.0
 END_WITHIN_S: Final = 90.0
@@ -71,8 +72,10 @@ def _user(found: Any) -> User:
     return User(profile["user_id"], profile["username"], found["access_token"], found["refresh_token"])
 
 
-def running_exchange(tmp_path_factory: pytest.TempPathFactory, *flags: str) -> Iterator[Exchange]:
-    """Asserts at the end that it ends in good order and leaves no process behind.
+def running_exchange(
+    tmp_path_factory: pytest.TempPathFactory, *flags: str, told: Mapping[str, str] | None = None
+) -> Iterator[Exchange]:
+    """Asserts at the end that it ends in good order and leaves no process behind. `told`: in its environment.
 
     While writing tests: RAYPIT_TEST_ON=<data folder> takes an exchange that runs already, and leaves it so.
     """
@@ -88,7 +91,7 @@ def running_exchange(tmp_path_factory: pytest.TempPathFactory, *flags: str) -> I
             command,
             stdout=written,
             stderr=subprocess.STDOUT,
-            env=environment | {MARK: mark},
+            env=environment | {MARK: mark} | dict(told or {}),
             start_new_session=True,
         )
     try:
@@ -177,8 +180,16 @@ def _still_there(processes: dict[int, str]) -> dict[int, str]:
 
 
 @pytest.fixture(scope="package")
-def exchange(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Exchange]:
-    yield from running_exchange(tmp_path_factory)
+def language_server() -> Iterator[LanguageServer]:
+    """What the exchange's assistant takes for a language model."""
+    with running_language_server(int(os.environ.get("RAYPIT_TEST_LANGUAGE_PORT", "0"))) as server:
+        yield server
+
+
+@pytest.fixture(scope="package")
+def exchange(tmp_path_factory: pytest.TempPathFactory, language_server: LanguageServer) -> Iterator[Exchange]:
+    flags = ("--assistant-url", language_server.url, "--assistant-model", language_server.model)
+    yield from running_exchange(tmp_path_factory, *flags, told={"RAYPIT_ASSISTANT_KEY": language_server.key})
 
 
 # -- users ---------------------------------------------------------------------------------------------------

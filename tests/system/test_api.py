@@ -621,7 +621,9 @@ async def test_everybody_sees_how_the_exchange_is_and_administrators_see_its_par
 ) -> None:
     """HT-Y01, HT-Y02, HT-Y03, HT-Y04."""
     status = await anyone.get("/api/v1/system/status")
-    assert set(status) == {"status", "version", "symbols", "uptime_s", "market_data_age_ms", "market_time", "feed"}
+    assert set(status) == {
+        "status", "version", "symbols", "uptime_s", "market_data_age_ms", "market_time", "feed", "predictor",
+    }  # fmt: skip
     assert (status["status"], status["symbols"]) == ("ok", len(FAR))
     assert status["market_data_age_ms"] < 10_000
     assert (status["feed"]["kind"], status["feed"]["answers"]) == ("simulated", True)

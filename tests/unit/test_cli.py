@@ -16,7 +16,7 @@ from actors.config import Settings
 from deploy import state_file
 from deploy.cli import app
 from deploy.cli_common import fail
-from deploy.settings import Options, SettingsError, load
+from deploy.settings import ASSISTANT_KEY, Options, SettingsError, load
 from deploy.supervisor import Supervisor
 from market.intervals import HOUR_NS
 
@@ -68,6 +68,33 @@ def test_how_much_of_the_past_is_asked_for(text: str, hours: int | None) -> None
     else:
         assert load({"backfill": text}, {}).backfill_ns == hours * HOUR_NS
         assert load({}, {"RAYPIT_BACKFILL": text}).backfill_ns == hours * HOUR_NS
+
+
+@pytest.mark.parametrize(
+    ("flags", "complaint"),
+    [
+        ({"assistant_url": "http://localhost:1/v1"}, "assistant_model is missing"),
+        ({"assistant_model": "tiny"}, "assistant_url is missing"),
+        ({"assistant_url": "ftp://there/v1", "assistant_model": "tiny"}, "assistant_url must be"),
+        ({"assistant_url": "https://me:secret@there/v1", "assistant_model": "tiny"}, "assistant_url must be"),
+    ],
+)
+def test_a_language_model_has_an_address_and_a_name(flags: dict[str, str], complaint: str) -> None:
+    with pytest.raises(SettingsError, match=complaint):
+        load(flags, {})
+
+
+def test_the_key_of_the_language_model_goes_no_further(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the supervisor starts does not inherit it, and nothing prints it."""
+    monkeypatch.setenv(ASSISTANT_KEY, "sk-secret")
+    options = load({"data": str(tmp_path), "assistant_url": "https://there/v1", "assistant_model": "tiny"})
+    supervisor = Supervisor(options, lambda _: None)
+    assert ASSISTANT_KEY not in os.environ
+    assert "sk-secret" not in repr(options)
+    model = supervisor._language_model()
+    assert model is not None
+    assert (model.url, model.model, model.key) == ("https://there/v1", "tiny", "sk-secret")
+    assert "sk-secret" not in f"{model!r} {model}"
 
 
 # -- raypit time ------------------------------------------------------------------------------------------------------
