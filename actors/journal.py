@@ -10,11 +10,10 @@ does with the other nine costs more processor time than compressing them.
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Final
 
 import asyncpg
-import msgspec
 import structlog
 import zstandard
 
@@ -30,11 +29,21 @@ _LEVEL: Final = 1
 _INSERT: Final = "INSERT INTO journal (stream, seq, epoch, ts_ns, payload) VALUES ($1, $2, $3, $4, $5)"
 
 
-class Row(msgspec.Struct):
-    seq: int
-    epoch: int
-    ts_ns: int
-    payload: bytes
+class Row:
+    """Keeps what is stored and unpacks it when asked: a chunk of them at once would be hundreds of MB, cold in every cache."""
+
+    __slots__ = ("_packed", "_unpack", "epoch", "seq", "ts_ns")
+
+    def __init__(self, seq: int, epoch: int, ts_ns: int, packed: bytes, unpack: Callable[[bytes], bytes]) -> None:
+        self.seq = seq
+        self.epoch = epoch
+        self.ts_ns = ts_ns
+        self._packed = packed
+        self._unpack = unpack
+
+    @property
+    def payload(self) -> bytes:
+        return self._unpack(self._packed)
 
 
 class Journal:
@@ -122,7 +131,7 @@ class Journal:
             after_seq,
             READ_CHUNK,
         )
-        return [Row(row[0], row[1], row[2], self._unpack(row[3])) for row in rows]
+        return [Row(*row, self._unpack) for row in rows]
 
     async def newest_snapshot(self, before_seq: int | None = None) -> tuple[int, bytes] | None:
         """(seq, payload) of the newest snapshot, at or before a sequence number."""
