@@ -10,7 +10,7 @@ does with the other nine costs more processor time than compressing them.
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from typing import Final
 
 import asyncpg
@@ -18,6 +18,7 @@ import structlog
 import zstandard
 
 from actors.errors import Fenced
+from actors.unpacking import Group, groups_of
 
 log = structlog.get_logger()
 
@@ -30,20 +31,20 @@ _INSERT: Final = "INSERT INTO journal (stream, seq, epoch, ts_ns, payload) VALUE
 
 
 class Row:
-    """Keeps what is stored and unpacks it when asked: a chunk of them at once would be hundreds of MB, cold in every cache."""
+    """`payload` is unpacked when it is asked for, and given once: a chunk of them at once would be hundreds of MB."""
 
-    __slots__ = ("_packed", "_unpack", "epoch", "seq", "ts_ns")
+    __slots__ = ("_group", "_place", "epoch", "seq", "ts_ns")
 
-    def __init__(self, seq: int, epoch: int, ts_ns: int, packed: bytes, unpack: Callable[[bytes], bytes]) -> None:
+    def __init__(self, seq: int, epoch: int, ts_ns: int, group: Group, place: int) -> None:
         self.seq = seq
         self.epoch = epoch
         self.ts_ns = ts_ns
-        self._packed = packed
-        self._unpack = unpack
+        self._group = group
+        self._place = place
 
     @property
-    def payload(self) -> bytes:
-        return self._unpack(self._packed)
+    def payload(self) -> memoryview:
+        return self._group.take(self._place)
 
 
 class Journal:
@@ -131,7 +132,8 @@ class Journal:
             after_seq,
             READ_CHUNK,
         )
-        return [Row(*row, self._unpack) for row in rows]
+        places = [(group, k) for group in groups_of([row[3] for row in rows]) for k in range(len(group))]
+        return [Row(row[0], row[1], row[2], *place) for row, place in zip(rows, places, strict=True)]
 
     async def newest_snapshot(self, before_seq: int | None = None) -> tuple[int, bytes] | None:
         """(seq, payload) of the newest snapshot, at or before a sequence number."""
