@@ -31,6 +31,7 @@ class Job(msgspec.Struct, frozen=True):
     warm_s: float
     seconds: float
     supervisor_pid: int
+    drain_limit_s: float = DRAIN_LIMIT_S
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -130,7 +131,7 @@ async def _run(job: Job) -> Figures:
     seconds = time.perf_counter() - began
     after = _cpu(job)
     tally.stopping = True
-    async with asyncio.timeout(DRAIN_LIMIT_S):
+    async with asyncio.timeout(job.drain_limit_s):
         await asyncio.gather(*(client.done for client in clients))
     for client in clients:
         for connection in client._connections:
