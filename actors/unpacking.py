@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import zstandard
 
@@ -75,5 +75,5 @@ def _decompressor() -> zstandard.ZstdDecompressor:
 
 
 def _unpack(packed: list[bytes]) -> list[memoryview | None]:
-    found = _decompressor().multi_decompress_to_buffer(packed, threads=1)
+    found: Any = _decompressor().multi_decompress_to_buffer([*packed], threads=1)
     return [memoryview(found[k]) for k in range(len(packed))]

@@ -105,7 +105,7 @@ def make() -> FastAPI:
 
     @app.get("/api/market/prices")
     async def prices() -> dict[str, int]:
-        cached = await found["it"].cache.hgetall(PRICES)
+        cached: dict[Any, Any] = await found["it"].cache.hgetall(PRICES)
         return {name.decode(): int(price) for name, price in cached.items()}
 
     @app.post("/api/orders")
