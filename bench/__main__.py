@@ -8,7 +8,7 @@ from rich.table import Table
 
 from bench.report import BenchError, err, out
 
-BENCHMARKS: Final = ("baseline", "book", "feed", "order_path", "recording", "recovery", "venue_decode")
+BENCHMARKS: Final = ("baseline", "book", "feed", "order_path", "recording", "recovery", "start", "venue_decode")
 """Modules with `main(arguments)`."""
 
 

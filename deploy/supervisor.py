@@ -24,6 +24,7 @@ import structlog
 
 from actors.logs import configure
 from actors.memory import give_back
+from actors.phases import Phases
 from deploy import bytecode, instruments, orphans, ray_runtime, state_file
 from deploy.data_dir import DataDir
 from deploy.errors import ServiceError
@@ -65,6 +66,7 @@ class Supervisor:
         self._was_ready = False
         self.warnings: tuple[str, ...] = ()
         """Of the feed, to be shown."""
+        self._phases = Phases()
 
     # -- up -------------------------------------------------------------------------------------------------------
 
@@ -77,6 +79,7 @@ class Supervisor:
             log.warning("ended processes of an exchange that was killed", processes=left)
         os.environ[orphans.MARK] = self._mark
         market = self._prepare_market()
+        self._phases.done("folder")
         run_dir, ray_dir = self._run_dir(), self._ray_dir()
         ray_runtime.prepare_environment(ray_dir.parent)
         bytecode.keep(self.data.path / "bytecode")
@@ -84,11 +87,14 @@ class Supervisor:
         kernels = self._warm()
         self._progress("PostgreSQL")
         pg_dsn = self._start_postgres()
+        self._phases.done("postgres")
         self._progress("Valkey")
         redis_url = self._start_valkey()
+        self._phases.done("valkey")
         self._progress("database schema")
         asyncio.run(self._prepare_database(pg_dsn, market))
         instruments.keep(self.data.path, market)
+        self._phases.done("schema")
         from actors.config import Settings
 
         self.settings = Settings(
@@ -121,6 +127,7 @@ class Supervisor:
             ),
         )
         self._was_ready = True
+        log.info("exchange ready", seconds=self._phases.seconds)
         give_back()
 
     def _start_postgres(self) -> str:
@@ -202,17 +209,21 @@ class Supervisor:
         assert self._ray is not None
         self._progress("Ray")
         self.dashboard = self._ray.start()
+        self._phases.done("ray")
         if kernels is not None:
             self._await_kernels(kernels)
+        self._phases.done("kernels")
         self._progress("actors")
         try:
             remote.start_all(self.settings)
             self._start_gateway()
             remote.await_all(self._progress)
+            self._phases.done("actors")
         except (RuntimeError, TimeoutError, ConnectionError) as error:  # Ray's and Serve's own are among them
             raise _did_not_start(error, self.data.path) from error
         self._progress("gateway")
         self._await_ready()
+        self._phases.done("ready")
 
     def _start_gateway(self) -> None:
         from ray import serve as ray_serve
@@ -226,7 +237,9 @@ class Supervisor:
             proxy_location="HeadOnly",
             logging_config={"enable_access_log": False, "log_level": "ERROR"},
         )
+        self._phases.done("serve")
         ray_serve.run(deployment(self.settings, self.data.token_secret()), name=APP_NAME, route_prefix="/")
+        self._phases.done("gateway")
         shown = "127.0.0.1" if self.options.host in ("0.0.0.0", "::") else self.options.host  # noqa: S104
         self.url = f"http://{shown}:{port}"
 
