@@ -8,7 +8,20 @@ from rich.table import Table
 
 from bench.report import BenchError, err, out
 
-BENCHMARKS: Final = ("baseline", "book", "feed", "order_path", "recording", "recovery", "start", "venue_decode")
+BENCHMARKS: Final = (
+    "baseline",
+    "book",
+    "fanout",
+    "feed",
+    "ledger",
+    "memory",
+    "oracle",
+    "order_path",
+    "recording",
+    "recovery",
+    "start",
+    "venue_decode",
+)
 """Modules with `main(arguments)`."""
 
 

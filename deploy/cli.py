@@ -14,6 +14,7 @@ from rich.text import Text
 
 from deploy.cli_common import Data, data_folder, err, fail, out, running
 from deploy.cli_keys import keys_app
+from deploy.cli_models import models_app, train
 from deploy.cli_profiles import profile_app
 from deploy.cli_recordings import import_, record, recording
 from deploy.cli_storage import export, jobs_app
@@ -27,6 +28,8 @@ app.command("import")(import_)
 app.command("recording")(recording)
 app.command("export")(export)
 app.add_typer(jobs_app, name="jobs")
+app.command("train")(train)
+app.add_typer(models_app, name="models")
 app.command("time")(time_)
 
 
@@ -34,6 +37,9 @@ app.command("time")(time_)
 def up(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port of API and pages; 0: a free one.")] = None,
+    data_port: Annotated[
+        int | None, typer.Option(help="Port of WebSockets straight to the gateway; 0: a free one.")
+    ] = None,
     data: Annotated[str | None, typer.Option(help="Folder for everything that lasts.")] = None,
     feed: Annotated[
         str | None,
@@ -115,6 +121,7 @@ def _show_addresses(supervisor: Any) -> None:
     table.add_row("API", f"{supervisor.url}/api")
     table.add_row("documentation", f"{supervisor.url}/docs")
     table.add_row("WebSocket", supervisor.url.replace("http", "ws", 1) + "/ws/prices")
+    table.add_row("WebSocket data port", f"{supervisor.data_url}/ws/orders")
     table.add_row("metrics", f"{supervisor.url}/metrics")
     table.add_row("Ray dashboard", supervisor.dashboard or "off")
     table.add_row("feed", Text(_shown_feed(supervisor.options)))

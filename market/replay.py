@@ -7,7 +7,7 @@ one to the next. What no decoder can read is counted and skipped; a damaged file
 """
 
 import heapq
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from market.continuity import Continuity, Verdict
@@ -23,6 +23,10 @@ from market.venues.events import BookDelta, BookSnapshot, Candle, Event, Status,
 
 BATCH: Final = 8192
 """Commands of a read, about; the most that a book takes at once."""
+
+
+Listener = Callable[[str, Event, VenueBook, int], None]
+"""Told of each event that is new: venue, event (a `Status` that ended a book among them), the symbol's book, market time."""
 
 
 class Recorded(NamedTuple):
@@ -41,8 +45,10 @@ class _Symbol(NamedTuple):
 class _Venue:
     """The state of one venue, whatever recordings tell of it."""
 
-    def __init__(self, rule: BookRule) -> None:
+    def __init__(self, name: str, rule: BookRule, listener: Listener | None) -> None:
+        self.name: Final = name
         self.rule: Final = rule
+        self._listener: Final = listener
         self.continuity: Final = Continuity()
         self.symbols: Final[dict[str, _Symbol]] = {}
         self.steps: Final[dict[str, Steps]] = {}
@@ -69,6 +75,8 @@ class _Venue:
             if status is not None and status.kind == "gap":
                 self.continuity.forget_books(event.symbol)
         known.reference.take(event, arrival_ns)
+        if self._listener is not None:
+            self._listener(self.name, event, known.book, arrival_ns)
 
     def take_status(self, status: Status, arrival_ns: int) -> None:
         """About the connection, or about a symbol."""
@@ -82,6 +90,8 @@ class _Venue:
             if lost and known.book.live:
                 known.book.drop(status.text or status.kind)
             known.reference.take(status, arrival_ns)
+            if lost and self._listener is not None:
+                self._listener(self.name, Status(name, status.venue_ns, status.kind), known.book, arrival_ns)
 
 
 class _Stream:
@@ -124,8 +134,9 @@ class _Stream:
 class Replay:
     """Market time is the recorded arrival plus an offset, which a restart may set; it never goes back within a pass."""
 
-    def __init__(self, recordings: Sequence[Recorded]) -> None:
+    def __init__(self, recordings: Sequence[Recorded], listener: Listener | None = None) -> None:
         """Raises ValueError where they do not fit together, `Damaged` where the first block is."""
+        self._listener: Final = listener
         self._recordings = tuple(recordings)
         self._out = CommandBuilder()
         self.errors = 0
@@ -145,7 +156,9 @@ class Replay:
             header = told.reader.header
             venue = self._venues.get(header.venue)
             if venue is None:
-                venue = self._venues[header.venue] = _Venue(_rule_of(header.venue))
+                venue = self._venues[header.venue] = _Venue(
+                    header.venue, _rule_of(header.venue), self._listener
+                )
             venue.add(told.symbols, header.symbols, self._out)
             stream = _Stream(number, told, venue)
             self._streams.append(stream)

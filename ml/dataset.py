@@ -1,4 +1,4 @@
-"""Rows to learn from: features of candles, and labels of what came after. Pure."""
+"""Rows to learn from: features of candles or events, and labels of what came after. Pure."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -6,40 +6,48 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from ml.features.batch import feature_rows, mids_of
 from ml.features.candles import CANDLE_FEATURES, Candles, candle_rows
+from ml.features.events import Events
+from ml.features.formulas import RETURN_SCALE
+from ml.features.spec import FeatureSpec
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 
 class Labels(NamedTuple):
-    """What came in the `horizon` candles after a row; NaN where a candle is missing, or the history has ended."""
+    """What came in the horizon after a row; NaN where a candle is missing, or the history has ended."""
 
     returns: Floats
-    """Close then / close at the row - 1."""
+    """Price then / price at the row - 1: of closes, or of mids."""
     direction: Floats
     """1: it rose; 0: it fell or stayed."""
     volatility: Floats
-    """Root of the sum of squared one-candle returns."""
+    """Root of the sum of squared returns, candle by candle or step by step."""
 
 
 class DataSet(NamedTuple):
-    """n rows in order of time; every feature window and every label is whole."""
+    """n rows in order of time; every label is whole."""
 
     names: tuple[str, ...]
     """Of the columns."""
     features: Floats
     """[n, len(names)]"""
     ts_ns: Integers
-    """When the row was known: its candle's close."""
+    """When the row was known."""
     ends_ns: Integers
     """When its labels were known."""
     labels: Labels
+    symbol: Integers
+    """Number of the row's symbol, in the order they were given to `together`."""
 
     def rows(self, which: npt.NDArray[Any]) -> "DataSet":
         """Some of them, by number or by mask."""
         labels = Labels(*(column[which] for column in self.labels))
-        return DataSet(self.names, self.features[which], self.ts_ns[which], self.ends_ns[which], labels)
+        return DataSet(
+            self.names, self.features[which], self.ts_ns[which], self.ends_ns[which], labels, self.symbol[which]
+        )  # fmt: skip
 
 
 def labels_of(candles: Candles, width_ns: int, horizon: int) -> Labels:
@@ -64,8 +72,33 @@ def data_set(candles: Candles, width_ns: int, horizon: int) -> DataSet:
     features = candle_rows(candles, width_ns)
     labels = labels_of(candles, width_ns, horizon)
     ts_ns = candles.open_ns + width_ns
-    made = DataSet(CANDLE_FEATURES, features, ts_ns, ts_ns + horizon * width_ns, labels)
+    made = DataSet(
+        CANDLE_FEATURES, features, ts_ns, ts_ns + horizon * width_ns, labels, np.zeros(len(ts_ns), np.int64)
+    )  # fmt: skip
     return made.rows(np.isfinite(features).all(axis=1) & np.isfinite(labels.returns))
+
+
+def event_set(events: Events, spec: FeatureSpec, horizon_ns: int, every_ns: int) -> DataSet:
+    """Of one symbol, a row at each whole multiple of `every_ns`; prices are mids, volatility is by step of `spec`.
+
+    Without the rows whose longest window or horizon is not whole, or whose mids are not known; of what a row says NaN
+    may be left. ValueError where `horizon_ns` or `every_ns` are not whole steps.
+    """
+    for name, given in (("horizon_ns", horizon_ns), ("every_ns", every_ns)):
+        if given <= 0 or given % spec.step_ns:
+            raise ValueError(f"{name}: {given} is not a whole number of steps of {spec.step_ns} ns")
+    known = [one["ts_ns"] for one in events if len(one)]
+    first_ns = max((int(one[0]) for one in known), default=0) + spec.windows_ns[-1]
+    last_ns = max((int(one[-1]) for one in known), default=0) - horizon_ns
+    at = np.arange(-(-first_ns // every_ns), last_ns // every_ns + 1, dtype=np.int64) * every_ns
+    mids, squares = mids_of(events, np.concatenate((at, at + horizon_ns)), spec)
+    now, then = mids[: len(at)], mids[len(at) :]
+    with np.errstate(invalid="ignore"):
+        returns = then / now - 1
+    volatility = np.sqrt((squares[len(at) :] - squares[: len(at)]).astype(np.float64)) / RETURN_SCALE
+    labels = Labels(returns, (returns > 0).astype(np.float64), volatility)
+    made = DataSet(spec.names, feature_rows(events, at, spec), at, at + horizon_ns, labels, np.zeros(len(at), np.int64))
+    return made.rows(np.isfinite(returns))
 
 
 def together(parts: Sequence[DataSet]) -> DataSet:
@@ -76,5 +109,6 @@ def together(parts: Sequence[DataSet]) -> DataSet:
     features, ts_ns, ends_ns = (
         np.concatenate([getattr(one, name) for one in parts]) for name in ("features", "ts_ns", "ends_ns")
     )
-    joined = DataSet(parts[0].names, features, ts_ns, ends_ns, labels)
+    symbol = np.repeat(np.arange(len(parts)), [len(one.ts_ns) for one in parts])
+    joined = DataSet(parts[0].names, features, ts_ns, ends_ns, labels, symbol)
     return joined.rows(np.argsort(ts_ns, kind="stable"))

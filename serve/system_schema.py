@@ -34,7 +34,7 @@ class TimeControl(Request, kw_only=True):
     span: Annotated[str, Meta(max_length=24, examples=["1s"])] | int | None = None
     """step: `250ms`, `1s`, `5m`, `1h`, `1d`, or milliseconds. Left out: to the next event."""
     speed: float | Annotated[str, Meta(max_length=8, examples=["max"])] | None = None
-    """speed: market seconds in one of the wall, 0.1 to 10,000, or `max`: as fast as possible."""
+    """speed: market seconds in one of the wall, 0.01 to 10,000, or `max`: as fast as possible."""
     loop: bool | None = None
     """loop: whether the recording begins again at its end."""
 
@@ -115,6 +115,8 @@ class SystemStatus(msgspec.Struct, kw_only=True):
     """Since the newest ticker of all symbols, in market time."""
     market_time: MarketTime
     feed: FeedStatus
+    data_port: int | None = None
+    """The same WebSockets without a proxy between: at this port of the host; null: there is none."""
 
 
 class ActorStatus(msgspec.Struct):

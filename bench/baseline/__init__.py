@@ -106,7 +106,7 @@ def _baseline(
         plans.append(Plan(number, [running.tokens[k]], terms[(k + turn) % len(terms)]))
     job = Job(
         running.host, running.port, "place", question.codec, question.orders_per_frame, plans, WARM_S, seconds, running.pid,
-        DRAIN_LIMIT_S,
+        drain_limit_s=DRAIN_LIMIT_S,
     )  # fmt: skip
     try:
         return pool.submit(load.run, job).result(seconds + WARM_S + DRAIN_LIMIT_S)

@@ -28,6 +28,17 @@ def feature_rows(events: Events, at_ns: npt.ArrayLike, spec: FeatureSpec | None 
     return finish(_Tape(events, spec).sums(at), spec)
 
 
+def mids_of(events: Events, at_ns: npt.ArrayLike, spec: FeatureSpec | None = None) -> tuple[Floats, Integers]:
+    """Mids (times two, NaN: unknown) and running sums of squared returns by step (1e-18), as of `at_ns` on the grid."""
+    spec = spec or FeatureSpec()
+    at = np.asarray(at_ns, np.int64)
+    if (at % spec.step_ns).any():
+        raise ValueError(f"at_ns: not whole steps of {spec.step_ns} ns")
+    tape = _Tape(events, spec)
+    mids = tape.mids_at(at)
+    return np.where(mids != 0, mids, np.nan), tape.squares_until(at // spec.step_ns)
+
+
 class _Tape:
     """Running totals of the events, to be looked up by time."""
 
@@ -52,10 +63,10 @@ class _Tape:
         begun = step[:, None] - np.array(self.spec.steps, np.int64)
         begun_ns = begun * self.spec.step_ns
         before, now = self._totals_at(begun_ns), self._totals_at(at)
-        before[..., -1] = self._squares_until(begun)
-        last_mids = self._mids_at((step - 1) * self.spec.step_ns)
-        now[..., -1] = self._squares_until(step - 1) + squared_returns(last_mids, self._mids_at(at))
-        return Sums(at, self._state(at), now[:, None] - before, self._mids_at(begun_ns), begun >= self.first_step)
+        before[..., -1] = self.squares_until(begun)
+        last_mids = self.mids_at((step - 1) * self.spec.step_ns)
+        now[..., -1] = self.squares_until(step - 1) + squared_returns(last_mids, self.mids_at(at))
+        return Sums(at, self._state(at), now[:, None] - before, self.mids_at(begun_ns), begun >= self.first_step)
 
     def _totals_at(self, ts_ns: Integers) -> Integers:
         totals = np.zeros((*ts_ns.shape, len(TOTALS)), np.int64)
@@ -63,10 +74,10 @@ class _Tape:
         totals[..., _OF_TRADES:-1] = self.of_quotes[_until(self.events.quotes, ts_ns)]
         return totals
 
-    def _squares_until(self, step: Integers) -> Integers:
+    def squares_until(self, step: Integers) -> Integers:
         return self.squares[np.searchsorted(self.steps, step, "right")]
 
-    def _mids_at(self, ts_ns: Integers) -> Integers:
+    def mids_at(self, ts_ns: Integers) -> Integers:
         return self.mids[_until(self.events.quotes, ts_ns)]
 
     def _state(self, at: Integers) -> Integers:

@@ -42,6 +42,7 @@ def endpoints(gateway: Gateway) -> list[Endpoint]:
             market_data_age_ms=age_ms,
             market_time=now,
             feed=feed,
+            data_port=gateway.settings.data_port or None,
         )
 
     async def actors(_: Context) -> ActorList:

@@ -15,6 +15,7 @@ from serve.http.decode import invalid
 from serve.sockets.late import LateData
 from serve.sockets.outbox import CLOSE_SLOW
 from serve.sockets.session import RequestId, Session, decode, problem
+from serve.sockets.transport import Message, Shared
 
 log = structlog.get_logger()
 
@@ -42,7 +43,7 @@ class PriceBus:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._listeners: dict[tuple[str, str], set[PricesSession]] = {}
-        self.newest: dict[tuple[str, str], str] = {}
+        self.newest: dict[tuple[str, str], Shared] = {}
         self.received = 0
 
     async def run(self) -> None:
@@ -55,12 +56,12 @@ class PriceBus:
                     async for message in pubsub.listen():
                         _, _, rest = message["channel"].decode().partition(":bus:")
                         channel, _, symbol = rest.partition(":")
-                        self._forward(channel, symbol, message["data"].decode())
+                        self._forward(channel, symbol, Shared(message["data"].decode()))
             except Exception as error:
                 log.warning("market-data bus away, retrying", error=repr(error))
             await asyncio.sleep(RETRY_S)
 
-    def _forward(self, channel: str, symbol: str, message: str) -> None:
+    def _forward(self, channel: str, symbol: str, message: Shared) -> None:
         key = (channel, symbol)
         self.received += 1
         if channel != "trades":
@@ -83,6 +84,7 @@ class PriceBus:
 
 class PricesSession(Session):
     channel = "prices"
+    urgent = False
 
     def __init__(self, gateway: Gateway, bus: PriceBus, *args: Any) -> None:
         super().__init__(*args)
@@ -97,7 +99,7 @@ class PricesSession(Session):
             latency = self._gateway.profile_of(account).data_latency
             if latency != NO_LATENCY:
                 self._late = LateData(self._gateway.now_ns, latency, account, self._tell_now)
-        query = self.socket.query_params
+        query = self.transport.handshake.query_params
         if "channels" in query or "symbols" in query:
             wanted = {"op": "subscribe", "channels": _split(query.get("channels", "ticker")),
                       "symbols": _split(query.get("symbols", ""))}  # fmt: skip
@@ -108,13 +110,13 @@ class PricesSession(Session):
             except ApiError as error:
                 self.send(problem(None, error))
 
-    def tell(self, key: tuple[str, str], message: str) -> None:
+    def tell(self, key: tuple[str, str], message: Shared) -> None:
         if self._late is None:
             self._tell_now(key, message)
         elif not self._late.put(key, message):
             self.outbox.close(CLOSE_SLOW, "too many messages wait for this account's latency; reconnect", at_once=True)
 
-    def _tell_now(self, key: tuple[str, str], message: str) -> None:
+    def _tell_now(self, key: tuple[str, str], message: Message) -> None:
         if key[0] == "trades":
             self.outbox.send(message)
         else:
