@@ -42,7 +42,7 @@ from market.enums import CommandKind, ExecType, ListRole
 from market.ledger import Ledger, UnknownAccount
 from market.numbering import OUTSIDE_ACCOUNT
 from market.reasons import Reason
-from market.records import CLIENT_ORDER_ID_BYTES, COMMAND, Records, copied, opaque, picked
+from market.records import CLIENT_ORDER_ID_BYTES, COMMAND, REPORT, Records, copied, joined, opaque, picked
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -139,8 +139,7 @@ class AccountService:
             own = msgspec.msgpack.decode(row.payload, type=OwnRow)
             for book, seq in zip(self.books, own.positions, strict=True):
                 await book.read(seq)
-            for made in apply_ops(self.ledger, own.ops, row.ts_ns):
-                self.history.add(self._audible(made))
+            self.history.add(self._audible(joined(apply_ops(self.ledger, own.ops, row.ts_ns), REPORT)))
             self._hush(op.account for op in own.ops if op.quiet)
             self.delays.saw(own.ops)
             self.own_seq = row.seq
@@ -304,7 +303,8 @@ class AccountService:
         reports = self.ledger.settle(batch.commands, batch.events, batch.ts_ns)
         self._confirm(batch)
         self.history.add(self._audible(reports))
-        self._balances.mark(reports)
+        if not self._recovering:  # after that all are marked
+            self._balances.mark(reports)
         self.metrics.reports.inc(len(reports))
         self.metrics.settle_s.observe(time.perf_counter() - began)
         if not self._recovering and len(self.ledger.lists):

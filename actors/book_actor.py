@@ -38,7 +38,7 @@ from actors.wire import (
 )
 from market.book import Book
 from market.clock import MarketClock
-from market.records import COMMAND, EVENT, Records, joined, picked
+from market.records import COMMAND, EVENT, Records, joined, picked, same
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -117,10 +117,10 @@ class BookService:
         async for row in self.journal.read(self.seq):
             if row.seq != self.seq + 1:
                 raise JournalCorrupt(f"{self.name}: after seq {self.seq} comes {row.seq}")
-            batch = decode_batch(row.payload)
+            batch = decode_batch(row.payload, writable=False)
             self._inbox.note(batch.commands)
             events = match(self.books, batch.commands)
-            if events.tobytes() != batch.events.tobytes():
+            if not same(events, batch.events):
                 raise JournalCorrupt(f"{self.name}: seq {row.seq} matches to other events than it was journaled with")
             self.seq = row.seq
             self.ts_ns = batch.ts_ns

@@ -193,7 +193,11 @@ class Inbox:
     def note(self, commands: Records) -> None:
         """A journaled batch: remember how far each sender got."""
         accounts = commands["account"]
-        owners = np.where(accounts == OUTSIDE_ACCOUNT, OUTSIDE, accounts % self._partitions)
+        outside = accounts == OUTSIDE_ACCOUNT
+        if self._partitions == 1 and len(commands) and not outside.any():
+            self.watermarks[0] = int(commands["command_id"][-1])
+            return
+        owners = np.where(outside, OUTSIDE, accounts % self._partitions)
         for partition in np.unique(owners):
             self.watermarks[int(partition)] = int(commands["command_id"][owners == partition][-1])
 

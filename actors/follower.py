@@ -120,7 +120,7 @@ class BookFollower:
         else:
             raise ValueError(f"unexpected frame {kind}")
 
-    def _take(self, payload: bytes) -> None:
+    def _take(self, payload: bytes | memoryview) -> None:
         batch = decode_batch(payload)
         if batch.seq <= self.seq:
             return

@@ -14,11 +14,11 @@ from collections.abc import AsyncGenerator
 from typing import Final
 
 import asyncpg
-import msgspec
 import structlog
 import zstandard
 
 from actors.errors import Fenced
+from actors.unpacking import Group, groups_of
 
 log = structlog.get_logger()
 
@@ -30,11 +30,21 @@ _LEVEL: Final = 1
 _INSERT: Final = "INSERT INTO journal (stream, seq, epoch, ts_ns, payload) VALUES ($1, $2, $3, $4, $5)"
 
 
-class Row(msgspec.Struct):
-    seq: int
-    epoch: int
-    ts_ns: int
-    payload: bytes
+class Row:
+    """`payload` is unpacked when it is asked for, and given once: a chunk of them at once would be hundreds of MB."""
+
+    __slots__ = ("_group", "_place", "epoch", "seq", "ts_ns")
+
+    def __init__(self, seq: int, epoch: int, ts_ns: int, group: Group, place: int) -> None:
+        self.seq = seq
+        self.epoch = epoch
+        self.ts_ns = ts_ns
+        self._group = group
+        self._place = place
+
+    @property
+    def payload(self) -> memoryview:
+        return self._group.take(self._place)
 
 
 class Journal:
@@ -122,7 +132,8 @@ class Journal:
             after_seq,
             READ_CHUNK,
         )
-        return [Row(row[0], row[1], row[2], self._unpack(row[3])) for row in rows]
+        places = [(group, k) for group in groups_of([row[3] for row in rows]) for k in range(len(group))]
+        return [Row(row[0], row[1], row[2], *place) for row, place in zip(rows, places, strict=True)]
 
     async def newest_snapshot(self, before_seq: int | None = None) -> tuple[int, bytes] | None:
         """(seq, payload) of the newest snapshot, at or before a sequence number."""

@@ -117,12 +117,15 @@ def encode_batch(batch: Batch) -> bytes:
     return b"".join((head, batch.commands.tobytes(), batch.events.tobytes()))
 
 
-def decode_batch(payload: bytes) -> Batch:
-    """Inverse of `encode_batch`; the arrays are writable. ValueError when the bytes are not a batch."""
+def decode_batch(payload: bytes | memoryview, *, writable: bool = True) -> Batch:
+    """Inverse of `encode_batch`; not `writable`: views of the payload. ValueError when the bytes are not a batch."""
     version, partition, epoch, seq, ts_ns, n, m = _BATCH.unpack_from(payload)
     if version != BATCH_VERSION or len(payload) != _BATCH.size + n * COMMAND.itemsize + m * EVENT.itemsize:
         raise ValueError(f"version {version}, {len(payload)} bytes: not a whole batch of version {BATCH_VERSION}")
     end = _BATCH.size + n * COMMAND.itemsize
+    if not writable:
+        commands, events = np.frombuffer(payload, COMMAND, n, _BATCH.size), np.frombuffer(payload, EVENT, m, end)
+        return Batch(partition, epoch, seq, ts_ns, commands, events)
     commands, events = copied(payload[_BATCH.size : end], COMMAND), copied(payload[end:], EVENT)
     return Batch(partition, epoch, seq, ts_ns, commands, events)
 

@@ -9,6 +9,7 @@ from rich.table import Table
 from bench.report import BenchError, err, out
 
 BENCHMARKS: Final = (
+    "baseline",
     "book",
     "fanout",
     "feed",
@@ -18,6 +19,8 @@ BENCHMARKS: Final = (
     "order_path",
     "predict",
     "recording",
+    "recovery",
+    "start",
     "venue_decode",
 )
 """Modules with `main(arguments)`."""

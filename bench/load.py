@@ -34,6 +34,7 @@ class Job(msgspec.Struct, frozen=True):
     supervisor_pid: int
     rate: float = 0.0
     """Frames a second of all clients together; 0: each sends the next when it has the answer."""
+    drain_limit_s: float = DRAIN_LIMIT_S
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -150,7 +151,7 @@ async def _run(job: Job) -> Figures:
     seconds = time.perf_counter() - began
     after = _cpu(job)
     tally.stopping = True
-    async with asyncio.timeout(DRAIN_LIMIT_S):
+    async with asyncio.timeout(job.drain_limit_s):
         await asyncio.gather(*(client.done for client in clients))
     for client in clients:
         for connection in client._connections:

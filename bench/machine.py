@@ -44,3 +44,9 @@ def _cpu() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.machine()
+
+
+def line(on: Machine) -> str:
+    """For the head of a benchmark's output."""
+    versions = ", ".join(f"{name} {on.versions[name]}" for name in ("ray", "numpy", "numba", "asyncpg"))
+    return f"{on.cores} cores ({on.cpu}), Python {on.python}, {versions}, load {on.load_before} before"

@@ -24,6 +24,7 @@ import structlog
 
 from actors.logs import configure
 from actors.memory import give_back
+from actors.phases import Phases
 from deploy import bytecode, instruments, orphans, ray_runtime, state_file
 from deploy.data_dir import DataDir
 from deploy.errors import ServiceError
@@ -71,6 +72,7 @@ class Supervisor:
         """Of the feed, to be shown."""
         # Taken out: what is started from here has no business with it.
         self._assistant_key = os.environ.pop(ASSISTANT_KEY, None) or None
+        self._phases = Phases()
 
     # -- up -------------------------------------------------------------------------------------------------------
 
@@ -83,6 +85,7 @@ class Supervisor:
             log.warning("ended processes of an exchange that was killed", processes=left)
         os.environ[orphans.MARK] = self._mark
         market = self._prepare_market()
+        self._phases.done("folder")
         run_dir, ray_dir = self._run_dir(), self._ray_dir()
         ray_runtime.prepare_environment(ray_dir.parent)
         bytecode.keep(self.data.path / "bytecode")
@@ -90,11 +93,14 @@ class Supervisor:
         kernels = self._warm()
         self._progress("PostgreSQL")
         pg_dsn = self._start_postgres()
+        self._phases.done("postgres")
         self._progress("Valkey")
         redis_url = self._start_valkey()
+        self._phases.done("valkey")
         self._progress("database schema")
         asyncio.run(self._prepare_database(pg_dsn, market))
         instruments.keep(self.data.path, market)
+        self._phases.done("schema")
         from actors.config import Settings
 
         self.settings = Settings(
@@ -136,6 +142,7 @@ class Supervisor:
             ),
         )
         self._was_ready = True
+        log.info("exchange ready", seconds=self._phases.seconds)
         give_back()
 
     def _start_postgres(self) -> str:
@@ -217,17 +224,21 @@ class Supervisor:
         assert self._ray is not None
         self._progress("Ray")
         self.dashboard = self._ray.start()
+        self._phases.done("ray")
         if kernels is not None:
             self._await_kernels(kernels)
+        self._phases.done("kernels")
         self._progress("actors")
         try:
             remote.start_all(self.settings)
             self._start_gateway()
             remote.await_all(self._progress)
+            self._phases.done("actors")
         except (RuntimeError, TimeoutError, ConnectionError) as error:  # Ray's and Serve's own are among them
             raise _did_not_start(error, self.data.path) from error
         self._progress("gateway")
         self._await_ready()
+        self._phases.done("ready")
 
     def _start_gateway(self) -> None:
         from ray import serve as ray_serve
@@ -243,8 +254,10 @@ class Supervisor:
             proxy_location="HeadOnly",
             logging_config={"enable_access_log": False, "log_level": "ERROR"},
         )
+        self._phases.done("serve")
         gateway = deployment(self.settings, self.data.token_secret(), self._language_model())
         ray_serve.run(gateway, name=APP_NAME, route_prefix="/")
+        self._phases.done("gateway")
         predictor.start(self.settings)
         shown = "127.0.0.1" if self.options.host in ("0.0.0.0", "::") else self.options.host  # noqa: S104
         self.url = f"http://{shown}:{port}"
