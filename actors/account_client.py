@@ -8,8 +8,8 @@ new ones with `LinkDown` until it is back.
 import asyncio
 import itertools
 import secrets
-from collections.abc import Awaitable, Callable
-from operator import attrgetter
+import struct
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
 
 import numpy as np
@@ -29,7 +29,7 @@ from actors.wire import (
     reply_decoder,
     welcome_decoder,
 )
-from market.records import CLIENT_ORDER_ID_BYTES, COMMAND, REPORT, Records
+from market.records import CLIENT_ORDER_ID_BYTES, COMMAND, REPORT, Records, picked
 
 log = structlog.get_logger()
 
@@ -45,27 +45,43 @@ GROUP_LIMIT: Final = 1 << 12
 _RETRY_MOST_S: Final = 0.5
 _PLACE_BITS: Final = 12
 """A token is the group's number and, in these bits, the command's place in it."""
-_token = attrgetter("token")
+_TOKEN: Final = struct.Struct("<Q")
+_TOKEN_AT: Final = dict(COMMAND.fields or {})["token"][1]
 
 Answered = Callable[[list[ReportRow] | None], None]
 """Called once with all reports that answer a group, by the place of their commands; None: the outcome is not known."""
+AnsweredRecords = Callable[[Records | None], None]
+"""The same with REPORT[k]."""
+_FEW: Final = 32
+"""Reports of a frame that are sooner looked at one by one than by numpy."""
 
 
 class _Group:
     """Commands that were sent together and are answered together."""
 
-    __slots__ = ("answered", "count", "deadline", "left", "number", "rows")
+    __slots__ = ("answered", "count", "deadline", "left", "number", "parts")
 
-    def __init__(self, number: int, count: int, deadline: float, answered: Answered) -> None:
+    def __init__(self, number: int, count: int, deadline: float, answered: AnsweredRecords) -> None:
         self.number = number
         self.count = self.left = count
         self.deadline = deadline
         self.answered = answered
-        self.rows: list[ReportRow] = []
+        self.parts: list[memoryview] = []
+        """REPORT records, as they came."""
+
+    def reports(self) -> Records:
+        """REPORT[k] by the place of their commands; each command's stay in their order."""
+        data = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
+        reports = np.frombuffer(data, REPORT)
+        if self.count > 1:
+            tokens = reports["token"]
+            if (tokens[1:] < tokens[:-1]).any():
+                return picked(reports, np.argsort(tokens, kind="stable"))
+        return reports
 
 
 class AccountClient:
-    """One account partition. `on_reports` and `on_rows` get every frame; answers also reach who submitted."""
+    """One account partition. `on_reports` gets every frame; answers also reach who submitted."""
 
     def __init__(
         self,
@@ -73,7 +89,6 @@ class AccountClient:
         partition: int,
         name: str,
         on_reports: Callable[[Records], None] | None = None,
-        on_rows: Callable[[list[ReportRow]], None] | None = None,
         on_up: Callable[[], Awaitable[None]] | None = None,
         resolve: Callable[[str], Awaitable[str]] = directory.endpoint,
     ) -> None:
@@ -81,7 +96,6 @@ class AccountClient:
         self.partition = partition
         self._name = name
         self._on_reports = on_reports
-        self._on_rows = on_rows
         self._on_up = on_up
         self._resolve = resolve
         self._link: Link | None = None
@@ -149,6 +163,16 @@ class AccountClient:
 
         `list_name`: they are the orders of one order list that is called so, and nothing else goes with them.
         """
+
+        def decoded(reports: Records | None) -> None:
+            answered(None if reports is None else decode_reports(reports.tobytes()))
+
+        self.submit_records(commands, decoded, list_name)
+
+    def submit_records(
+        self, commands: Records | bytes | bytearray, answered: AnsweredRecords, list_name: bytes | None = None
+    ) -> None:
+        """`submit` for who wants the reports as they are."""
         if not self.up:
             raise LinkDown("the account actor does not answer now")
         frame = bytearray(commands)
@@ -159,7 +183,10 @@ class AccountClient:
         number = self._next_group
         self._next_group += 1
         first = number << _PLACE_BITS
-        np.frombuffer(frame, COMMAND)["token"] = first if n == 1 else np.arange(first, first + n, dtype=np.uint64)
+        if n == 1:
+            _TOKEN.pack_into(frame, _TOKEN_AT, first)
+        else:
+            np.frombuffer(frame, COMMAND)["token"] = np.arange(first, first + n, dtype=np.uint64)
         self._groups[number] = _Group(number, n, self._loop.time() + COMMAND_TIMEOUT_S, answered)
         self._waiting += n
         if self._looks is None:
@@ -200,11 +227,11 @@ class AccountClient:
                 return
             self._finish(group, None)
 
-    def _finish(self, group: _Group, rows: list[ReportRow] | None) -> None:
+    def _finish(self, group: _Group, reports: Records | None) -> None:
         del self._groups[group.number]
         self._waiting -= group.count
         try:
-            group.answered(rows)
+            group.answered(reports)
         except Exception:
             log.exception("an answer was not taken")
 
@@ -230,13 +257,11 @@ class AccountClient:
 
     def _on_frame(self, link: Link, kind: int, body: bytes) -> None:
         if kind == Kind.REPORTS:
+            reports = np.frombuffer(body, REPORT)
             if self._on_reports is not None:
-                self._on_reports(np.frombuffer(body, REPORT))
-            if self._groups or self._on_rows is not None:
-                rows = decode_reports(body)
-                if self._on_rows is not None:
-                    self._on_rows(rows)  # first: who is told of an order's events reads them before the answer
-                self._answer(rows)
+                self._on_reports(reports)  # first: who is told of an order's events reads them before the answer
+            if self._groups:
+                self._answer(memoryview(body), reports)
         elif kind == Kind.REPLY:
             reply = reply_decoder.decode(body)
             future = self._calls.get(reply.id)
@@ -251,16 +276,27 @@ class AccountClient:
         else:
             raise ValueError(f"unexpected frame {kind}")
 
-    def _answer(self, rows: list[ReportRow]) -> None:
-        groups = self._groups
-        for row in rows:
-            group = groups.get(row.token >> _PLACE_BITS)
+    def _answer(self, body: memoryview, reports: Records) -> None:
+        """Each group gets its part of a frame's reports."""
+        size = REPORT.itemsize
+        for start, stop, number, lasts in _runs_of(reports):
+            group = self._groups.get(number)
             if group is None:
                 continue
-            group.rows.append(row)
-            if row.last:
-                group.left -= 1
-                if not group.left:
-                    if group.count > 1:
-                        group.rows.sort(key=_token)  # stable: each command's reports stay in their order
-                    self._finish(group, group.rows)
+            group.parts.append(body[start * size : stop * size])
+            group.left -= lasts
+            if not group.left:
+                self._finish(group, group.reports())
+
+
+def _runs_of(reports: Records) -> Iterable[tuple[int, int, int, int]]:
+    """Of REPORT[n] those that stand together and answer the same group: start, stop, its number, how many are a last one."""
+    n = len(reports)
+    if n <= _FEW:
+        numbers = [token >> _PLACE_BITS for token in reports["token"].tolist()]
+        return zip(range(n), range(1, n + 1), numbers, reports["last"].tolist(), strict=True)
+    of = reports["token"] >> _PLACE_BITS
+    starts = np.append(0, np.flatnonzero(of[1:] != of[:-1]) + 1)
+    lasts = np.add.reduceat(reports["last"], starts, dtype=np.int64)
+    stops = [*starts[1:].tolist(), n]
+    return zip(starts.tolist(), stops, of[starts].tolist(), lasts.tolist(), strict=True)

@@ -59,6 +59,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """So much of a venue's past, before our own first trade of a symbol, is asked for; 0: nothing."""
     export_dir: str | None = None
     """Where each whole day is exported to as Parquet; None: nowhere."""
+    data_host: str = "127.0.0.1"
+    data_port: int = 0
+    """Of the gateways' own WebSocket server, all replicas the same; 0: there is none."""
     metrics_port: int = 0
     """0: a free port, told by `raypit status`."""
 

@@ -2,11 +2,9 @@
 
 import math
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-SPEED_LEAST: Final = 0.001
-SPEED_MOST: Final = 1_000_000.0
-"""Beyond it `inf`, as fast as possible, is what is meant."""
+from market.clock import SPEED_LEAST, SPEED_MOST
 
 
 class Action(StrEnum):
@@ -46,7 +44,7 @@ def speed_of(speed: float | None) -> float:
         raise ValueError("speed: tell a number above 0, or inf for as fast as possible")
     if speed == math.inf or SPEED_LEAST <= speed <= SPEED_MOST:
         return float(speed)
-    raise ValueError(f"speed: {speed} is not from {SPEED_LEAST:g} to {SPEED_MOST:g} or inf; to stand still, pause")
+    raise ValueError(f"speed: {speed} is not from {SPEED_LEAST:g} to {SPEED_MOST:,.0f} or inf; to stand still, pause")
 
 
 def later(at_ns: int | None, now_ns: int) -> int:

@@ -6,6 +6,7 @@ from typing import Final
 import asyncpg
 import numpy as np
 
+from actors.order_copy import copy_orders
 from actors.order_rows import Column, changes_of
 from actors.order_turns import Rare, amendments_of, prevented_of, rare_of, terms_of, turns_of
 from actors.staging import Staging
@@ -60,16 +61,7 @@ STAGINGS: Final = (_NEW_ORDERS, _CHANGES, _TERMS, _TURNS, _AMENDMENTS, _PREVENTE
 
 # Staged rows carry the symbol's number; $1 is the list of names.
 # Any byte is a LATIN1 character, and the first 128 are ASCII, which is all that the API lets in.
-_INSERT_PLAIN: Final = (
-    "INSERT INTO orders (order_id, account, symbol, client_order_id, side, ord_type, time_in_force, stp_mode, flags, "
-    "price_ticks, qty_lots, leaves_lots, cum_qty_lots, cum_quote_units, ord_status, reason, created_ns, updated_ns) "
-    "SELECT order_id, account, name, convert_from(rtrim(client_order_id, '\\x00'), 'LATIN1'), side, ord_type, "
-    "time_in_force, stp_mode, flags, price_ticks, qty_lots, leaves_lots, cum_qty_lots, cum_quote_units, ord_status, "
-    "reason, created_ns, updated_ns FROM new_orders "
-    "JOIN unnest($1::text[]) WITH ORDINALITY AS names (name, number) ON number = symbol + 1 "
-    "ON CONFLICT DO NOTHING"
-)
-_INSERT_WITH_TERMS: Final = (
+_INSERT_ORDERS: Final = (
     "INSERT INTO orders (order_id, account, symbol, client_order_id, side, ord_type, time_in_force, stp_mode, flags, "
     "price_ticks, qty_lots, leaves_lots, cum_qty_lots, cum_quote_units, ord_status, reason, created_ns, updated_ns, "
     "working_ns, stop_price_ticks, display_lots, trailing_bips, peg_type, peg_offset, list_id, list_role, tracking_ns) "
@@ -118,9 +110,15 @@ _INSERT_PREVENTED: Final = (
 
 
 class OrderTables:
-    """A run of events on its way into the tables; inside a transaction. EVENT[m] have `command_index` into COMMAND[n]."""
+    """A run of events on its way into the tables; inside a transaction. EVENT[m] have `command_index` into COMMAND[n].
 
-    def __init__(self, connection: asyncpg.Connection, names: Sequence[str], quiet: Collection[int]) -> None:
+    `anew`: none of the run's new orders is in the tables already.
+    """
+
+    def __init__(
+        self, connection: asyncpg.Connection, names: Sequence[str], quiet: Collection[int], anew: bool = True
+    ) -> None:
+        self._anew = anew
         self._connection = connection
         self._names = names
         self._quiet = quiet
@@ -151,11 +149,19 @@ class OrderTables:
         columns |= {name: born[name] for name in ("account", "symbol", "side", "ord_type", "time_in_force")}
         columns |= {name: born[name] for name in ("stp_mode", "flags", "price_ticks")}
         columns |= {"client_order_id": born_by["client_order_id"], "created_ns": created_ns}
-        await _NEW_ORDERS.fill(self._connection, columns)
         terms = terms_of(born, born_by, created_ns)
+        if self._anew:
+            plain = np.ones(len(born), np.bool_) if terms is None else ~np.isin(columns["order_id"], terms.order_id)
+            if plain.any():
+                taken = {name: column[plain] for name, column in columns.items()}
+                await copy_orders(self._connection, columns if terms is None else taken, self._names)
+            if terms is None:
+                return
+            columns = {name: column[~plain] for name, column in columns.items()}
+        await _NEW_ORDERS.fill(self._connection, columns)
         if terms is not None:
             await _TERMS.fill(self._connection, terms._asdict())
-        await self._connection.execute(_INSERT_PLAIN if terms is None else _INSERT_WITH_TERMS, self._names)
+        await self._connection.execute(_INSERT_ORDERS, self._names)
 
     async def _write_amendments(self, rare: Rare, born: Records, born_by: Records) -> int:
         """Before the orders change: they tell what older ones were."""

@@ -67,6 +67,7 @@ _ADD_TO_CANDLES: Final = (
     "taker_buy_quote_units = old.taker_buy_quote_units + excluded.taker_buy_quote_units, "
     "last_trade_id = excluded.last_trade_id"
 )
+_POSITION: Final = "SELECT seq FROM projection WHERE name = $1 AND stream = $2"
 _UPSERT_POSITIONS: Final = (
     "INSERT INTO projection (name, stream, seq) VALUES ($1, $2, $3) "
     "ON CONFLICT (name, stream) DO UPDATE SET seq = excluded.seq"
@@ -90,6 +91,8 @@ class ReadModels:
         self._batches: list[Batch] = []
         self._tapes: list[Records] = []
         self._events = 0
+        self._anew = True
+        """False: some orders are in the table, against all that is known, and are left there as they are."""
 
     def __len__(self) -> int:
         return self._events
@@ -112,16 +115,31 @@ class ReadModels:
         return found
 
     async def write(self, connection: asyncpg.Connection, projection: str) -> int:
-        """Write everything and the stream positions in one transaction; returns the number of rows."""
+        """Write everything and the stream positions in one transaction; returns the number of rows.
+
+        Again after an error, whose outcome is not known: what was written then is not written twice.
+        """
         events, commands, ts_ns = run_of(self._batches)
         async with connection.transaction():
-            rows = await OrderTables(connection, self._names, self.quiet).write(events, commands, ts_ns)
+            if await self._is_written(connection, projection):
+                return 0
+            orders = OrderTables(connection, self._names, self.quiet, self._anew)
+            try:
+                rows = await orders.write(events, commands, ts_ns)
+            except asyncpg.UniqueViolationError:
+                self._anew = False
+                raise
             rows += await self._write_trades(connection, events, ts_ns)
             rows += await self._write_queues(connection, events, ts_ns)
             rows += await self._write_tape(connection)
             positions = [(projection, stream, seq) for stream, seq in self.positions.items()]
             await connection.executemany(_UPSERT_POSITIONS, positions)
         return rows
+
+    async def _is_written(self, connection: asyncpg.Connection, projection: str) -> bool:
+        stream, seq = next(iter(self.positions.items()))
+        found = await connection.fetchval(_POSITION, projection, stream)
+        return found is not None and found >= seq
 
     async def _write_trades(self, connection: asyncpg.Connection, events: Records, ts_ns: Column) -> int:
         is_trade = events["kind"] == EventKind.TRADE

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 Column = npt.NDArray[Any]
 
-_SIGNATURE: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_END: Final = b"\xff\xff"
+COPY_BEGIN: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+COPY_END: Final = b"\xff\xff"
 _TYPES: Final[dict[str, np.dtype[Any]]] = {
     "bigint": np.dtype(">i8"),
     "smallint": np.dtype(">i2"),
@@ -50,4 +50,4 @@ class Staging:
         for name, size in self._columns.items():
             rows[f"size of {name}"] = size
             rows[name] = columns[name]
-        return b"".join((_SIGNATURE, rows.tobytes(), _END))
+        return b"".join((COPY_BEGIN, rows.tobytes(), COPY_END))

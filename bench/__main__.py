@@ -8,7 +8,18 @@ from rich.table import Table
 
 from bench.report import BenchError, err, out
 
-BENCHMARKS: Final = ("book", "feed", "order_path", "recording", "venue_decode")
+BENCHMARKS: Final = (
+    "book",
+    "fanout",
+    "feed",
+    "ledger",
+    "memory",
+    "oracle",
+    "order_path",
+    "predict",
+    "recording",
+    "venue_decode",
+)
 """Modules with `main(arguments)`."""
 
 

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from decimal import ROUND_UP, Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -39,6 +40,7 @@ class Terms(msgspec.Struct, frozen=True):
     lot: Decimal
     price: Decimal
     """The last price, or where the simulated market would open."""
+    symbol_id: int = 0
 
 
 class User(msgspec.Struct):
@@ -63,6 +65,23 @@ class Exchange:
         """Of its supervisor; 0: not known, processor time is not measured."""
         self.quiet = True
         """Nobody else trades: prices stay where the benchmark puts them."""
+
+    @cached_property
+    def data_port(self) -> int:
+        """Of WebSockets straight to the gateway."""
+        found = self.ask("GET", "/api/v1/system/status").get("data_port")
+        if not found:
+            raise BenchError("this exchange has no data port; start it with this version's `raypit up`.")
+        return int(found)
+
+    def text(self, path: str) -> str:
+        """A page."""
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().read().decode()
+        finally:
+            connection.close()
 
     def ask(self, method: str, path: str, body: Any = None, token: str | None = None) -> Any:
         """One request on a connection of its own; the decoded answer."""
@@ -94,6 +113,7 @@ class Exchange:
                 Decimal(one["tick_size"]),
                 Decimal(one["lot_size"]),
                 prices.get(one["symbol"]) or opening[one["symbol"]],
+                one["symbol_id"],
             )
             for one in found
         ]

@@ -1,6 +1,7 @@
 """The load generator: runs in a process of its own, drives every client of one measurement on one event loop."""
 
 import asyncio
+import random
 import time
 from collections import Counter
 from typing import Any, Final
@@ -9,7 +10,7 @@ import msgspec
 import numpy as np
 import uvloop
 
-from bench import workload
+from bench import packed_frames, workload
 from bench.client import Connection, ConnectionBroken, open_http, open_websocket
 from bench.processes import cpu_seconds, own_cpu_seconds
 from bench.workload import Plan, Step
@@ -31,6 +32,8 @@ class Job(msgspec.Struct, frozen=True):
     warm_s: float
     seconds: float
     supervisor_pid: int
+    rate: float = 0.0
+    """Frames a second of all clients together; 0: each sends the next when it has the answer."""
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -71,7 +74,12 @@ class Tally:
 class Client:
     """Sends its steps round and round, one at a time."""
 
-    def __init__(self, connections: list[Connection], steps: list[Step], tally: Tally, fill: bytes) -> None:
+    def __init__(
+        self, connections: list[Connection], steps: list[Step], tally: Tally, fill: bytes, every_s: float = 0.0
+    ) -> None:
+        self._every_s = every_s
+        """From one frame to the next when they are paced, however late the answers are."""
+        self._due_s = 0.0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._connections = connections
         self._steps = steps
@@ -83,14 +91,26 @@ class Client:
             connection.on_message = self._on_message
 
     def begin(self) -> None:
+        if not self._every_s:
+            self._send()
+            return
+        loop = asyncio.get_running_loop()
+        wait_s = self._due_s - loop.time() if self._due_s else random.random() * self._every_s  # not all at once
+        self._due_s = (self._due_s or loop.time() + wait_s) + self._every_s
+        if wait_s > 0:
+            loop.call_later(wait_s, self._send)
+        else:
+            self._send(int(-wait_s * 1e9))  # what waited for an earlier answer waited, too
+
+    def _send(self, late_ns: int = 0) -> None:
         step = self._steps[self._at]
-        self._sent_ns = time.perf_counter_ns()
+        self._sent_ns = time.perf_counter_ns() - late_ns
         self._connections[step.connection].send(step.payload)
 
     def _on_message(self, message: bytes) -> None:
         now_ns = time.perf_counter_ns()
         step, tally = self._steps[self._at], self._tally
-        accepted = message.count(step.needle)
+        accepted = message.count(step.needle) if step.needle else packed_frames.accepted(message)
         if accepted != step.expects:
             tally.refused += step.expects - accepted
             tally.reasons[_reason(message)] += step.expects - accepted
@@ -99,7 +119,7 @@ class Client:
             tally.orders += step.orders
             tally.cancels += step.cancels
             if step.fills:
-                tally.fills += message.count(self._fill)
+                tally.fills += message.count(self._fill) if step.needle else packed_frames.fills(message)
             if step.timed:
                 tally.latencies_ns.append(now_ns - self._sent_ns)
         self._at += 1
@@ -139,14 +159,15 @@ async def _run(job: Job) -> Figures:
 
 
 async def _client(job: Job, plan: Plan, tally: Tally) -> Client:
+    every_s = len(job.plans) / job.rate if job.rate else 0.0
     if not job.codec:
-        return Client([await open_http(job.host, job.port)], workload.HTTP[job.work](plan), tally, b"")
+        return Client([await open_http(job.host, job.port)], workload.HTTP[job.work](plan), tally, b"", every_s)
     codec = workload.CODECS[job.codec]
     steps = workload.SOCKET[job.work](plan, codec, job.orders_per_frame)
     connections: list[Connection] = [
         await open_websocket(job.host, job.port, "/ws/orders", token) for token in plan.tokens
     ]
-    return Client(connections, steps, tally, codec.fill)
+    return Client(connections, steps, tally, codec.fill, every_s)
 
 
 async def _let_run(seconds: float, broken: list["asyncio.Future[None]"]) -> None:
@@ -172,6 +193,8 @@ def _figures(tally: Tally, seconds: float, cpu_s: dict[str, float]) -> Figures:
 
 def _reason(message: bytes) -> str:
     """The first error code in an answer, whatever its format."""
+    if (told := packed_frames.reason(message)) is not None:
+        return told
     for decode in (msgspec.json.decode, msgspec.msgpack.decode):
         try:
             answer: Any = decode(message.rpartition(b"\r\n\r\n")[2])

@@ -22,7 +22,7 @@ class Machine(msgspec.Struct, frozen=True):
 def describe() -> Machine:
     packages = ("ray", "uvicorn", "websockets", "uvloop", "msgspec", "numpy", "numba", "asyncpg")
     return Machine(
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        cores=cores(),
         cpu=_cpu(),
         memory_gib=round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1),
         system=f"{platform.system()} {platform.release()}",
@@ -30,6 +30,11 @@ def describe() -> Machine:
         versions={name: version(name) for name in packages},
         load_before=round(os.getloadavg()[0], 2),
     )
+
+
+def cores() -> int:
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _cpu() -> str:

@@ -15,6 +15,8 @@ from bench.load import Figures, Job
 from bench.report import BenchError, err
 from bench.workload import Plan
 
+DATA_PORT: Final = "WS data port"
+"""The transport of that name; "WS" is through the ingress."""
 USERS: Final = 16
 """Registering one costs 0.1 s, and an address may register 30 a minute."""
 SYMBOLS: Final = 8
@@ -46,6 +48,8 @@ class Finding(msgspec.Struct, frozen=True):
     order: Figures
     ratio: float
     """Order frames a second over no-op frames a second."""
+    half: Figures | None = None
+    """Of orders at half of their highest rate, evenly spaced: only over the data port with many clients."""
 
 
 class Runner:
@@ -75,7 +79,10 @@ class Runner:
         for one in (*noops, *orders):
             self._check(question, one)
         noop, order = max(noops, key=_rate), max(orders, key=_rate)
-        return Finding(question.name, question, noop, order, _rate(order) / _rate(noop))
+        half = None
+        if question.transport == DATA_PORT and question.clients > 1:
+            half = self._measure(question, question.order, _rate(order) / 2)
+        return Finding(question.name, question, noop, order, _rate(order) / _rate(noop), half)
 
     def _check(self, question: Question, found: Figures) -> None:
         wrong, what = found.refused / max(1, found.commands), "of the commands were refused"
@@ -89,11 +96,12 @@ class Runner:
                 "Use an exchange in which nobody else trades, or leave --url and --data away."
             )
 
-    def _measure(self, question: Question, work: str) -> Figures:
+    def _measure(self, question: Question, work: str, rate: float = 0.0) -> Figures:
         plans = [self._plan(k, work) for k in range(question.clients)]
+        port = self._exchange.data_port if question.transport == DATA_PORT else self._exchange.port
         job = Job(
-            self._exchange.host, self._exchange.port, work, question.codec, question.orders_per_frame, plans, WARM_S,
-            self._seconds, self._exchange.pid,
+            self._exchange.host, port, work, question.codec, question.orders_per_frame, plans, WARM_S,
+            self._seconds, self._exchange.pid, rate,
         )  # fmt: skip
         try:
             return self._pool.submit(load.run, job).result(self._seconds + WARM_S + ANSWER_LIMIT_S)

@@ -15,12 +15,16 @@ import msgspec
 from bench import workload
 from bench.exchange import Exchange, attach, started
 from bench.machine import Machine, describe
-from bench.measure import Finding, Question, measure
+from bench.measure import DATA_PORT, Finding, Question, measure
 from bench.order_tables import show_cpu, show_rates
 from bench.report import BenchError, err, out, write_json
 
 ROUNDS: Final = 2
 FASTEST_LONE_MS: Final = 2.0
+MOST_LONE_MS: Final = 1.2
+MOST_LONE_P99_MS: Final = 5.0
+MOST_HALF_P99_MS: Final = 15.0
+LEAST_DIRECT_SHARE: Final = 0.5
 LEAST_SHARE: Final = 0.40
 LEAST_ORDERS: Final = 80_000.0
 LEAST_REST_SHARE: Final = 1 / 1.3
@@ -46,8 +50,12 @@ def questions() -> list[Question]:
     # Over the venue's API, with the native order in the place of the no-op: what speaking Binance costs.
     http += [Question("REST", "", n, 1, "buy", "rest_buy") for n in (1, 16, 64)]
     single = [Question("WS", codec, n, 1, "echo", "place") for codec in codecs for n in (1, 16, 64)]
+    single += [Question(DATA_PORT, codec, n, 1, "echo", "place") for codec in codecs for n in (1, 16, 64)]
     many = [Question("WS", codec, n, 100, "echo", "place") for codec in codecs for n in (1, 4, 16, 64)]
+    many += [Question(DATA_PORT, "packed", n, 100, "echo", "place") for n in (1, 4, 16, 64)]
+    # Orders alone: each is accepted, journaled and expires.
     ioc = [Question("WS", codec, 16, 100, "echo", "ioc") for codec in codecs]
+    ioc += [Question(DATA_PORT, "packed", n, 100, "echo", "ioc") for n in (16, 64)]
     crossing = [Question("WS", "JSON", n, size, "echo", "cross") for n, size in ((1, 1), (8, 1), (8, 100))]
     return [*http, *single, *many, *ioc, *crossing]
 
@@ -70,12 +78,37 @@ def targets(findings: list[Finding]) -> list[Target]:
         if rates:
             text = f"100 commands a frame, {what}: durable commands/s"
             told.append(Target(text, LEAST_ORDERS, max(rates), max(rates) >= LEAST_ORDERS))
+    told += _data_port_targets(findings)
     if lone := of("place 1x1 ", lambda one: one.order.p50_ms):
         told.append(Target("a lone order: p50 in ms", FASTEST_LONE_MS, min(lone), min(lone) < FASTEST_LONE_MS))
     if shares := of("rest_buy", lambda one: one.ratio, "REST"):
         text = "POST /api/v3/order: share of the rate of the native order over HTTP"
         told.append(Target(text, LEAST_REST_SHARE, min(shares), min(shares) >= LEAST_REST_SHARE))
     return told
+
+
+def _data_port_targets(findings: list[Finding]) -> list[Target]:
+    """Of single orders: against the echo through the ingress, which every client can have."""
+    told = []
+    echoes = [_noop_rate(one) for one in findings if one.question.transport == "WS" and "place 64x1 " in one.name]
+    straight = [one for one in findings if one.question.transport == DATA_PORT]
+    many = [one for one in straight if "place 64x1 " in one.name]
+    if echoes and many:
+        share = max(one.order.requests / one.order.seconds for one in many) / max(echoes)
+        text = "data port, 64 clients, one order a frame: share of the echo through the ingress"
+        told.append(Target(text, LEAST_DIRECT_SHARE, share, share >= LEAST_DIRECT_SHARE))
+    if halves := [one.half.p99_ms for one in many if one.half is not None]:
+        text = "data port, 64 clients at half of the highest rate: p99 in ms"
+        told.append(Target(text, MOST_HALF_P99_MS, min(halves), min(halves) <= MOST_HALF_P99_MS))
+    if lone := [one.order for one in straight if "place 1x1 " in one.name]:
+        best = min(lone, key=lambda one: one.p50_ms)
+        for text, wanted, found in (("p50", MOST_LONE_MS, best.p50_ms), ("p99", MOST_LONE_P99_MS, best.p99_ms)):
+            told.append(Target(f"data port, a lone order: {text} in ms", wanted, found, found <= wanted))
+    return told
+
+
+def _noop_rate(one: Finding) -> float:
+    return one.noop.requests / one.noop.seconds
 
 
 def main(arguments: list[str]) -> int:

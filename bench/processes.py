@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 _PARTS: Final = (
+    ("ServeReplica:raypit-predictor", "predictor"),
     ("ServeReplica", "gateway"),
     ("AccountActor", "account"),
     ("BookActor", "book"),
@@ -36,6 +37,12 @@ def cpu_seconds(supervisor_pid: int) -> dict[str, float]:
             part = _part_of(_command(pid))
             found[part] = found.get(part, 0.0) + process.seconds
     return found
+
+
+def pids_of(supervisor_pid: int, part: str) -> list[int]:
+    """Processes of a part of a running exchange."""
+    processes = _processes()
+    return [pid for pid in processes if _descends(pid, supervisor_pid, processes) and _part_of(_command(pid)) == part]
 
 
 def own_cpu_seconds() -> float:

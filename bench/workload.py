@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from bench import packed_frames
 from bench.client import binary_frame, text_frame
 from bench.exchange import Terms
 
@@ -36,7 +37,7 @@ class Plan(msgspec.Struct, frozen=True):
 
 
 class Step(msgspec.Struct, frozen=True):
-    """One request and how a good answer looks: `needle` occurs `expects` times."""
+    """One request and how a good answer looks: `needle` occurs `expects` times; without one it is a packed answer."""
 
     payload: bytes
     needle: bytes
@@ -50,26 +51,45 @@ class Step(msgspec.Struct, frozen=True):
 
 class Codec(msgspec.Struct, frozen=True):
     name: str
-    encode: Callable[[Any], bytes]
+    request: Callable[[Terms, str, list[dict[str, str]]], bytes]
+    """The whole WebSocket frame of an op with orders, all of one symbol."""
     decode: Callable[[bytes], Any]
-    frame: Callable[[bytes], bytes]
+    """Of a frame's payload."""
     ok: bytes
     accepted: bytes
     """What stands in the answer once for each command that was not refused."""
     fill: bytes
 
-    def request(self, op: str, orders: list[dict[str, str]]) -> bytes:
-        return self.frame(self.encode({"op": op, "id": 1, "orders": orders}))
+
+def _frame_of(op: str, orders: list[dict[str, str]]) -> dict[str, Any]:
+    return {"op": op, "id": 1, "orders": orders}
 
 
 JSON: Final = Codec(
-    "JSON", msgspec.json.encode, msgspec.json.decode, text_frame, b'"ok":true', b'"error":null', b'"trade_id"'
+    "JSON",
+    lambda _, op, orders: text_frame(msgspec.json.encode(_frame_of(op, orders))),
+    msgspec.json.decode,
+    b'"ok":true',
+    b'"error":null',
+    b'"trade_id"',
 )
 MSGPACK: Final = Codec(
-    "MessagePack", msgspec.msgpack.encode, msgspec.msgpack.decode, binary_frame, b"\xa2ok\xc3", b"\xa5error\xc0",
+    "MessagePack",
+    lambda _, op, orders: binary_frame(msgspec.msgpack.encode(_frame_of(op, orders))),
+    msgspec.msgpack.decode,
+    b"\xa2ok\xc3",
+    b"\xa5error\xc0",
     b"\xa8trade_id",
-)  # fmt: skip
-CODECS: Final = {codec.name: codec for codec in (JSON, MSGPACK)}
+)
+PACKED: Final = Codec(
+    "packed",
+    lambda terms, op, orders: binary_frame(packed_frames.encode(terms, op, orders)),
+    packed_frames.decode,
+    b"",
+    b"",
+    b"",
+)
+CODECS: Final = {codec.name: codec for codec in (JSON, MSGPACK, PACKED)}
 
 
 # -- WebSocket ----------------------------------------------------------------------------------------------------
@@ -78,7 +98,7 @@ CODECS: Final = {codec.name: codec for codec in (JSON, MSGPACK)}
 def echo(plan: Plan, codec: Codec, size: int) -> list[Step]:
     """The frames of `place`, as no-ops: decoded, answered, nothing else."""
     frames = _places(plan, size, slots=4)
-    return [Step(codec.request("echo", orders), codec.ok, 1) for slot in frames for orders in slot]
+    return [Step(codec.request(plan.terms, "echo", orders), codec.ok, 1) for slot in frames for orders in slot]
 
 
 def place(plan: Plan, codec: Codec, size: int) -> list[Step]:
@@ -89,8 +109,10 @@ def place(plan: Plan, codec: Codec, size: int) -> list[Step]:
     steps: list[Step] = []
     for k, frames in enumerate([*slots, *([[]] * lag)]):
         if k >= lag:
-            steps += [_cancel(codec, orders) for orders in slots[k - lag] if _resting(orders)]
-        steps += [Step(codec.request("place", one), codec.accepted, len(one), orders=len(one)) for one in frames]
+            steps += [_cancel(plan, codec, orders) for orders in slots[k - lag] if _resting(orders)]
+        steps += [
+            Step(codec.request(plan.terms, "place", one), codec.accepted, len(one), orders=len(one)) for one in frames
+        ]
     return steps
 
 
@@ -99,7 +121,7 @@ def ioc(plan: Plan, codec: Codec, size: int) -> list[Step]:
     frames = [frame for slot in _places(plan, size, slots=4) for frame in slot]
     return [
         Step(
-            codec.request("place", [one | {"time_in_force": "IOC"} for one in orders]),
+            codec.request(plan.terms, "place", [one | {"time_in_force": "IOC"} for one in orders]),
             codec.accepted,
             size,
             orders=size,
@@ -119,7 +141,7 @@ def cross(plan: Plan, codec: Codec, size: int) -> list[Step]:
         ]
         steps.append(
             Step(
-                codec.request("place", sells),
+                codec.request(plan.terms, "place", sells),
                 codec.accepted,
                 size,
                 connection=maker,
@@ -128,7 +150,14 @@ def cross(plan: Plan, codec: Codec, size: int) -> list[Step]:
             )
         )
         steps.append(
-            Step(codec.request("place", buys), codec.accepted, size, connection=taker, orders=size, fills=size)
+            Step(
+                codec.request(plan.terms, "place", buys),
+                codec.accepted,
+                size,
+                connection=taker,
+                orders=size,
+                fills=size,
+            )
         )
     return steps
 
@@ -173,9 +202,9 @@ def _resting(orders: list[dict[str, str]]) -> list[dict[str, str]]:
     return [{"client_order_id": one["client_order_id"]} for one in orders if one["time_in_force"] == "GTC"]
 
 
-def _cancel(codec: Codec, orders: list[dict[str, str]]) -> Step:
+def _cancel(plan: Plan, codec: Codec, orders: list[dict[str, str]]) -> Step:
     named = _resting(orders)
-    return Step(codec.request("cancel", named), codec.accepted, len(named), cancels=len(named), timed=False)
+    return Step(codec.request(plan.terms, "cancel", named), codec.accepted, len(named), cancels=len(named), timed=False)
 
 
 # -- HTTP ---------------------------------------------------------------------------------------------------------

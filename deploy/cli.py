@@ -37,6 +37,9 @@ app.command("time")(time_)
 def up(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port of API and pages; 0: a free one.")] = None,
+    data_port: Annotated[
+        int | None, typer.Option(help="Port of WebSockets straight to the gateway; 0: a free one.")
+    ] = None,
     data: Annotated[str | None, typer.Option(help="Folder for everything that lasts.")] = None,
     feed: Annotated[
         str | None,
@@ -118,6 +121,7 @@ def _show_addresses(supervisor: Any) -> None:
     table.add_row("API", f"{supervisor.url}/api")
     table.add_row("documentation", f"{supervisor.url}/docs")
     table.add_row("WebSocket", supervisor.url.replace("http", "ws", 1) + "/ws/prices")
+    table.add_row("WebSocket data port", f"{supervisor.data_url}/ws/orders")
     table.add_row("metrics", f"{supervisor.url}/metrics")
     table.add_row("Ray dashboard", supervisor.dashboard or "off")
     table.add_row("feed", Text(_shown_feed(supervisor.options)))

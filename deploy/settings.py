@@ -10,15 +10,13 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from market.clock import SPEED_LEAST, SPEED_MOST
 from market.feed_spec import FeedSpec, Replay, parse
 from market.intervals import DAY_NS
 from market.spans import span_ns
 
 MAX_SYMBOLS = 1000
 MAX_ACTORS = 64
-MIN_SPEED = 0.01
-MAX_SPEED = 1_000_000.0
-"""Beyond it nothing is paced any more: that is `max`."""
 MAX_KEEP_DAYS = 36_500
 MAX_BACKFILL_DAYS = 31
 """A request tells 200 to 1,000 minutes of one symbol."""
@@ -32,6 +30,8 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8000
     """0: a free one."""
+    data_port: Annotated[int, Meta(ge=0, le=65535)] | None = None
+    """Of WebSockets straight to the gateway; 0: a free one. Left out: the one after `port`, or a free one."""
     data: str = "raypit-data"
     feed: str = "simulated"
     """Where the market comes from, in the words of `market.feed_spec`."""
@@ -105,8 +105,8 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
             speed = float(self.speed)
         except ValueError:
             speed = 0.0
-        if not MIN_SPEED <= speed <= MAX_SPEED:
-            raise ValueError(f"speed must be {MIN_SPEED} to {MAX_SPEED:,.0f}, or `max`, not {self.speed!r}")
+        if not SPEED_LEAST <= speed <= SPEED_MOST:
+            raise ValueError(f"speed must be {SPEED_LEAST} to {SPEED_MOST:,.0f}, or `max`, not {self.speed!r}")
         return speed
 
 

@@ -19,6 +19,8 @@ class RunningState(msgspec.Struct):
     pg_dsn: str
     redis_url: str
     started_at: float
+    data_url: str = ""
+    """Of the WebSocket data port, without a path."""
 
 
 def write(data: Path, state: RunningState) -> None:

@@ -36,7 +36,7 @@ from market.feed_spec import Simulated, Venues
 
 log = structlog.get_logger()
 
-KERNELS: Final = ("book", "ledger")
+KERNELS: Final = ("book", "ledger", "packed")
 """Parts of `deploy.warm`."""
 WATCH_EVERY_S: Final = 0.5
 READY_LIMIT_S: Final = 120.0
@@ -58,6 +58,7 @@ class Supervisor:
         self._control: socket.socket | None = None
         self.url = ""
         self._port = 0
+        self.data_url = ""
         self._mark = ""
         self.dashboard: str | None = None
         self._folders: list[Path] = []
@@ -111,13 +112,22 @@ class Supervisor:
             keep_seconds=self.options.keep_seconds,
             backfill_ns=self.options.backfill_ns if isinstance(self.options.feed_spec, Venues) else 0,
             export_dir=self.options.export_dir,
+            data_host=self.options.host,
+            data_port=self._choose_ports(),
         )
         self._start_ray(kernels)
         self._open_control()
         state_file.write(
             self.data.path,
             state_file.RunningState(
-                os.getpid(), self.url, self.dashboard, self._control_path, pg_dsn, redis_url, time.time()
+                os.getpid(),
+                self.url,
+                self.dashboard,
+                self._control_path,
+                pg_dsn,
+                redis_url,
+                time.time(),
+                self.data_url,
             ),
         )
         self._was_ready = True
@@ -217,18 +227,34 @@ class Supervisor:
     def _start_gateway(self) -> None:
         from ray import serve as ray_serve
 
+        from serve import predictor
         from serve.app import APP_NAME, deployment
 
-        port = self._port = self._port or self.options.port or ray_runtime.free_port()
-        _must_be_free(self.options.host, port)
+        port = self._port
+        _must_be_free(self.options.host, port, "--port")
+        _must_be_free(self.options.host, self.settings.data_port, "--data-port")
         ray_serve.start(
             http_options={"host": self.options.host, "port": port},
             proxy_location="HeadOnly",
             logging_config={"enable_access_log": False, "log_level": "ERROR"},
         )
         ray_serve.run(deployment(self.settings, self.data.token_secret()), name=APP_NAME, route_prefix="/")
+        predictor.start(self.settings)
         shown = "127.0.0.1" if self.options.host in ("0.0.0.0", "::") else self.options.host  # noqa: S104
         self.url = f"http://{shown}:{port}"
+        self.data_url = f"ws://{shown}:{self.settings.data_port}"
+
+    def _choose_ports(self) -> int:
+        """For the life of this process; the data port is told."""
+        self._port = self.options.port or ray_runtime.free_port()
+        given = self.options.data_port
+        if given:
+            return given
+        if given is None and 0 < self.options.port < 65535 and _is_free(self.options.host, self.options.port + 1):
+            return self.options.port + 1
+        while (found := ray_runtime.free_port()) == self._port:
+            pass
+        return found
 
     def _await_ready(self) -> None:
         from urllib.request import urlopen
@@ -404,13 +430,23 @@ def _did_not_start(error: Exception, data: Path) -> ServiceError:
     )
 
 
-def _must_be_free(host: str, port: int) -> None:
-    with socket.socket() as probe:
+def _must_be_free(host: str, port: int, flag: str) -> None:
+    if problem := _why_not_free(host, port):
+        raise ServiceError(f"cannot listen on {host}:{port}: {problem}. Choose another {flag}.")
+
+
+def _is_free(host: str, port: int) -> bool:
+    return not _why_not_free(host, port)
+
+
+def _why_not_free(host: str, port: int) -> str:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise ServiceError(f"cannot listen on {host}:{port}: {error.strerror}. Choose another --port.") from None
+            return error.strerror or type(error).__name__
+    return ""
 
 
 def _symbols_of(options: Options, market: instruments.Prepared) -> int:

@@ -10,6 +10,9 @@ from typing import Final
 
 LEASE_NS: Final = 200_000_000
 """Of the wall: several tellings long, and short to whoever watches."""
+SPEED_LEAST: Final = 0.01
+SPEED_MOST: Final = 10_000.0
+"""Market seconds in one of the wall that can be asked for; beyond it nothing is paced any more: that is `max`."""
 
 
 class MarketClock:

@@ -13,6 +13,7 @@ import numpy as np
 from ml.dataset import DataSet
 from ml.evaluation import evaluated, losses
 from ml.forecast import Forecast, Manifest, SavedModel
+from ml.live_scores import DRIFT_KEY, distribution
 from ml.models.stack import Stack, Weights, equal_weights, learned_weights, stacked
 from ml.money import Curve, replay, told
 from ml.splits import Split, walk_forward
@@ -141,7 +142,7 @@ def train(data: DataSet, wanted: Wanted, runner: Runner = in_process) -> Outcome
         curves = replay(forecast, tested, wanted.manifest.horizon_ns)
         metrics = evaluated(forecast, naive, tested, wanted.manifest.horizon_ns)
         metrics |= {"money": told(curves), "folds": wanted.folds, "parameters": parameters.get(kind, {})}
-        _tell(model, metrics)
+        _tell(model, metrics | {DRIFT_KEY: distribution(data.names, data.features)})
         outcome.models[kind] = Trained(model, metrics, forecast, curves)
     return outcome
 

@@ -2,19 +2,18 @@
 
 import asyncio
 import gc
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import structlog
 from ray import serve as ray_serve
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
-from starlette.websockets import WebSocket
 
 from actors.config import Settings
 from actors.logs import configure
 from actors.memory import give_back
-from serve.api import jobs, market, portfolio, profiles, system, trading
+from serve.api import ai, jobs, market, portfolio, profiles, system, trading
 from serve.auth.api_keys import ApiKeys
 from serve.auth.endpoints import auth_endpoints
 from serve.auth.identity import Identity
@@ -28,10 +27,15 @@ from serve.gateway import Gateway
 from serve.health import Readiness
 from serve.http import ClientAddresses, build_app
 from serve.metrics import GatewayMetrics
+from serve.predictions import Predictions
+from serve.sockets.asgi import asgi_routes
+from serve.sockets.data_port import DataPort
 from serve.sockets.orders import OrdersSession
 from serve.sockets.portfolio import PortfolioSession
 from serve.sockets.prices import PriceBus, PricesSession
+from serve.sockets.routes import SocketRoute
 from serve.sockets.session import SocketCount
+from serve.sockets.transport import Transport
 
 log = structlog.get_logger()
 
@@ -59,28 +63,46 @@ class GatewayReplica:
         self._settings = settings
         self._secret = secret
         self._tasks: list[asyncio.Task[Any]] = []
+        self._data_port: DataPort | None = None
 
     async def __serve_build_asgi_app__(self) -> ASGIApp:
         configure(self._settings.data_dir, "gateway")
         self._gateway = gateway = Gateway(self._settings)
         await gateway.start()
-        app, self._tasks, self._sockets = compose(gateway, self._secret)
+        composed = compose(gateway, self._secret)
+        self._tasks, self._sockets = composed.tasks, composed.sockets
+        if self._settings.data_port:
+            self._data_port = DataPort(composed.table, composed.sockets)
+            await self._data_port.start(self._settings.data_host, self._settings.data_port)
         give_back()
         gc.set_threshold(*GC_THRESHOLD)
-        return app
+        return composed.app
 
     async def retire(self) -> int:
         """Before the exchange ends: sockets are closed with a reason rather than cut; how many there were."""
+        if self._data_port is not None:
+            self._data_port.stop_listening()
         return await self._sockets.retire(RETIRE_S)
 
     def check_health(self) -> None:
         for task in self._tasks:
             if task.done() and not task.cancelled() and task.exception() is not None:
                 raise RuntimeError("a background task of the gateway died") from task.exception()
+        if self._data_port is not None and not self._sockets.retired and not self._data_port.serving:
+            raise RuntimeError("the data port does not listen any more")
 
 
-def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Task[Any]], SocketCount]:
-    """The application over a started gateway, the tasks that keep it alive, and its open sockets."""
+class Composed(NamedTuple):
+    app: Starlette
+    table: list[SocketRoute]
+    """The application's sockets, for the data port."""
+    tasks: list[asyncio.Task[Any]]
+    """That keep it alive."""
+    sockets: SocketCount
+
+
+def compose(gateway: Gateway, secret: bytes) -> Composed:
+    """The application over a started gateway."""
     identity = Identity(gateway.pool, secret)
     keys = ApiKeys(gateway.pool, Vault(secret), gateway.open_account)
     binance = BinanceApi(gateway, keys)
@@ -90,23 +112,27 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
     hub = StreamHub(gateway.settings)
     addresses = ClientAddresses(frozenset({"127.0.0.1", "::1"}), forwarded=True)
     readiness = Readiness({"accounts": gateway.check_accounts, "database": gateway.check_database})
-    metrics = GatewayMetrics(gateway.settings, sockets, bus)
+    predictions = Predictions(gateway)
+    metrics = GatewayMetrics(gateway.settings, sockets, bus, predictions)
 
-    async def prices(socket: WebSocket) -> None:
-        await PricesSession(gateway, bus, socket, identity, sockets).run()
+    def prices(transport: Transport) -> PricesSession:
+        return PricesSession(gateway, bus, transport, identity, sockets)
 
-    async def orders(socket: WebSocket) -> None:
-        await OrdersSession(gateway, socket, identity, sockets).run()
+    def orders(transport: Transport) -> OrdersSession:
+        return OrdersSession(gateway, transport, identity, sockets)
 
-    async def own_portfolio(socket: WebSocket) -> None:
-        await PortfolioSession(gateway, socket, identity, sockets).run()
+    def own_portfolio(transport: Transport) -> PortfolioSession:
+        return PortfolioSession(gateway, transport, identity, sockets)
 
+    table = [
+        SocketRoute("/ws/prices", prices),
+        SocketRoute("/ws/orders", orders),
+        SocketRoute("/ws/portfolio", own_portfolio),
+        *stream_routes(hub, identity, sockets, user_data=binance.ws_api.user_data),
+        *ws_api_routes(binance.ws_api, identity, sockets),
+    ]
     routes: list[BaseRoute] = [
-        WebSocketRoute("/ws/prices", prices),
-        WebSocketRoute("/ws/orders", orders),
-        WebSocketRoute("/ws/portfolio", own_portfolio),
-        *stream_routes(hub, identity, sockets, addresses, user_data=binance.ws_api.user_data),
-        *ws_api_routes(binance.ws_api, identity, sockets, addresses),
+        *asgi_routes(table, addresses, sockets),
         Route("/metrics", metrics.expose),
         *binance.pages,
     ]
@@ -117,7 +143,8 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
             *market.endpoints(gateway),
             *trading.endpoints(gateway),
             *portfolio.endpoints(gateway),
-            *system.endpoints(gateway),
+            *system.endpoints(gateway, predictions),
+            *ai.endpoints(gateway, predictions),
             *jobs.endpoints(gateway),
             *profiles.endpoints(gateway.profiles),
         ],
@@ -128,10 +155,9 @@ def compose(gateway: Gateway, secret: bytes) -> tuple[Starlette, list[asyncio.Ta
         addresses=addresses,
         on_response=metrics.on_response,
     )
-    tasks = [
-        asyncio.create_task(work) for work in (bus.run(), hub.run(), readiness.run(), _tend(identity, keys, gateway))
-    ]
-    return app, tasks, sockets
+    works = (bus.run(), hub.run(), readiness.run(), predictions.run(), _tend(identity, keys, gateway))
+    tasks = [asyncio.create_task(work) for work in works]
+    return Composed(app, table, tasks, sockets)
 
 
 async def _tend(identity: Identity, keys: ApiKeys, gateway: Gateway) -> None:

@@ -101,6 +101,11 @@ class Code(StrEnum):
     # Market time is not ours to control.
     MARKET_TIME_IS_WALL = auto()
 
+    # Predictions.
+    NO_MODEL = auto()
+    FEATURES_UNAVAILABLE = auto()
+    PREDICTOR_UNAVAILABLE = auto()
+
     # A private stream cannot go on from where the client says it was.
     RESUME_AHEAD = auto()
     RESUME_TOO_OLD = auto()
@@ -271,6 +276,15 @@ CATALOGUE: Final[dict[Code, ErrorSpec]] = {
         409,
         "Market time is the wall's",
         "The market follows the wall clock. Start the exchange with `--feed replay:FILE` to control its time.",
+    ),
+    Code.NO_MODEL: ErrorSpec(
+        404, "No model", "No promoted model answers this; `GET /api/ai/models` lists those there are."
+    ),
+    Code.FEATURES_UNAVAILABLE: ErrorSpec(
+        503, "Features unavailable", "Too little is known of the symbol yet for this model.", "symbol", 60
+    ),
+    Code.PREDICTOR_UNAVAILABLE: ErrorSpec(
+        503, "Predictor unavailable", "The predictor does not answer now; trading is not concerned.", None, 1
     ),
     Code.RESUME_AHEAD: ErrorSpec(
         422, "Resume ahead", "The sequence number is above the account's newest report.", "from_seq"

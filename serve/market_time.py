@@ -9,6 +9,7 @@ import ray
 
 from actors.config import Settings, book_name
 from actors.remote import ask, has_feed
+from market.clock import SPEED_LEAST, SPEED_MOST
 from market.spans import MILLISECOND_NS, instant_ns, span_ns
 from serve.errors import ApiError, Code
 from serve.system_schema import MarketTime, TimeAction, TimeControl
@@ -16,8 +17,6 @@ from serve.system_schema import MarketTime, TimeAction, TimeControl
 ANSWER_S: Final = 3.0
 CONTROL_S: Final = 30.0
 """The feed itself answers sooner, when a time that is to be reached takes long."""
-SPEED_LEAST: Final = 0.1
-SPEED_MOST: Final = 10_000.0
 WALL: Final[dict[str, Any]] = {"mode": "wall"}
 NOT_PLAYED: Final = "No recording is played now: time stands. Start the exchange with `--feed replay:FILE` to go on."
 

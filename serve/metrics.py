@@ -7,11 +7,14 @@ from typing import Final
 import ray
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
 from starlette.requests import Request
 from starlette.responses import Response
 
 from actors.config import Settings
+from actors.errors import LinkDown, Refused
 from actors.remote import ask, names
+from serve.predictions import Predictions, PredictorLink
 from serve.sockets.prices import PriceBus
 from serve.sockets.session import SocketCount
 
@@ -20,10 +23,11 @@ ASK_TIMEOUT_S: Final = 3.0
 
 
 class GatewayMetrics:
-    def __init__(self, settings: Settings, sockets: SocketCount, bus: PriceBus) -> None:
+    def __init__(self, settings: Settings, sockets: SocketCount, bus: PriceBus, predictions: Predictions) -> None:
         self._settings = settings
         self._sockets = sockets
         self._bus = bus
+        self._predictions = predictions
         self.registry = CollectorRegistry()
         self._requests = Counter(
             "raypit_http_requests", "Answered requests", ["path", "method", "status"], registry=self.registry
@@ -41,6 +45,7 @@ class GatewayMetrics:
             self._open.labels(channel).set(count)
         self._bus_messages.set(self._bus.received)
         found = await asyncio.gather(*(asyncio.to_thread(_collect, name) for name in names(self._settings)))
+        found += await asyncio.gather(*(_collect_predictor(link) for link in self._predictions.links))
         merged = CollectorRegistry()
         merged.register(_Merged([metric for group in found for metric in group]))
         return Response(generate_latest(self.registry) + generate_latest(merged), media_type=CONTENT_TYPE)
@@ -68,3 +73,10 @@ def _collect(name: str) -> list[Metric]:
         found = []
         up.add_sample("raypit_actor_up", {"actor": name}, 0.0)
     return [*found, up]
+
+
+async def _collect_predictor(link: PredictorLink) -> list[Metric]:
+    try:
+        return list(text_string_to_metric_families((await link.call("metrics")).decode()))
+    except (LinkDown, Refused):
+        return []

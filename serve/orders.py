@@ -34,7 +34,7 @@ from market.profile import FeeTier
 from market.reasons import Reason
 from market.records import REPORT_MAKER
 from serve.amounts import steps_of
-from serve.errors import ApiError, Code, reason_error
+from serve.errors import REFUSALS, ApiError, Code, reason_error
 from serve.schema import (
     Execution,
     Fill,
@@ -72,6 +72,7 @@ _BY_MARKET: Final = frozenset((int(OrdType.MARKET), int(OrdType.STOP_LOSS), int(
 _REPLACEABLE: Final = frozenset((int(OrdType.LIMIT), int(OrdType.LIMIT_MAKER)))
 _REFUSALS: Final = frozenset((int(ExecType.REJECTED), int(ExecType.CANCEL_REJECTED)))
 _REASONS: Final[dict[int, str | None]] = {int(one): one.name for one in Reason} | {int(Reason.NONE): None}
+REFUSAL_CODES: Final = {code: int(reason) for reason, code in REFUSALS.items()}
 CLOSING: Final = frozenset((int(ExecType.CANCELED), int(ExecType.EXPIRED)))
 ENDED: Final = frozenset(
     int(one) for one in (OrdStatus.CANCELED, OrdStatus.REJECTED, OrdStatus.EXPIRED, OrdStatus.EXPIRED_IN_MATCH)
@@ -443,8 +444,9 @@ def execution_view(terms: Terms, row: Any) -> Execution:
     )  # fmt: skip
 
 
-def symbol_info(one: Instrument, fees: FeeTier) -> SymbolInfo:
+def symbol_info(terms: Terms, fees: FeeTier) -> SymbolInfo:
     """`fees`: of who asks."""
+    one = terms.instrument
 
     def ratio(ppm: int) -> str:
         return format((Decimal(ppm) / PPM).normalize(), "f")
@@ -458,4 +460,5 @@ def symbol_info(one: Instrument, fees: FeeTier) -> SymbolInfo:
         from_units(one.max_notional_units, one.quote.scale), ratio(one.bid_multiplier_up_ppm),
         ratio(one.bid_multiplier_down_ppm), ratio(one.ask_multiplier_up_ppm), ratio(one.ask_multiplier_down_ppm),
         one.max_num_orders, [str(x) for x in OrdTypeName], TIFS, [str(x) for x in StpName], ratio(fees.maker_ppm), ratio(fees.taker_ppm),
+        terms.symbol_id, one.base.scale, one.quote.scale,
     )  # fmt: skip

@@ -346,6 +346,11 @@ class SymbolInfo(msgspec.Struct):
     maker_fee: str
     """Of your account, when you send a token; else of a new one."""
     taker_fee: str
+    symbol_id: int
+    """In packed frames."""
+    base_scale: int
+    """Units in packed frames: 10^-scale of the asset."""
+    quote_scale: int
 
 
 class SymbolList(msgspec.Struct):

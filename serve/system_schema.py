@@ -6,6 +6,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from serve.prediction_schema import LiveScore
 from serve.schema import Request
 
 
@@ -34,7 +35,7 @@ class TimeControl(Request, kw_only=True):
     span: Annotated[str, Meta(max_length=24, examples=["1s"])] | int | None = None
     """step: `250ms`, `1s`, `5m`, `1h`, `1d`, or milliseconds. Left out: to the next event."""
     speed: float | Annotated[str, Meta(max_length=8, examples=["max"])] | None = None
-    """speed: market seconds in one of the wall, 0.1 to 10,000, or `max`: as fast as possible."""
+    """speed: market seconds in one of the wall, 0.01 to 10,000, or `max`: as fast as possible."""
     loop: bool | None = None
     """loop: whether the recording begins again at its end."""
 
@@ -104,6 +105,31 @@ class FeedStatus(msgspec.Struct, kw_only=True):
     venues: list[VenueStatus] = []
 
 
+class FeatureDrift(msgspec.Struct, kw_only=True):
+    feature: str
+    psi: float
+    """Population stability index of what is seen live against what was learned from: below 0.1 the same, above 0.25 not."""
+
+
+class PredictorModel(msgspec.Struct, kw_only=True):
+    model: str
+    version: int
+    horizon: str
+    symbols: int
+    """That it says something of now."""
+    live: LiveScore | None
+    drift: FeatureDrift | None
+    """Of the feature that has moved most; null: what it learned from is not known, or nothing was seen yet."""
+
+
+class PredictorStatus(msgspec.Struct, kw_only=True):
+    answers: bool
+    """False: predictions answer 503 `PREDICTOR_UNAVAILABLE`; trading is not concerned."""
+    replicas: int = 0
+    models: list[PredictorModel] = []
+    """That are promoted."""
+
+
 class SystemStatus(msgspec.Struct, kw_only=True):
     status: str
     """`ok`, or `degraded`: an account actor or the feed is away, all venues are, or the market is silent."""
@@ -115,6 +141,9 @@ class SystemStatus(msgspec.Struct, kw_only=True):
     """Since the newest ticker of all symbols, in market time."""
     market_time: MarketTime
     feed: FeedStatus
+    predictor: PredictorStatus
+    data_port: int | None = None
+    """The same WebSockets without a proxy between: at this port of the host; null: there is none."""
 
 
 class ActorStatus(msgspec.Struct):

@@ -48,6 +48,7 @@ class Content(NamedTuple):
     eaten_asks: WordArray
     orders: WordArray
     pages: WordArray
+    asides: WordArray
 
 
 def _zeros(words: int) -> WordArray:
@@ -69,13 +70,14 @@ def _lengths(header: WordArray) -> list[int]:
         *(int(header[at + L.DIRECTORY_COUNT]) * L.DIRECTORY_ENTRY_WORDS for at in _STORES),
         (int(header[L.ORDERS_USED]) + 1) * L.ORDER_WORDS,
         (int(header[L.PAGES_USED]) + 1) * L.PAGE_WORDS,
+        int(header[L.ASIDES_USED]),
     ]
 
 
 def content_of(arena: WordArray) -> Content:
     header = arena[: L.HEADER_WORDS]
     places = (*(at + L.DIRECTORY_AT for at in _STORES), L.ORDERS_AT, L.PAGES_AT)
-    starts = [0, *(int(header[place]) for place in places)]
+    starts = [0, *(int(header[place]) for place in places), int(header[L.ORDERS_AT] + header[L.ASIDE])]
     return Content(*(arena[start : start + words] for start, words in zip(starts, _lengths(header), strict=True)))
 
 
@@ -85,10 +87,11 @@ def assembled(content: Content, capacity: Capacity) -> WordArray:
     ids_at = L.HEADER_WORDS
     directories = [ids_at + _aligned(capacity.ids) + store * directory for store in range(L.STORES)]
     orders_at = directories[-1] + directory
-    pages_at = orders_at + (capacity.orders + 1) * L.ORDER_WORDS
-    arena = _zeros(pages_at + (capacity.pages + 1) * L.PAGE_WORDS)
+    pages_at = orders_at + _aligned((capacity.orders + 1) * L.ORDER_WORDS)
+    asides_at = pages_at + _aligned((capacity.pages + 1) * L.PAGE_WORDS)
+    arena = _zeros(asides_at + (capacity.orders + 1) * L.ASIDE_WORDS)
 
-    places = zip((0, *directories, orders_at, pages_at), content, strict=True)
+    places = zip((0, *directories, orders_at, pages_at, asides_at), content, strict=True)
     for at, section in places:
         arena[at : at + len(section)] = section
     arena[L.IDS_AT] = ids_at
@@ -98,6 +101,7 @@ def assembled(content: Content, capacity: Capacity) -> WordArray:
         arena[store + L.DIRECTORY_AT] = directory_at
     arena[L.ORDERS_AT], arena[L.ORDERS_CAPACITY] = orders_at, capacity.orders
     arena[L.PAGES_AT], arena[L.PAGES_CAPACITY] = pages_at, capacity.pages
+    arena[L.ASIDE] = asides_at - orders_at
     if not index_and_audit(arena):
         raise ValueError("the orders, levels and counters of the book contradict each other")
     return arena
@@ -119,6 +123,8 @@ def restored(content: Content) -> WordArray:
     if len(header) != L.HEADER_WORDS or [len(section) for section in content] != _lengths(header):
         raise ValueError("the sections of the book are not as long as its counters say")
     orders, pages = int(header[L.ORDERS_USED]), int(header[L.PAGES_USED])
+    if int(header[L.ASIDES_USED]) > (orders + 1) * L.ASIDE_WORDS:
+        raise ValueError("the book has more asides than orders")
     return assembled(content, Capacity(_doubled(_FIRST_ORDERS, orders), _doubled(_FIRST_PAGES, pages)))
 
 

@@ -21,7 +21,8 @@ from market.instrument import PPM, Asset, Instrument
 from market.records import COMMAND, EVENT
 
 MAX_LIVE_ORDERS = 1_000_000
-"""Resting orders of one symbol; 128 bytes each and up to 2 KB for a level alone in its page."""
+"""Resting orders of one symbol; 64 bytes each, as many again for one that is not plain, 16 to 32 in the table of ids, and
+up to 2 KB for a level alone in its page."""
 
 BATCH_COMMANDS = 8_192
 """Longer batches run in pieces of this, which bounds the room prepared for the worst case."""

@@ -28,6 +28,19 @@ def order_at(arena: Words, slot: int) -> int:
 
 
 @inlined
+def aside(arena: Words, order: int) -> int:
+    """Place of the first word of an order's aside."""
+    return order + arena[L.ASIDE]
+
+
+@inlined
+def open_aside(arena: Words, order: int) -> None:
+    """Before anything is written there for the first time."""
+    end = order - arena[L.ORDERS_AT] + L.ASIDE_WORDS
+    arena[L.ASIDES_USED] = max(arena[L.ASIDES_USED], end)
+
+
+@inlined
 def find_order(arena: Words, order_id: int) -> int:
     """Slot of a user's order, or 0."""
     return find_any(arena, order_id) if order_id > 0 else 0
@@ -47,6 +60,24 @@ def find_any(arena: Words, order_id: int) -> int:
             slot = entry & L.LOW_HALF
             if arena[order_at(arena, slot) + L.ID] == order_id:
                 return slot
+        place = (place + 1) & mask
+
+
+@inlined
+def home_of(arena: Words, order_id: int) -> int:
+    """Place of the entry at which a search for it begins."""
+    return arena[L.IDS_AT] + (_hash(order_id) >> arena[L.IDS_SHIFT])
+
+
+@inlined
+def likely_slot(arena: Words, order_id: int) -> int:
+    """As `find_any` without a look at the order: another's of the same hash, now and then."""
+    table, mask, hashed = arena[L.IDS_AT], arena[L.IDS_MASK], _hash(order_id)
+    place = hashed >> arena[L.IDS_SHIFT]
+    while True:
+        entry = arena[table + place]
+        if entry == 0 or entry >> 32 == hashed:
+            return entry & L.LOW_HALF
         place = (place + 1) & mask
 
 

@@ -9,10 +9,11 @@ Must not know: Python objects, time, other symbols, how the arena grows.
 from collections.abc import Callable
 
 from market.book import layout as L
+from market.book.ahead import GROUP, ask_ahead
 from market.book.build import source_digest
 from market.book.conditions import is_market_type
 from market.book.filters import is_notional_below, set_bands
-from market.book.ids import find_order, order_at
+from market.book.ids import aside, find_order, order_at
 from market.book.layout import CommandRecord, Records, WordArray
 from market.book.levels import level_of_key, next_key, store_at
 from market.book.linked import end_other, other_of
@@ -95,7 +96,7 @@ def _refused(arena: Words, command: CommandRecord) -> tuple[int, int]:
 @routine
 def _is_restricted(arena: Words, order: int, restriction: int) -> bool:
     """C4."""
-    prevented = arena[order + L.PREVENTED] if arena[order + L.META] & L.WAS_PREVENTED else 0
+    prevented = arena[aside(arena, order) + L.PREVENTED] if arena[order + L.META] & L.WAS_PREVENTED else 0
     is_filled = arena[order + L.QTY] - leaves_of(arena, order) - prevented > 0
     return is_filled if restriction == _ONLY_NEW else not is_filled
 
@@ -230,7 +231,8 @@ def _is_too_little(arena: Words, order: int, total: int) -> bool:
     """A2: NOTIONAL."""
     price = arena[order + L.PRICE]
     if is_market_type((arena[order + L.META] >> L.ORD_TYPE_BIT) & _BYTE):
-        price = arena[order + L.STOP_PRICE] if arena[order + L.STOP_PRICE] != 0 else arena[L.LAST_PRICE]
+        price = arena[aside(arena, order) + L.STOP_PRICE]
+        price = price if price != 0 else arena[L.LAST_PRICE]
     return price > 0 and is_notional_below(arena, price, total)
 
 
@@ -269,8 +271,8 @@ def _reduce(events: Words, told: int, arena: Words, cause: Cause, order: int, to
     arena[order + L.QTY] = total
     arena[order + L.OWNER] += 1 << L.AMENDS_BIT
     if arena[order + L.META] & L.ICEBERG:
-        from_hidden = min(less, arena[order + L.HIDDEN])
-        arena[order + L.HIDDEN] -= from_hidden
+        from_hidden = min(less, arena[aside(arena, order) + L.HIDDEN])
+        arena[aside(arena, order) + L.HIDDEN] -= from_hidden
         less -= from_hidden
     arena[order + L.LEAVES] -= less
     arena[arena[L.PAGES_AT] + arena[order + L.LEVEL] + L.TOTAL] -= less
@@ -304,6 +306,8 @@ def _compile_match(sources: str) -> Callable[[Records, int, int, WordArray, Word
         if arena[L.LAST_PRICE] != arena[L.BAND_PRICE]:
             set_bands(arena)
         for index in range(start, stop):
+            if (index - start) % GROUP == 0:
+                ask_ahead(arena, commands, index, stop, events, told * L.EVENT_WORDS)
             command = commands[index]
             kind = signed(command.kind)
             cause, before = Cause(index << 32, kind << L.COMMAND_KIND_BIT), told

@@ -1,13 +1,15 @@
 """Where every word of a book lies: one 1-D int64 array, the arena, holds the whole state of one symbol.
 
-    header | ids | a directory per store | orders | pages
+    header | ids | a directory per store | orders | pages | asides
 
 - ids: open addressing, order_id -> order slot; an entry is one word, 31 bits of hash over 32 bits of slot.
 - stores: where live orders stand. Bids, asks; orders that wait for a fall or for a rise, at their stop prices; tracking
   ones and the line of T3, all at one price of 0, for the sake of their order alone; outside bids and asks that are eaten.
   All eight are built alike.
 - an outside level (O1) is one record with an id below 0, the first of its level while it stands.
-- orders: records of ORDER_WORDS; what matching touches is in the first 64 bytes.
+- orders: records of ORDER_WORDS, one cache line: all that a plain order is.
+- asides: a second line for orders that are more, in the same sequence. Where none was written the operating system
+  keeps no memory.
 - pages: 64 neighbouring price levels each, with one word telling which of them hold orders.
 - directory: per store, the pages in use as (page number, page slot), ascending, the best LAST.
 
@@ -144,6 +146,10 @@ PERCENT: Final = 82
 """2 words, in ppm: multiplier up (0: no such filter), multiplier down."""
 OUTSIDE: Final = 84
 """Outside levels, standing or eaten; LIVE does not count them."""
+ASIDE: Final = 85
+"""Words from an order to its aside."""
+ASIDES_USED: Final = 86
+"""Words from the first aside to the end of the last one ever written."""
 
 HEADER_WORDS: Final = 96
 
@@ -161,31 +167,34 @@ OWNER: Final = 6
 """Account << 32 | times amended << AMENDS_BIT | maker_fee_ppm."""
 LEVEL: Final = 7
 """Place of its level, in words from PAGES_AT."""
-# The second cache line. Which words of it mean something is told by META: a plain order never touches it.
-STOP_PRICE: Final = 8
+ORDER_WORDS: Final = 8
+
+# --- aside ----------------------------------------------------------------------------------------------
+# Which of its words mean something is told by META: a plain order has none.
+STOP_PRICE: Final = 0
 """Waiting: 0, it tracks from the start."""
-HIDDEN: Final = 9
+HIDDEN: Final = 1
 """ICEBERG: leaves beyond LEAVES; 0 while it waits."""
-DISPLAY: Final = 10
+DISPLAY: Final = 2
 """ICEBERG."""
-PREVENTED: Final = 11
+PREVENTED: Final = 3
 """WAS_PREVENTED: lots that S4 took off."""
-OTHER: Final = 12
+OTHER: Final = 4
 """PAIRED: slot of the other leg."""
-BUDGET: Final = 13
+BUDGET: Final = 5
 """Waiting: quote_units of the command."""
-TERMS: Final = 14
+TERMS: Final = 6
 """Waiting: taker_fee_ppm << 32 | trailing_bips << 16 | peg_offset << 8 | peg_type."""
-EXTREME: Final = 15
+EXTREME: Final = 7
 """Tracking: 0, no price met yet."""
 # An order that rests needs none of the last three any more; QUEUED says that they are its queue figures, in lots.
-AHEAD: Final = 13
-BY_TRADES: Final = 14
-BY_CANCELS: Final = 15
+AHEAD: Final = 5
+BY_TRADES: Final = 6
+BY_CANCELS: Final = 7
 # Of an outside level: LEAVES is what is available, QTY what is shown.
-PRINTED: Final = 13
-UNCLAIMED: Final = 14
-ORDER_WORDS: Final = 16
+PRINTED: Final = 5
+UNCLAIMED: Final = 6
+ASIDE_WORDS: Final = ORDER_WORDS
 
 STORE_BIT: Final = 56
 STORE_MASK: Final = 7
@@ -221,6 +230,8 @@ LEVEL_WORDS: Final = 4
 PAGE_WORDS: Final = FIRST_LEVEL + PAGE_LEVELS * LEVEL_WORDS
 
 DIRECTORY_ENTRY_WORDS: Final = 2
+
+COMMAND_WORDS: Final = COMMAND.itemsize // WORD_BYTES
 
 # --- keys -----------------------------------------------------------------------------------------------
 NO_KEY: Final = -(1 << 63)

@@ -127,6 +127,18 @@ def find_level(arena: Words, store: int, key: int) -> int:
     return page + L.FIRST_LEVEL + tick * L.LEVEL_WORDS
 
 
+@inlined
+def likely_level(arena: Words, store: int, key: int) -> int:
+    """Place of a level, whether orders stand there or not; 0: not even near."""
+    own, number = store_at(store), key >> L.PAGE_BITS
+    index = _directory_index(arena, store, number)
+    entry = arena[own + L.DIRECTORY_AT] + index * L.DIRECTORY_ENTRY_WORDS
+    if index < 0 or arena[entry] != number:
+        return 0
+    page = arena[L.PAGES_AT] + arena[entry + 1] * L.PAGE_WORDS
+    return page + L.FIRST_LEVEL + (key & (L.PAGE_LEVELS - 1)) * L.LEVEL_WORDS
+
+
 @routine
 def next_key(arena: Words, store: int, key: int) -> int:
     """The highest key of the store below `key`, or NO_KEY."""

@@ -4,7 +4,7 @@ Must not know: commands, matching.
 """
 
 from market.book import layout as L
-from market.book.ids import order_at
+from market.book.ids import aside, open_aside, order_at
 from market.book.machine import Words, constant, inlined, routine
 from market.book.queues import remove_order
 from market.book.tell import EXPIRED, Cause, tell_resting
@@ -16,14 +16,15 @@ _OCO_TRIGGER = constant(Reason.OCO_TRIGGER)
 @inlined
 def other_of(arena: Words, order: int) -> int:
     """Slot of the other leg of an order's pair, 0: it is in none."""
-    return arena[order + L.OTHER] if arena[order + L.META] & L.PAIRED else 0
+    return arena[aside(arena, order) + L.OTHER] if arena[order + L.META] & L.PAIRED else 0
 
 
 @inlined
 def link_pair(arena: Words, slot: int, other: int) -> None:
     for one, two in ((slot, other), (other, slot)):
         order = order_at(arena, one)
-        arena[order + L.OTHER] = two
+        open_aside(arena, order)
+        arena[aside(arena, order) + L.OTHER] = two
         arena[order + L.META] |= L.PAIRED
 
 

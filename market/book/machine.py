@@ -10,7 +10,9 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol, TypeVar
 
 import numpy as np
+from llvmlite import ir
 from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
@@ -57,6 +59,22 @@ def words_of(array: NDArray[np.int64]) -> Words:
     return words
 
 
+@intrinsic
+def _words_of_records(_context: Any, _records: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        return builder.bitcast(data, context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.int64)(_records), generate
+
+
+@inlined
+def record_words(records: NDArray[np.void]) -> Words:
+    """The memory of a structured array as words."""
+    words: Words = _words_of_records(records)
+    return words
+
+
 @inlined
 def signed(number: int) -> int:
     """A record's field of any width as the int64 that everything is computed in."""
@@ -69,6 +87,26 @@ def constant(number: int) -> int:
 
 
 ZERO: Final = constant(0)
+
+
+@intrinsic
+def _prefetch(_context: Any, _words: Any, _at: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        words, at = arguments
+        number = ir.IntType(32)
+        place = builder.gep(words, [at])
+        kind = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        # To be read, to be kept, a line of data.
+        builder.call(function, [place, number(0), number(3), number(1)])
+
+    return types.void(_words, _at), generate
+
+
+@inlined
+def prefetch(words: Words, at: int) -> None:
+    """Ask for the cache line of a word; any place will do, nothing is read."""
+    _prefetch(words, at)
 
 
 @intrinsic

@@ -7,7 +7,7 @@ Must not know: users' commands, why a command came.
 
 from market.book import layout as L
 from market.book.arithmetic import mul_div
-from market.book.ids import find_any, forget_order, order_at, remember_order
+from market.book.ids import aside, find_any, forget_order, open_aside, order_at, remember_order
 from market.book.layout import CommandRecord
 from market.book.levels import find_level, key_of, level_of_key, next_key, store_at
 from market.book.machine import ZERO, Words, constant, inlined, routine, signed
@@ -79,7 +79,7 @@ def _end_queues(arena: Words, side: int, price: int) -> None:
     while user != 0:
         order = order_at(arena, user)
         if arena[order + L.META] & L.QUEUED:
-            pass_ahead(arena, order, arena[order + L.AHEAD], L.BY_CANCELS)
+            pass_ahead(arena, order, arena[aside(arena, order) + L.AHEAD], L.BY_CANCELS)
         user = arena[order + L.LINKS] >> 32
 
 
@@ -119,21 +119,22 @@ def _come(
     user = _first_user_at(arena, side, price)
     slot = take_slot(arena)
     level = order_at(arena, slot)
+    open_aside(arena, level)
     arena[level + L.ID] = outside_id(side, price)
     arena[level + L.PRICE] = price
     arena[level + L.LEAVES] = shown
     arena[level + L.QTY] = shown
     arena[level + L.META] = L.QUEUED | side << L.SIDE_BIT
     arena[level + L.OWNER] = _ACCOUNT << 32
-    arena[level + L.PRINTED] = 0
-    arena[level + L.UNCLAIMED] = 0
+    arena[aside(arena, level) + L.PRINTED] = 0
+    arena[aside(arena, level) + L.UNCLAIMED] = 0
     arena[L.OUTSIDE] += 1
     remember_order(arena, arena[level + L.ID], slot)
     stand_first(arena, slot, side)
     while user != 0:
         order = order_at(arena, user)
         if arena[order + L.META] & L.QUEUED:
-            pass_ahead(arena, order, max(arena[order + L.AHEAD] - shown, 0), L.BY_CANCELS)
+            pass_ahead(arena, order, max(arena[aside(arena, order) + L.AHEAD] - shown, 0), L.BY_CANCELS)
         else:
             start_figures(arena, order, shown if edge else ZERO)
             told = tell_queue(events, told, arena, cause, order)
@@ -147,7 +148,7 @@ def _cut_queues(arena: Words, user: int, canceled: int, left: int, available: in
     while user != 0:
         order = order_at(arena, user)
         if arena[order + L.META] & L.QUEUED:
-            ahead = arena[order + L.AHEAD]
+            ahead = arena[aside(arena, order) + L.AHEAD]
             less = ZERO
             if canceled > 0 and ahead > 0 and _fill_model(arena, order) == _PROPORTIONAL:
                 less = mul_div(canceled, ahead, max(left, ahead))
@@ -161,15 +162,15 @@ def _change(arena: Words, slot: int, shown: int) -> None:
     level = order_at(arena, slot)
     before = arena[level + L.QTY]
     taken, gone = before - arena[level + L.LEAVES], before - shown
-    arena[level + L.UNCLAIMED] = 0
+    arena[aside(arena, level) + L.UNCLAIMED] = 0
     if gone > 0:
-        explained = min(gone, arena[level + L.PRINTED])
+        explained = min(gone, arena[aside(arena, level) + L.PRINTED])
         taken = min(taken, shown)
         side = store_of(arena[level + L.META]) & 1
         user = _first_user_at(arena, side, arena[level + L.PRICE])
         _cut_queues(arena, user, gone - explained, before - explained, shown - taken)
-        arena[level + L.UNCLAIMED] = gone - explained
-    arena[level + L.PRINTED] = 0
+        arena[aside(arena, level) + L.UNCLAIMED] = gone - explained
+    arena[aside(arena, level) + L.PRINTED] = 0
     arena[level + L.QTY] = shown
     make_available(arena, slot, shown - taken)
 
@@ -227,7 +228,7 @@ def _through(events: Words, told: int, arena: Words, cause: Cause, taker: Taker)
             continue
         order = order_at(arena, user)
         if arena[order + L.META] & L.QUEUED:
-            pass_ahead(arena, order, arena[order + L.AHEAD], L.BY_TRADES)
+            pass_ahead(arena, order, arena[aside(arena, order) + L.AHEAD], L.BY_TRADES)
         quantity = min(left, arena[order + L.LEAVES])
         left -= quantity
         told = trade(events, told, arena, cause, taker, left, user, quantity)
@@ -240,9 +241,9 @@ def _claim(arena: Words, outside: int, lots: int) -> int:
     if outside == 0:
         return ZERO
     level = order_at(arena, outside)
-    claimed = min(lots, arena[level + L.UNCLAIMED])
-    arena[level + L.UNCLAIMED] -= claimed
-    arena[level + L.PRINTED] += lots - claimed
+    claimed = min(lots, arena[aside(arena, level) + L.UNCLAIMED])
+    arena[aside(arena, level) + L.UNCLAIMED] -= claimed
+    arena[aside(arena, level) + L.PRINTED] += lots - claimed
     return claimed
 
 

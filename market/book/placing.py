@@ -6,7 +6,7 @@ Must not know: commands of other kinds, what triggers.
 from market.book import layout as L
 from market.book.conditions import awaits_rise, is_market_type, is_stop, refused_at_trigger
 from market.book.filters import set_bands
-from market.book.ids import order_at
+from market.book.ids import aside, open_aside, order_at
 from market.book.layout import CommandRecord
 from market.book.levels import key_of
 from market.book.linked import expire_other
@@ -51,7 +51,8 @@ def _note_taker_prevented(arena: Words, order: int) -> None:
     """C4, of an order that rests with what S4 left of it."""
     if arena[L.TAKER_PREVENTED] != 0:
         arena[order + L.META] |= L.WAS_PREVENTED
-        arena[order + L.PREVENTED] = arena[L.TAKER_PREVENTED]
+        open_aside(arena, order)
+        arena[aside(arena, order) + L.PREVENTED] = arena[L.TAKER_PREVENTED]
         arena[L.TAKER_PREVENTED] = 0
 
 
@@ -78,7 +79,7 @@ def _rest_iceberg(arena: Words, taker: Taker, leaves: int, fee_ppm: int, display
     arena[order + L.QTY] = taker.qty
     arena[order + L.META] = taker.meta | L.ICEBERG
     arena[order + L.OWNER] = taker.account << 32 | fee_ppm
-    arena[order + L.DISPLAY] = display
+    arena[aside(arena, order) + L.DISPLAY] = display
     arena[L.ICEBERGS] += 1
     show(arena, order, leaves)
     stand(arena, slot, taker.side)
@@ -96,13 +97,13 @@ def _wait(arena: Words, taker: Taker, command: CommandRecord) -> int:
     arena[order + L.QTY] = taker.qty
     arena[order + L.META] = taker.meta | (L.ICEBERG if display > 0 else 0)
     arena[order + L.OWNER] = taker.account << 32 | signed(command.maker_fee_ppm)
-    arena[order + L.STOP_PRICE] = stop
-    arena[order + L.HIDDEN] = 0
-    arena[order + L.DISPLAY] = display
-    arena[order + L.BUDGET] = command.quote_units
+    arena[aside(arena, order) + L.STOP_PRICE] = stop
+    arena[aside(arena, order) + L.HIDDEN] = 0
+    arena[aside(arena, order) + L.DISPLAY] = display
+    arena[aside(arena, order) + L.BUDGET] = command.quote_units
     peg = signed(command.peg_offset) << L.PEG_OFFSET_BIT | signed(command.peg_type)
-    arena[order + L.TERMS] = taker.fee_ppm << 32 | delta << L.DELTA_BIT | peg
-    arena[order + L.EXTREME] = arena[L.LAST_PRICE] if stop == 0 else 0
+    arena[aside(arena, order) + L.TERMS] = taker.fee_ppm << 32 | delta << L.DELTA_BIT | peg
+    arena[aside(arena, order) + L.EXTREME] = arena[L.LAST_PRICE] if stop == 0 else 0
     arena[L.STOPS] += 1
     if display > 0:
         arena[L.ICEBERGS] += 1
@@ -173,7 +174,7 @@ def _taker_from(arena: Words, order: int) -> Taker:
         arena[order + L.PRICE],
         leaves_of(arena, order),
         (meta >> L.STP_MODE_BIT) & _BYTE,
-        arena[order + L.TERMS] >> 32,
+        arena[aside(arena, order) + L.TERMS] >> 32,
     )
 
 
@@ -184,14 +185,14 @@ def _choose_price(arena: Words, order: int, terms: int) -> int:
     offset = (terms >> L.PEG_OFFSET_BIT) & _BYTE
     price = peg_price(arena, side, terms & _BYTE, offset, ZERO)
     arena[order + L.PRICE] = price
-    return refused_at_trigger(arena, side, price, arena[order + L.QTY], arena[order + L.BUDGET])
+    return refused_at_trigger(arena, side, price, arena[order + L.QTY], arena[aside(arena, order) + L.BUDGET])
 
 
 @routine
 def enter(events: Words, told: int, arena: Words, cause: Cause, slot: int) -> tuple[int, int]:
     """T4, for the first in line: TRIGGERED, L5, K4. Events told, and its slot, or 0: it has ended."""
     order = order_at(arena, slot)
-    terms = arena[order + L.TERMS]
+    terms = arena[aside(arena, order) + L.TERMS]
     leave_store(arena, slot)
     arena[L.STOPS] -= 1
     arena[L.TAKER_PREVENTED] = 0
@@ -259,7 +260,7 @@ def place(events: Words, told: int, arena: Words, cause: Cause, command: Command
     if slot != 0:
         order = order_at(arena, slot)
         taker = _taker_from(arena, order)
-        quote, by_quote = arena[order + L.BUDGET], False
+        quote, by_quote = arena[aside(arena, order) + L.BUDGET], False
     else:
         at_market = is_market_type(command.ord_type)
         taker = taker_of(command, ZERO if at_market else price)

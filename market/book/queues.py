@@ -6,7 +6,7 @@ Must not know: commands, events, rules.
 """
 
 from market.book import layout as L
-from market.book.ids import find_any, forget_order, order_at, remember_order
+from market.book.ids import aside, find_any, forget_order, open_aside, order_at, remember_order
 from market.book.levels import clear_level, key_of, mark_level, page_for
 from market.book.machine import Words, constant, inlined, routine
 from market.enums import FILL_MODEL_BIT, FILL_MODEL_MASK, FillModel
@@ -24,7 +24,7 @@ def store_of(meta: int) -> int:
 def leaves_of(arena: Words, order: int) -> int:
     """All that is left of an order, hidden or not."""
     leaves = arena[order + L.LEAVES]
-    return leaves + arena[order + L.HIDDEN] if arena[order + L.META] & L.ICEBERG else leaves
+    return leaves + arena[aside(arena, order) + L.HIDDEN] if arena[order + L.META] & L.ICEBERG else leaves
 
 
 @inlined
@@ -32,7 +32,7 @@ def _queue_price(arena: Words, order: int, store: int) -> int:
     """The price of an order's level."""
     if store < L.FALLS or store >= L.EATEN:
         return arena[order + L.PRICE]
-    return arena[order + L.STOP_PRICE] if store < L.TRACKING else 0
+    return arena[aside(arena, order) + L.STOP_PRICE] if store < L.TRACKING else 0
 
 
 @inlined
@@ -97,8 +97,9 @@ def stand(arena: Words, slot: int, store: int) -> None:
 
 @routine
 def new_record(arena: Words, order_id: int) -> int:
-    """A live order that stands nowhere yet; the caller writes the rest of its record. Its slot."""
+    """A live order with an aside that stands nowhere yet; the caller writes the rest of both. Its slot."""
     slot = take_slot(arena)
+    open_aside(arena, order_at(arena, slot))
     arena[order_at(arena, slot) + L.ID] = order_id
     arena[L.LIVE] += 1
     remember_order(arena, order_id, slot)
@@ -184,16 +185,16 @@ def take_from_order(arena: Words, slot: int, quantity: int) -> int:
 @inlined
 def show(arena: Words, order: int, leaves: int) -> None:
     """I1: split what is left of an iceberg that stands nowhere."""
-    shown = min(arena[order + L.DISPLAY], leaves)
+    shown = min(arena[aside(arena, order) + L.DISPLAY], leaves)
     arena[order + L.LEAVES] = shown
-    arena[order + L.HIDDEN] = leaves - shown
+    arena[aside(arena, order) + L.HIDDEN] = leaves - shown
 
 
 @routine
 def take_from_iceberg(arena: Words, slot: int, quantity: int) -> None:
     """I2; at 0 it leaves the book."""
     order = order_at(arena, slot)
-    hidden = arena[order + L.HIDDEN]
+    hidden = arena[aside(arena, order) + L.HIDDEN]
     if arena[order + L.LEAVES] > quantity or hidden == 0:
         take_from_order(arena, slot, quantity)
         return
@@ -237,7 +238,7 @@ def outside_id(side: int, price: int) -> int:
 @inlined
 def ahead_of(arena: Words, order: int) -> int:
     """A; 0 without figures."""
-    return arena[order + L.AHEAD] if arena[order + L.META] & L.QUEUED else 0
+    return arena[aside(arena, order) + L.AHEAD] if arena[order + L.META] & L.QUEUED else 0
 
 
 @inlined
@@ -249,9 +250,10 @@ def is_touch_filled(arena: Words, order: int) -> bool:
 @inlined
 def start_figures(arena: Words, order: int, ahead: int) -> None:
     arena[order + L.META] |= L.QUEUED
-    arena[order + L.AHEAD] = ahead if not is_touch_filled(arena, order) else 0
-    arena[order + L.BY_TRADES] = 0
-    arena[order + L.BY_CANCELS] = 0
+    open_aside(arena, order)
+    arena[aside(arena, order) + L.AHEAD] = ahead if not is_touch_filled(arena, order) else 0
+    arena[aside(arena, order) + L.BY_TRADES] = 0
+    arena[aside(arena, order) + L.BY_CANCELS] = 0
 
 
 @routine
@@ -268,8 +270,8 @@ def join_queue(arena: Words, slot: int) -> bool:
 @inlined
 def pass_ahead(arena: Words, order: int, lots: int, word: int) -> None:
     """Of an order with figures: `lots` of what is ahead are gone; `word`: BY_TRADES or BY_CANCELS."""
-    arena[order + L.AHEAD] -= lots
-    arena[order + word] += lots
+    arena[aside(arena, order) + L.AHEAD] -= lots
+    arena[aside(arena, order) + word] += lots
 
 
 @routine
@@ -280,7 +282,7 @@ def take_from_outside(arena: Words, slot: int, quantity: int) -> None:
     while user != 0:
         place = order_at(arena, user)
         if arena[place + L.META] & L.QUEUED:
-            pass_ahead(arena, place, min(arena[place + L.AHEAD], quantity), L.BY_TRADES)
+            pass_ahead(arena, place, min(arena[aside(arena, place) + L.AHEAD], quantity), L.BY_TRADES)
         user = arena[place + L.LINKS] >> 32
     make_available(arena, slot, arena[order + L.LEAVES] - quantity)
 

@@ -17,8 +17,8 @@ from market.instrument import Instrument
 from market.records import COMMAND, EVENT
 
 _MAGIC = b"RAYPBOOK"
-_VERSION = 3
-_SIZES = (COMMAND.itemsize, EVENT.itemsize, L.HEADER_WORDS, L.ORDER_WORDS, L.PAGE_WORDS)
+_VERSION = 4
+_SIZES = (COMMAND.itemsize, EVENT.itemsize, L.HEADER_WORDS, L.ORDER_WORDS + L.ASIDE_WORDS, L.PAGE_WORDS)
 _HEADER = struct.Struct("<8sI5IiI")
 _CHECKSUM_BYTES = 16
 _LENGTHS = struct.Struct(f"<{len(Content._fields)}Q")

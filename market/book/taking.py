@@ -6,7 +6,7 @@ Must not know: refusals, resting, commands of other kinds.
 """
 
 from market.book import layout as L
-from market.book.ids import order_at
+from market.book.ids import aside, open_aside, order_at
 from market.book.levels import best_level, key_of, level_of_key, next_key, store_at
 from market.book.linked import expire_other
 from market.book.machine import ZERO, Words, constant, inlined, routine
@@ -93,9 +93,10 @@ def trade(
 def _note_prevented(arena: Words, order: int, quantity: int) -> None:
     """C4: what was prevented is not filled."""
     meta = arena[order + L.META]
-    before = arena[order + L.PREVENTED] if meta & L.WAS_PREVENTED else 0
+    before = arena[aside(arena, order) + L.PREVENTED] if meta & L.WAS_PREVENTED else 0
     arena[order + L.META] = meta | L.WAS_PREVENTED
-    arena[order + L.PREVENTED] = before + quantity
+    open_aside(arena, order)
+    arena[aside(arena, order) + L.PREVENTED] = before + quantity
 
 
 @routine

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from market.book import layout as L
 from market.book.conditions import is_market_type
+from market.book.ids import aside
 from market.book.layout import CommandRecord
 from market.book.machine import ZERO, Words, constant, inlined, routine, signed
 from market.book.queues import is_outside, leaves_of
@@ -192,8 +193,9 @@ def tell_queue(events: Words, told: int, arena: Words, cause: Cause, order: int)
     if is_outside(arena, order):
         return told
     word = arena[order + L.META] & L.TOLD | QUEUED
-    account, ahead, by_trades = arena[order + L.OWNER] >> 32, arena[order + L.AHEAD], arena[order + L.BY_TRADES]
-    entry = ahead + by_trades + arena[order + L.BY_CANCELS]
+    account, more = arena[order + L.OWNER] >> 32, aside(arena, order)
+    ahead, by_trades = arena[more + L.AHEAD], arena[more + L.BY_TRADES]
+    entry = ahead + by_trades + arena[more + L.BY_CANCELS]
     price, leaves = arena[order + L.PRICE], leaves_of(arena, order)
     told = tell(events, told, arena, cause, word, account, arena[order + L.ID], price, entry, leaves, ahead)
     events[(told - 1) * L.EVENT_WORDS + L.E_MAKER_LEAVES] = by_trades

@@ -7,7 +7,7 @@ Must not know: commands, how an order trades.
 
 from market.book import layout as L
 from market.book.conditions import is_reached
-from market.book.ids import order_at
+from market.book.ids import aside, order_at
 from market.book.levels import best_level, key_of, store_at
 from market.book.machine import ZERO, Words, constant, inlined, routine
 from market.book.queues import leave_store, stand
@@ -26,7 +26,7 @@ _TWO_BYTES = 0xFFFF
 
 @inlined
 def _delta_of(arena: Words, order: int) -> int:
-    return (arena[order + L.TERMS] >> L.DELTA_BIT) & _TWO_BYTES
+    return (arena[aside(arena, order) + L.TERMS] >> L.DELTA_BIT) & _TWO_BYTES
 
 
 @inlined
@@ -49,7 +49,7 @@ def _reach(events: Words, told: int, arena: Words, cause: Cause, store: int, pri
         if _delta_of(arena, order) == 0:
             stand(arena, slot, _LINE)
             continue
-        arena[order + L.EXTREME] = price
+        arena[aside(arena, order) + L.EXTREME] = price
         stand(arena, slot, _TRACKING_STORE)
         told = tell_resting(events, told, arena, cause, order, TRACKING, _NONE)
         events[(told - 1) * L.EVENT_WORDS + L.E_PRICE] = price
@@ -64,13 +64,13 @@ def _track(arena: Words, price: int) -> None:
         order = order_at(arena, slot)
         following = arena[order + L.LINKS] >> 32
         sells = (arena[order + L.META] >> L.SIDE_BIT) & 1 == _SELL
-        extreme = arena[order + L.EXTREME]
+        extreme = arena[aside(arena, order) + L.EXTREME]
         if extreme == 0:
-            arena[order + L.EXTREME] = price
+            arena[aside(arena, order) + L.EXTREME] = price
         elif price == extreme:
             pass
         elif (price > extreme) == sells:
-            arena[order + L.EXTREME] = price
+            arena[aside(arena, order) + L.EXTREME] = price
         elif is_reached(not sells, _turn(extreme, _delta_of(arena, order), sells), price):
             leave_store(arena, slot)
             stand(arena, slot, _LINE)

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from market.book import layout as L
 from market.book.build import source_digest
-from market.book.ids import find_any, order_at, remember_order
+from market.book.ids import aside, find_any, order_at, remember_order
 from market.book.layout import WordArray
 from market.book.levels import key_of, level_of_key, next_key, store_at
 from market.book.machine import ZERO, Words, constant, entry, inlined, routine, words_of
@@ -28,7 +28,7 @@ _LARGEST_KEY = constant(-(L.NO_KEY + 1))
 def _level_price(arena: Words, order: int, store: int) -> int:
     if store < L.FALLS or store >= L.EATEN:
         return arena[order + L.PRICE]
-    return arena[order + L.STOP_PRICE] if store < L.TRACKING else 0
+    return arena[aside(arena, order) + L.STOP_PRICE] if store < L.TRACKING else 0
 
 
 @inlined
@@ -37,11 +37,11 @@ def _audit_pair(arena: Words, slot: int) -> bool:
     order = order_at(arena, slot)
     if arena[order + L.META] & L.PAIRED == 0:
         return True
-    other = arena[order + L.OTHER]
+    other = arena[aside(arena, order) + L.OTHER]
     if not 0 < other <= arena[L.ORDERS_USED] or other == slot:
         return False
     place = order_at(arena, other)
-    return arena[place + L.META] & L.PAIRED != 0 and arena[place + L.OTHER] == slot
+    return arena[place + L.META] & L.PAIRED != 0 and arena[aside(arena, place) + L.OTHER] == slot
 
 
 @inlined
@@ -57,7 +57,7 @@ def _audit_outside(arena: Words, store: int, order: int) -> bool:
 def _audit_order(arena: Words, store: int, key: int, level: int, slot: int, previous: int) -> bool:
     order = order_at(arena, slot)
     meta = arena[order + L.META]
-    hidden = arena[order + L.HIDDEN] if meta & L.ICEBERG else 0
+    hidden = arena[aside(arena, order) + L.HIDDEN] if meta & L.ICEBERG else 0
     if is_outside(arena, order) and not _audit_outside(arena, store, order):
         return False
     return (
@@ -143,21 +143,21 @@ def _write_order(arena: Words, order: int, store: int, out: Words, at: int) -> N
     out[at + 3] = arena[order + L.PRICE]
     out[at + 4] = arena[order + L.QTY]
     out[at + 5] = leaves_of(arena, order)
-    out[at + 6] = arena[order + L.HIDDEN] if meta & L.ICEBERG else 0
-    out[at + 7] = arena[order + L.DISPLAY] if meta & L.ICEBERG else 0
-    out[at + 8] = arena[order + L.PREVENTED] if meta & L.WAS_PREVENTED else 0
-    out[at + 9] = arena[order_at(arena, arena[order + L.OTHER]) + L.ID] if meta & L.PAIRED else 0
+    out[at + 6] = arena[aside(arena, order) + L.HIDDEN] if meta & L.ICEBERG else 0
+    out[at + 7] = arena[aside(arena, order) + L.DISPLAY] if meta & L.ICEBERG else 0
+    out[at + 8] = arena[aside(arena, order) + L.PREVENTED] if meta & L.WAS_PREVENTED else 0
+    out[at + 9] = arena[order_at(arena, arena[aside(arena, order) + L.OTHER]) + L.ID] if meta & L.PAIRED else 0
     waits = store >= L.FALLS
-    out[at + 10] = arena[order + L.STOP_PRICE] if waits else 0
-    out[at + 11] = arena[order + L.BUDGET] if waits else 0
-    terms = arena[order + L.TERMS] if waits else 0
+    out[at + 10] = arena[aside(arena, order) + L.STOP_PRICE] if waits else 0
+    out[at + 11] = arena[aside(arena, order) + L.BUDGET] if waits else 0
+    terms = arena[aside(arena, order) + L.TERMS] if waits else 0
     delta = terms >> L.DELTA_BIT & _TWO_BYTES
     out[at + 12] = terms & _TWO_BYTES | delta << 16 | terms >> 32 << 32
-    out[at + 13] = arena[order + L.EXTREME] if store == L.TRACKING else 0
+    out[at + 13] = arena[aside(arena, order) + L.EXTREME] if store == L.TRACKING else 0
     queued = meta & L.QUEUED != 0
-    out[at + 14] = arena[order + L.AHEAD] if queued else -1
-    out[at + 15] = arena[order + L.BY_TRADES] if queued else 0
-    out[at + 16] = arena[order + L.BY_CANCELS] if queued else 0
+    out[at + 14] = arena[aside(arena, order) + L.AHEAD] if queued else -1
+    out[at + 15] = arena[aside(arena, order) + L.BY_TRADES] if queued else 0
+    out[at + 16] = arena[aside(arena, order) + L.BY_CANCELS] if queued else 0
 
 
 def _compile(sources: str) -> tuple[_WriteDepth, _WriteOrders, _WriteOrders, _Audit]:
@@ -229,8 +229,8 @@ def _compile(sources: str) -> tuple[_WriteDepth, _WriteOrders, _WriteOrders, _Au
                     out[at + 1] = arena[order + L.PRICE]
                     out[at + 2] = arena[order + L.QTY]
                     out[at + 3] = arena[order + L.QTY] - arena[order + L.LEAVES]
-                    out[at + 4] = arena[order + L.PRINTED]
-                    out[at + 5] = arena[order + L.UNCLAIMED]
+                    out[at + 4] = arena[aside(arena, order) + L.PRINTED]
+                    out[at + 5] = arena[aside(arena, order) + L.UNCLAIMED]
                     count += 1
                 key = next_key(arena, store, key)
         return count

@@ -8,7 +8,7 @@ Must not know: Python objects, time, how arrays grow.
 from collections.abc import Callable
 from typing import NamedTuple
 
-from market.book.machine import entry, words_of
+from market.book.machine import entry, record_words, words_of
 from market.ledger import layout as L
 from market.ledger.admit import admit_command
 from market.ledger.admit_lists import admit_list, hold_pending, place_pending
@@ -25,7 +25,6 @@ from market.ledger.tables import (
     find_id,
     index_orders,
     order_at,
-    record_words,
     tables_of,
 )
 

@@ -3,11 +3,11 @@
 Must not know: how money moves.
 """
 
-from market.book.machine import Words, inlined, routine, signed
+from market.book.machine import Words, inlined, record_words, routine, signed
 from market.enums import CommandKind, EventKind, ExecType, OrdStatus
 from market.ledger import layout as L
 from market.ledger.records import CommandRecord, EventRecord, ReportRecord
-from market.ledger.tables import Records, Tables, balance_at, instrument_at, order_at, record_words, row_at
+from market.ledger.tables import Records, Tables, balance_at, instrument_at, order_at, row_at
 from market.records import REPORT_MAKER
 
 _NEW = int(CommandKind.NEW)

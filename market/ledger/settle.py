@@ -3,7 +3,7 @@
 Must not know: how money moves, what other partitions own.
 """
 
-from market.book.machine import Words, inlined, routine, signed
+from market.book.machine import Words, inlined, record_words, routine, signed
 from market.enums import CommandFlag, CommandKind, EventKind, ListRole, Side
 from market.ledger import layout as L
 from market.ledger.changes import Leg, change
@@ -38,7 +38,6 @@ from market.ledger.tables import (
     is_symbol,
     open_row,
     order_at,
-    record_words,
 )
 from market.numbering import OUTSIDE_ACCOUNT
 

@@ -7,11 +7,9 @@ the shift back on removal stay inside the table. The load never passes one quart
 Must not know: commands, events, money.
 """
 
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from market.book.machine import Words, inlined, routine, words_of
@@ -76,22 +74,6 @@ def tables_of(arrays: Arrays) -> Tables:
         words_of(arrays.ids),
         words_of(arrays.client_ids),
     )
-
-
-@intrinsic
-def _words_of_records(_context: Any, _records: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        return builder.bitcast(data, context.get_value_type(signature.return_type))
-
-    return types.CPointer(types.int64)(_records), generate
-
-
-@inlined
-def record_words(records: Records) -> Words:
-    """The same memory as words: a client order id is five of them."""
-    words: Words = _words_of_records(records)
-    return words
 
 
 # -- places -------------------------------------------------------------------------------------------------

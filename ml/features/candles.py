@@ -118,6 +118,21 @@ class CandleStream:
         self._end += 1
         self._run += 1
 
+    @property
+    def newest_ns(self) -> int:
+        """When the newest candle opened; 0: there is none."""
+        return int(self._opens[self._end - 1]) if self._end else 0
+
+    @property
+    def run(self) -> int:
+        """So many candles follow one another until the newest."""
+        return self._run
+
+    def window(self) -> Candles:
+        """The newest ones that follow one another: `LOOKBACK` to twice as many, once there are."""
+        part = slice(self._end - min(self._run, self._end), self._end)
+        return Candles(self._opens[part].copy(), *self._kept[:, part].copy())
+
     def row(self) -> Floats:
         """float64[len(CANDLE_FEATURES)] as of the newest candle's close; NaN before `LOOKBACK` follow one another."""
         if self._run < LOOKBACK:

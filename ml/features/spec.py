@@ -66,5 +66,11 @@ class FeatureSpec(msgspec.Struct, frozen=True):
         """Of the columns of a row: the state, then window by window, as `return_5s`."""
         return STATE_NAMES + tuple(f"{name}_{one / SECOND_NS:g}s" for one in self.windows_ns for name in WINDOW_NAMES)
 
+    @property
+    def whole_column(self) -> int:
+        """Of a row: the longest window's return, known when its window is whole and both mids are. A row that a model may
+        be asked of has it; other columns may be NaN, as they were in training."""
+        return len(STATE_NAMES) + (len(self.windows_ns) - 1) * len(WINDOW_NAMES) + WINDOW_NAMES.index("return")
+
     def step_of(self, ts_ns: int) -> int:
         return -(-ts_ns // self.step_ns)

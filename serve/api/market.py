@@ -61,7 +61,7 @@ class MarketApi:
         wanted = self._wanted(ctx.query.symbol)
         user_id = None if ctx.principal is None else ctx.principal.user_id
         fees = (EVERYBODYS if user_id is None else self.gateway.profiles.known(user_id)).fees
-        return SymbolList([symbol_info(terms.instrument, fees) for terms in wanted])
+        return SymbolList([symbol_info(terms, fees) for terms in wanted])
 
     async def prices(self, ctx: Context) -> TickerList:
         names = [terms.instrument.symbol for terms in self._wanted(ctx.query.symbol)]

@@ -12,10 +12,12 @@ from redis.exceptions import RedisError
 from actors.errors import LinkDown
 from actors.remote import ask, has_feed, names
 from serve import market_time
+from serve.api.ai import predictor_status
 from serve.auth.principal import ADMINS
 from serve.errors import Code
 from serve.gateway import Gateway
 from serve.http import Context, Endpoint
+from serve.predictions import Predictions
 from serve.schema import Ticker
 from serve.system_schema import ActorList, ActorStatus, FeedStatus, MarketTime, SystemStatus, TimeControl, VenueStatus
 
@@ -26,12 +28,13 @@ STALE_MS: Final = 10_000
 _ticker = msgspec.json.Decoder(Ticker)
 
 
-def endpoints(gateway: Gateway) -> list[Endpoint]:
+def endpoints(gateway: Gateway, predictions: Predictions) -> list[Endpoint]:
     async def status(_: Context) -> SystemStatus:
-        now, feed, age_ms = await asyncio.gather(
+        now, feed, age_ms, predictor = await asyncio.gather(
             asyncio.to_thread(market_time.status, gateway.settings),
             asyncio.to_thread(_feed, gateway),
             _market_data_age_ms(gateway),
+            predictor_status(predictions),
         )
         ok = _is_fed(feed, age_ms) and await _orders_are_taken(gateway)
         return SystemStatus(
@@ -42,6 +45,8 @@ def endpoints(gateway: Gateway) -> list[Endpoint]:
             market_data_age_ms=age_ms,
             market_time=now,
             feed=feed,
+            predictor=predictor,
+            data_port=gateway.settings.data_port or None,
         )
 
     async def actors(_: Context) -> ActorList:

@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 from actors.config import Settings
 from actors.stream_demand import channel_of, control_channel, look_channel
 from market.stream_names import UNSKIPPABLE, Channel, Stream, stream_of
+from serve.sockets.transport import Shared
 
 log = structlog.get_logger()
 
@@ -37,17 +38,17 @@ class Feed:
         self.wrapping = f'{{"stream":"{name}","data":'
         self.listeners: set[Listener] = set()
         self.begun = asyncio.Event()
-        self.newest: str | None = None
+        self.newest: Shared | None = None
         """What a new listener is told at once, of streams that tell a state."""
 
-    def wrapped(self, event: str) -> str:
-        return f"{self.wrapping}{event}}}"
+    def wrapped(self, event: Shared) -> Shared:
+        return Shared(f"{self.wrapping}{event.text}}}")
 
 
 class Listener(Protocol):
     combined: bool
 
-    def tell(self, feed: Feed, events: list[str]) -> None:
+    def tell(self, feed: Feed, events: list[Shared]) -> None:
         """Events of a feed in order, wrapped when `combined`."""
 
     def cut(self) -> None:
@@ -157,10 +158,10 @@ class StreamHub:
         feed.begun.set()
         if not data:
             return
-        events = data.decode().split("\n")
+        events = [Shared(event) for event in data.decode().split("\n")]
         if feed.stream.channel in _STATES:
             feed.newest = events[-1]
-        wrapped: list[str] | None = None
+        wrapped: list[Shared] | None = None
         for listener in tuple(feed.listeners):
             if not listener.combined:
                 listener.tell(feed, events)

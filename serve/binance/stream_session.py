@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from starlette.websockets import WebSocket
 
 from market.stream_events import ServerShutdown
 from market.stream_names import UNSKIPPABLE, Channel
@@ -18,6 +17,7 @@ from serve.binance.stream_hub import Feed, StreamHub
 from serve.binance.stream_requests import Request, StreamError, answer, parse, refusal, too_many_streams
 from serve.binance.user_data import UserData
 from serve.sockets.session import CLOSE_POLICY, CLOSE_TRY_LATER, Session, SocketCount
+from serve.sockets.transport import Shared, Transport
 
 CLOSE_LIFE_OVER: Final = 1001
 _CLOSED_KLINE: Final = '"x":true'
@@ -36,12 +36,13 @@ class StreamLimits(msgspec.Struct, frozen=True):
 
 class StreamSession(Session):
     channel = "streams"
+    urgent = False
 
     def __init__(
         self,
         hub: StreamHub,
         limits: StreamLimits,
-        socket: WebSocket,
+        transport: Transport,
         identity: Identity,
         count: SocketCount,
         *,
@@ -50,7 +51,7 @@ class StreamSession(Session):
         unit: str = "ms",
         user_data: UserData | None = None,
     ) -> None:
-        super().__init__(socket, identity, count)
+        super().__init__(transport, identity, count)
         self.combined = combined
         self._hub = hub
         self._limits = limits
@@ -149,7 +150,7 @@ class StreamSession(Session):
 
     # -- events ---------------------------------------------------------------------------------------------------
 
-    def tell(self, feed: Feed, events: list[str]) -> None:
+    def tell(self, feed: Feed, events: list[Shared]) -> None:
         channel = feed.stream.channel
         if channel in UNSKIPPABLE:
             for event in events:
@@ -159,7 +160,7 @@ class StreamSession(Session):
                 self.outbox.offer(feed.name, event)
         else:
             for event in events:
-                if channel is Channel.KLINE and _CLOSED_KLINE in event:
+                if channel is Channel.KLINE and _CLOSED_KLINE in event.text:
                     self.outbox.send(event, feed.name)
                 else:
                     self.outbox.replace(feed.name, event)

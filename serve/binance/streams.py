@@ -10,8 +10,6 @@ from typing import Final
 from urllib.parse import unquote
 
 import msgspec
-from starlette.routing import BaseRoute, WebSocketRoute
-from starlette.websockets import WebSocket
 
 from market.stream_names import looks_like_stream
 from serve.auth.identity import Identity
@@ -19,8 +17,9 @@ from serve.auth.key_material import is_identifier as looks_like_listen_key
 from serve.binance.stream_hub import StreamHub
 from serve.binance.stream_session import StreamLimits, StreamSession
 from serve.binance.user_data import UserData
-from serve.http import ClientAddresses
-from serve.sockets.session import CLOSE_TRY_LATER, SocketCount
+from serve.sockets.routes import SocketRoute
+from serve.sockets.session import CLOSE_POLICY, CLOSE_TRY_LATER, SocketCount
+from serve.sockets.transport import Denied, Transport
 
 CONNECTS: Final = 300
 CONNECTS_WITHIN_S: Final = 300.0
@@ -92,34 +91,32 @@ def stream_routes(
     hub: StreamHub,
     identity: Identity,
     sockets: SocketCount,
-    addresses: ClientAddresses,
     limits: StreamLimits | None = None,
     user_data: UserData | None = None,
-) -> list[BaseRoute]:
+) -> list[SocketRoute]:
     """Behind the routes of our own sockets under /ws."""
     limits = limits or StreamLimits()
     connects = ConnectLimit()
 
-    async def streams(socket: WebSocket) -> None:
-        if not connects.allow(addresses.of(socket.scope), time.monotonic()):
-            await socket.close(CLOSE_TRY_LATER, "too many connections; try later")
-            return
+    def opened(transport: Transport) -> StreamSession:
+        handshake = transport.handshake
+        if not connects.allow(handshake.address, time.monotonic()):
+            raise Denied(403, CLOSE_TRY_LATER, "too many connections; try later")
         try:
-            asked = StreamAddress.of(socket.scope["path"], socket.scope["query_string"].decode("latin-1"))
-        except ValueError:
-            await socket.close()  # before it was accepted: the handshake fails
-            return
-        await StreamSession(
+            asked = StreamAddress.of(handshake.path, handshake.query)
+        except ValueError as error:
+            raise Denied(403, CLOSE_POLICY, f"the parameter {error} is not understood") from None
+        return StreamSession(
             hub,
             limits,
-            socket,
+            transport,
             identity,
             sockets,
             names=asked.names,
             combined=asked.combined,
             unit=asked.unit,
             user_data=user_data,
-        ).run()
+        )
 
-    paths = ("/ws", "/ws/{tail:path}", "/stream", "/stream/{tail:path}")
-    return [WebSocketRoute(path, streams) for path in paths]
+    paths = (("/ws", False), ("/ws/", True), ("/stream", False), ("/stream/", True))
+    return [SocketRoute(path, opened, below) for path, below in paths]

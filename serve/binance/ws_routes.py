@@ -4,10 +4,6 @@ import time
 from typing import Final
 from urllib.parse import parse_qsl
 
-from starlette.responses import Response
-from starlette.routing import BaseRoute, WebSocketRoute
-from starlette.websockets import WebSocket
-
 from serve.auth.identity import Identity
 from serve.binance.context import MICROSECOND_NS, MILLISECOND_NS
 from serve.binance.endpoint import LOCAL
@@ -15,8 +11,9 @@ from serve.binance.errors import BinanceError
 from serve.binance.streams import ConnectLimit
 from serve.binance.ws_api import Caller, WsApi
 from serve.binance.ws_session import WsApiSession
-from serve.http import ClientAddresses
-from serve.sockets.session import SocketCount
+from serve.sockets.routes import SocketRoute
+from serve.sockets.session import CLOSE_POLICY, CLOSE_TRY_LATER, SocketCount
+from serve.sockets.transport import Denied, Transport
 
 PATH: Final = "/ws-api/v3"
 CONNECT_WEIGHT: Final = 2
@@ -51,35 +48,21 @@ class WsAddress:
                 raise BadAddress(name)  # SBE is not spoken here
 
 
-def ws_api_routes(
-    api: WsApi, identity: Identity, sockets: SocketCount, addresses: ClientAddresses
-) -> list[BaseRoute]:  # fmt: skip
+def ws_api_routes(api: WsApi, identity: Identity, sockets: SocketCount) -> list[SocketRoute]:
     connects = ConnectLimit()
 
-    async def serve(socket: WebSocket) -> None:
-        client_address = addresses.of(socket.scope)
+    def opened(transport: Transport) -> WsApiSession:
+        handshake = transport.handshake
         try:
-            asked = WsAddress(socket.scope["query_string"].decode("latin-1"))
-            if not connects.allow(client_address, time.monotonic()):
-                await _deny(socket, 429)
-                return
-            api.venue.limits.charge(client_address or LOCAL, CONNECT_WEIGHT, time.time())
-        except BadAddress:
-            await _deny(socket, 400)
-            return
+            asked = WsAddress(handshake.query)
+            if not connects.allow(handshake.address, time.monotonic()):
+                raise Denied(429, CLOSE_TRY_LATER, "too many connections; try later")
+            api.venue.limits.charge(handshake.address or LOCAL, CONNECT_WEIGHT, time.time())
+        except BadAddress as error:
+            raise Denied(400, CLOSE_POLICY, f"the parameter {error} is not understood") from None
         except BinanceError as error:
-            await _deny(socket, error.status, error.retry_after_s)
-            return
-        caller = Caller(client_address or LOCAL, asked.unit_ns)
-        await WsApiSession(api, caller, asked.return_rate_limits, socket, identity, sockets).run()
+            raise Denied(error.status, CLOSE_TRY_LATER, error.msg[:120], error.retry_after_s) from None
+        caller = Caller(handshake.address or LOCAL, asked.unit_ns)
+        return WsApiSession(api, caller, asked.return_rate_limits, transport, identity, sockets)
 
-    return [WebSocketRoute(PATH, serve)]
-
-
-async def _deny(socket: WebSocket, status: int, retry_after_s: float | None = None) -> None:
-    """Before it is accepted: the handshake fails with a status, where the server can say so."""
-    headers = {} if retry_after_s is None else {"retry-after": str(int(retry_after_s) + 1)}
-    try:
-        await socket.send_denial_response(Response(b"", status, headers))
-    except RuntimeError:
-        await socket.close()
+    return [SocketRoute(PATH, opened)]

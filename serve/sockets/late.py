@@ -10,6 +10,7 @@ from typing import Final
 
 from actors.delays import Clock
 from market.profile import Latency, Path, delay_ns
+from serve.sockets.transport import Message
 
 LIMIT: Final = 65_536
 """Messages of one socket that wait."""
@@ -19,17 +20,17 @@ Key = tuple[str, str]
 
 
 class LateData:
-    def __init__(self, now_ns: Clock, latency: Latency, account: int, tell: Callable[[Key, str], None]) -> None:
+    def __init__(self, now_ns: Clock, latency: Latency, account: int, tell: Callable[[Key, Message], None]) -> None:
         self._now_ns = now_ns
         self._latency = latency
         self._account = account
         self._tell = tell
-        self._waiting: deque[tuple[int, Key, str]] = deque()
+        self._waiting: deque[tuple[int, Key, Message]] = deque()
         self._drawn = 0
         self._last_ns = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def put(self, key: Key, message: str) -> bool:
+    def put(self, key: Key, message: Message) -> bool:
         """False: too many wait."""
         if len(self._waiting) >= LIMIT:
             return False

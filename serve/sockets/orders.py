@@ -1,4 +1,4 @@
-"""`/ws/orders`: order entry and the private stream on one socket, in JSON or MessagePack.
+"""`/ws/orders`: order entry and the private stream on one socket, in JSON, MessagePack or packed records.
 
 Frames do not wait for each other: each is answered when its last order is durable, with the request's `id`.
 """
@@ -17,6 +17,7 @@ from serve.auth.principal import TRADERS
 from serve.errors import ApiError, Code
 from serve.gateway import Gateway, Refusals, Rows
 from serve.orders import OrderName, client_key, refused
+from serve.packed import is_packed
 from serve.schema import (
     MAX_BATCH,
     Order,
@@ -27,6 +28,7 @@ from serve.schema import (
     Symbol,
     TifName,
 )
+from serve.sockets.packed import PackedFrames
 from serve.sockets.session import CLOSE_TRY_LATER, RequestId, Session, decode, problem
 
 log = structlog.get_logger()
@@ -112,9 +114,11 @@ class OrdersSession(Session):
         super().__init__(*args)
         self._gateway = gateway
         self._tasks: set[asyncio.Task[None]] = set()
-        self._unanswered = 0
+        self.unanswered = 0
+        """Frames sent on whose answer has not come."""
+        self._packed = PackedFrames(gateway, self)
         self._listening = False
-        self._account = 0
+        self.account = 0
         self._handlers: dict[type, Callable[[Any], Awaitable[dict[str, Any]]]] = {
             AmendFrame: self._amend,
             ReplaceFrame: self._replace,
@@ -124,11 +128,14 @@ class OrdersSession(Session):
 
     async def on_open(self) -> None:
         assert self.principal is not None
-        self._account = self._gateway.account_of(self.principal.user_id)
-        self.send({"op": "welcome", "account": self._account})
+        self.account = self._gateway.account_of(self.principal.user_id)
+        self.send({"op": "welcome", "account": self.account})
 
     def on_frame(self, frame: str | bytes, binary: bool) -> None:
         self.binary = binary
+        if isinstance(frame, bytes) and is_packed(frame):
+            self._packed.on_frame(frame)
+            return
         request = decode(_decode_msgpack if binary else _decode_json, frame, "MessagePack" if binary else "JSON")
         kind = type(request)
         if kind is Ping:
@@ -137,17 +144,9 @@ class OrdersSession(Session):
         if kind is Echo:
             self.send({"id": request.id, "ok": True, "orders": len(request.orders)})
             return
-        if kind is not SubscribeFrame:
-            self._must_trade()
-        if len(self._tasks) + self._unanswered >= self._frames_limit():
-            error = ApiError(
-                Code.OVERLOADED,
-                f"More than {self._frames_limit()} frames wait for their answer; nothing was done.",
-            )
-            self.send(problem(request.id, error))
-            return
+        self.check_may_send(trading=kind is not SubscribeFrame)
         if kind is Place:
-            self._send_commands(request.id, *self._gateway.pack(self._account, request.orders))
+            self._send_commands(request.id, *self._gateway.pack(self.account, request.orders))
             return
         if kind is Cancel:
             packed, named = self._cancels(request)
@@ -157,14 +156,15 @@ class OrdersSession(Session):
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _frames_limit(self) -> int:
-        times = self._gateway.profile_of(self._account).rate_limit
-        return min(FRAMES_MOST, max(1, int(IN_FLIGHT_LIMIT * times)) if times else FRAMES_MOST)
-
-    def _must_trade(self) -> None:
+    def check_may_send(self, trading: bool = True) -> None:
+        """ApiError when nothing more may wait for an answer, or for who may only look."""
         assert self.principal is not None
-        if self.principal.role not in TRADERS:
+        if trading and self.principal.role not in TRADERS:
             raise ApiError(Code.FORBIDDEN, "A viewer cannot trade.")
+        times = self._gateway.profile_of(self.account).rate_limit
+        limit = min(FRAMES_MOST, max(1, int(IN_FLIGHT_LIMIT * times)) if times else FRAMES_MOST)
+        if len(self._tasks) + self.unanswered >= limit:
+            raise ApiError(Code.OVERLOADED, f"More than {limit} frames wait for their answer; nothing was done.")
 
     async def _answer(self, request: Any) -> None:
         try:
@@ -183,13 +183,13 @@ class OrdersSession(Session):
         if not packed:
             self._tell(request_id, [], refusals, None)
             return
-        self._gateway.send(self._account, packed, partial(self._answered, request_id, refusals, named))
-        self._unanswered += 1
+        self._gateway.send(self.account, packed, partial(self._answered, request_id, refusals, named))
+        self.unanswered += 1
 
     def _answered(
         self, request_id: RequestId, refusals: Refusals, named: list[OrderName] | None, rows: Rows | None
     ) -> None:
-        self._unanswered -= 1
+        self.unanswered -= 1
         if rows is None:
             self.send(problem(request_id, ApiError(Code.STATUS_UNKNOWN)))
         else:
@@ -200,7 +200,7 @@ class OrdersSession(Session):
 
     def _cancels(self, request: Cancel) -> tuple[list[bytes], list[OrderName]]:
         """The commands, and what each of them names."""
-        desk, account = self._gateway.desk, self._account
+        desk, account = self._gateway.desk, self.account
         packed: list[bytes] = []
         named: list[OrderName] = []
         for k, one in enumerate(request.orders):
@@ -214,17 +214,17 @@ class OrdersSession(Session):
         results = []
         for one in request.orders:
             try:
-                results.append(OrderResult(order=await self._gateway.amend(self._account, one.order_id, one.quantity)))
+                results.append(OrderResult(order=await self._gateway.amend(self.account, one.order_id, one.quantity)))
             except ApiError as error:
                 results.append(refused(error))
         return {"results": results}
 
     async def _replace(self, request: ReplaceFrame) -> dict[str, Any]:
-        return {"results": [OrderResult(order=await self._gateway.replace(self._account, request.order_id, request))]}
+        return {"results": [OrderResult(order=await self._gateway.replace(self.account, request.order_id, request))]}
 
     async def _cancel_all(self, request: CancelAll) -> dict[str, Any]:
         symbol = None if request.symbol is None else self._gateway.desk.terms_of(request.symbol).symbol_id
-        canceled = await self._gateway.cancel_all(self._account, symbol)
+        canceled = await self._gateway.cancel_all(self.account, symbol)
         return {"results": [OrderResult(order=one) for one in canceled]}
 
     async def _subscribe(self, request: SubscribeFrame) -> dict[str, Any]:
@@ -232,7 +232,7 @@ class OrdersSession(Session):
             raise ApiError(Code.VALIDATION, "This socket is subscribed already.", "op")
         self._listening = True
         try:
-            return await self._gateway.listen(self._account, request.from_seq, self.report)
+            return await self._gateway.listen(self.account, request.from_seq, self.report)
         except ApiError:
             self._listening = False
             raise
@@ -248,4 +248,4 @@ class OrdersSession(Session):
         for task in self._tasks:
             task.cancel()
         if self._listening:
-            self._gateway.forget(self._account, self.report)
+            self._gateway.forget(self.account, self.report)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 import redis.asyncio as aioredis
 import structlog
+from redis.exceptions import RedisError
 
 from market.profile import NO_LATENCY
 from serve.errors import ApiError, Code
@@ -15,10 +16,13 @@ from serve.http.decode import invalid
 from serve.sockets.late import LateData
 from serve.sockets.outbox import CLOSE_SLOW
 from serve.sockets.session import RequestId, Session, decode, problem
+from serve.sockets.transport import Message, Shared
 
 log = structlog.get_logger()
 
 CHANNELS: Final = ("ticker", "depth", "trades")
+"""What is meant when none is named."""
+ALL_CHANNELS: Final = (*CHANNELS, "prediction")
 MAX_SUBSCRIPTIONS: Final = 2_000
 """Channel and symbol pairs of one socket."""
 RETRY_S: Final = 1.0
@@ -26,7 +30,7 @@ RETRY_S: Final = 1.0
 
 class Subscribe(msgspec.Struct, forbid_unknown_fields=True):
     op: Literal["subscribe", "unsubscribe", "ping"]
-    channels: Annotated[list[Literal["ticker", "depth", "trades"]], msgspec.Meta(max_length=3)] = []
+    channels: Annotated[list[Literal["ticker", "depth", "trades", "prediction"]], msgspec.Meta(max_length=4)] = []
     symbols: Annotated[list[str], msgspec.Meta(max_length=1000)] = []
     """Empty: all."""
     id: RequestId = None
@@ -42,8 +46,9 @@ class PriceBus:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._listeners: dict[tuple[str, str], set[PricesSession]] = {}
-        self.newest: dict[tuple[str, str], str] = {}
+        self.newest: dict[tuple[str, str], Shared] = {}
         self.received = 0
+        self._catching: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         prefix = f"{self._gateway.settings.prefix}:bus:"
@@ -55,12 +60,12 @@ class PriceBus:
                     async for message in pubsub.listen():
                         _, _, rest = message["channel"].decode().partition(":bus:")
                         channel, _, symbol = rest.partition(":")
-                        self._forward(channel, symbol, message["data"].decode())
+                        self._forward(channel, symbol, Shared(message["data"].decode()))
             except Exception as error:
                 log.warning("market-data bus away, retrying", error=repr(error))
             await asyncio.sleep(RETRY_S)
 
-    def _forward(self, channel: str, symbol: str, message: str) -> None:
+    def _forward(self, channel: str, symbol: str, message: Shared) -> None:
         key = (channel, symbol)
         self.received += 1
         if channel != "trades":
@@ -72,6 +77,17 @@ class PriceBus:
         self._listeners.setdefault(key, set()).add(session)
         if key in self.newest:
             session.tell(key, self.newest[key])
+        elif key[0] == "prediction":
+            catching = asyncio.create_task(self._catch_up(key))
+            self._catching.add(catching)
+            catching.add_done_callback(self._catching.discard)
+
+    async def _catch_up(self, key: tuple[str, str]) -> None:
+        """Predictions may be a candle apart: whoever comes gets the last one, though this gateway was not there yet."""
+        with contextlib.suppress(RedisError, OSError):
+            kept: Any = await self._gateway.redis.get(f"{self._gateway.settings.prefix}:{key[0]}:{key[1]}")
+            if kept is not None and key not in self.newest:
+                self._forward(*key, kept.decode())
 
     def drop(self, key: tuple[str, str], session: "PricesSession") -> None:
         listeners = self._listeners.get(key)
@@ -83,6 +99,7 @@ class PriceBus:
 
 class PricesSession(Session):
     channel = "prices"
+    urgent = False
 
     def __init__(self, gateway: Gateway, bus: PriceBus, *args: Any) -> None:
         super().__init__(*args)
@@ -97,7 +114,7 @@ class PricesSession(Session):
             latency = self._gateway.profile_of(account).data_latency
             if latency != NO_LATENCY:
                 self._late = LateData(self._gateway.now_ns, latency, account, self._tell_now)
-        query = self.socket.query_params
+        query = self.transport.handshake.query_params
         if "channels" in query or "symbols" in query:
             wanted = {"op": "subscribe", "channels": _split(query.get("channels", "ticker")),
                       "symbols": _split(query.get("symbols", ""))}  # fmt: skip
@@ -108,13 +125,13 @@ class PricesSession(Session):
             except ApiError as error:
                 self.send(problem(None, error))
 
-    def tell(self, key: tuple[str, str], message: str) -> None:
+    def tell(self, key: tuple[str, str], message: Shared) -> None:
         if self._late is None:
             self._tell_now(key, message)
         elif not self._late.put(key, message):
             self.outbox.close(CLOSE_SLOW, "too many messages wait for this account's latency; reconnect", at_once=True)
 
-    def _tell_now(self, key: tuple[str, str], message: str) -> None:
+    def _tell_now(self, key: tuple[str, str], message: Message) -> None:
         if key[0] == "trades":
             self.outbox.send(message)
         else:
@@ -136,7 +153,8 @@ class PricesSession(Session):
         for symbol in request.symbols:
             if symbol not in known:
                 raise ApiError(Code.UNKNOWN_SYMBOL, f"{symbol} is not traded here.", "symbols")
-        keys = {(c, s) for c in request.channels or CHANNELS for s in request.symbols or known}
+        meant = ALL_CHANNELS if request.op == "unsubscribe" else CHANNELS
+        keys = {(c, s) for c in request.channels or meant for s in request.symbols or known}
         if request.op == "unsubscribe":
             for key in keys & self._keys:
                 self._bus.drop(key, self)

@@ -1,19 +1,20 @@
-"""What all sockets share: accepting, authenticating, reading frames, the limits."""
+"""What all sockets share: authenticating, reading frames, the limits."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Collection
 from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 import structlog
-from starlette.websockets import WebSocket
 
 from serve.auth.principal import Principal
 from serve.errors import ApiError, Code
 from serve.http import Authenticator
 from serve.sockets.outbox import WAITING_LIMIT, Outbox
+from serve.sockets.transport import Denied, Transport
 
 log = structlog.get_logger()
 
@@ -30,6 +31,7 @@ RequestId: TypeAlias = _NumberId | _TextId | None
 CLOSE_GOING_AWAY: Final = 1001
 CLOSE_PROTOCOL: Final = 1002
 CLOSE_POLICY: Final = 1008
+CLOSE_INTERNAL: Final = 1011
 CLOSE_TRY_LATER: Final = 1013
 
 GOING_AWAY: Final = "the server is ending; reconnect and resume from your last seq"
@@ -54,6 +56,13 @@ class SocketCount:
     def total(self) -> int:
         return len(self.sessions)
 
+    def admit(self) -> None:
+        """Raises Denied when nobody else can come in."""
+        if self.total >= MAX_SOCKETS:
+            raise Denied(503, CLOSE_TRY_LATER, "too many sockets; try later")
+        if self.retired:
+            raise Denied(503, CLOSE_GOING_AWAY, GOING_AWAY)
+
     def end_revoked(self, session_ids: Collection[int]) -> None:
         for session in self.sessions:
             if session.principal is not None and session.principal.session_id in session_ids:
@@ -72,78 +81,93 @@ class SocketCount:
 
 
 class Session:
-    """One socket. Subclasses answer frames in `on_frame` and clean up in `on_close`, which must not await."""
+    """One socket. Subclasses answer frames in `on_frame` and clean up in `on_close`; neither awaits.
+
+    The transport tells when it is connected, each frame in order, and when it is gone.
+    """
 
     channel = ""
     needs_user = False
+    urgent = True
+    """What it is sent goes before what others are sent at the same time."""
     waiting_limit = WAITING_LIMIT
 
-    def __init__(self, socket: WebSocket, authenticator: Authenticator, count: SocketCount) -> None:
-        self.socket = socket
-        self.outbox = Outbox(socket, self.waiting_limit)
+    def __init__(self, transport: Transport, authenticator: Authenticator, count: SocketCount) -> None:
+        self.transport = transport
+        self.outbox = Outbox(transport, self.waiting_limit)
         self.principal: Principal | None = None
         self.binary = False
         """The peer speaks MessagePack: it gets MessagePack."""
         self._authenticator = authenticator
         self._count = count
+        self._early: deque[str | bytes] = deque()
+        """Frames that came before the session was ready for them."""
+        self._came = asyncio.Event()
+        self._ready = False
+        self.beginning: asyncio.Task[None] | None = None
         self.gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def run(self) -> None:
-        if self._count.total >= MAX_SOCKETS:
-            await self.socket.close(CLOSE_TRY_LATER, "too many sockets; try later")
-            return
-        if self._count.retired:
-            await self.socket.close(CLOSE_GOING_AWAY, GOING_AWAY)
-            return
-        await self.socket.accept()
+    # -- told by the transport ------------------------------------------------------------------------------------
+
+    def connected(self) -> None:
         self._count.sessions.add(self)
         self._count.open[self.channel] = self._count.open.get(self.channel, 0) + 1
-        writer = asyncio.create_task(self.outbox.run())
+        self.beginning = asyncio.create_task(self._begin())
+
+    def received(self, frame: str | bytes) -> None:
+        """A whole message: text, or bytes."""
+        if self._ready:
+            self._take(frame)
+            return
+        self._early.append(frame)
+        self._came.set()
+        self.transport.pause()
+
+    def lost(self) -> None:
+        if self.gone.done():
+            return
+        self._count.sessions.discard(self)
+        self._count.open[self.channel] -= 1
+        if self.beginning is not None:
+            self.beginning.cancel()
+        self.outbox.closed = True
         try:
-            await self._converse(writer)
-        finally:
-            self._count.sessions.discard(self)
-            self._count.open[self.channel] -= 1
             self.on_close()
-            writer.cancel()
+        finally:
             self.gone.set_result(None)
 
-    async def _converse(self, writer: asyncio.Task[None]) -> None:
-        if not await self._authenticated():
-            self.outbox.close(CLOSE_POLICY, "authenticate with a valid access token")
-            await asyncio.wait({writer}, timeout=5)
-            return
-        await self.on_open()
-        receive = asyncio.create_task(self._receive_all())
-        done, _ = await asyncio.wait({receive, writer}, return_when=asyncio.FIRST_COMPLETED)
-        if receive not in done:
-            receive.cancel()
-        elif (error := receive.exception()) is not None:
-            raise error
-        elif not writer.done() and self.outbox._close is not None:
-            await asyncio.wait({writer}, timeout=5)
+    # -- from here on, ours ---------------------------------------------------------------------------------------
 
-    async def _receive_all(self) -> None:
-        while True:
-            message = await self.socket.receive()
-            if message["type"] == "websocket.disconnect":
-                return
-            text = message.get("text")
-            frame = message["bytes"] if text is None else text
-            try:
-                self.on_frame(frame, text is None)
-            except ApiError as error:
-                self.send(problem(_id_of(frame), error))
-            except Exception:
-                log.exception("frame failed", channel=self.channel)
-                self.send(problem(_id_of(frame), ApiError(Code.INTERNAL)))
-            if self.outbox._close is not None:
-                return
+    async def _begin(self) -> None:
+        try:
+            if await self._authenticated():
+                await self.on_open()
+            else:
+                self.outbox.close(CLOSE_POLICY, "authenticate with a valid access token")
+        except Exception:
+            log.exception("socket not opened", channel=self.channel)
+            self.outbox.close(CLOSE_INTERNAL, "the server failed; try again")
+        self._ready = True
+        while self._early:
+            self._take(self._early.popleft())
+        self.transport.resume()
+
+    def _take(self, frame: str | bytes) -> None:
+        if self.outbox.closing is not None:
+            return
+        try:
+            self.on_frame(frame, not isinstance(frame, str))
+        except ApiError as error:
+            self.send(problem(_id_of(frame), error))
+        except Exception:
+            log.exception("frame failed", channel=self.channel)
+            self.send(problem(_id_of(frame), ApiError(Code.INTERNAL)))
 
     async def _authenticated(self) -> bool:
         """From the Authorization header, the `token` query parameter, or a first frame `{"op":"auth","token":...}`."""
-        header = self.socket.headers.get("authorization", "")
-        token = header[7:] if header[:7].lower() == "bearer " else self.socket.query_params.get("token")
+        asked = self.transport.handshake
+        header = asked.headers.get("authorization", "")
+        token = header[7:] if header[:7].lower() == "bearer " else asked.query_params.get("token")
         if token is None and self.needs_user:
             token = await self._token_frame()
         if token is None:
@@ -160,11 +184,9 @@ class Session:
     async def _token_frame(self) -> str | None:
         try:
             async with asyncio.timeout(AUTH_TIMEOUT_S):
-                message = await self.socket.receive()
-            frame = message.get("text") or message.get("bytes")
-            if frame is None:
-                return None
-            self.binary = message.get("text") is None
+                await self._came.wait()
+            frame = self._early.popleft()
+            self.binary = not isinstance(frame, str)
             codec: Any = msgspec.msgpack if self.binary else msgspec.json
             decoded = codec.decode(frame)
             token = decoded["token"] if decoded.get("op") == "auth" else None

@@ -3,7 +3,7 @@
 Written from that page and nothing else; it must never import the engine. Clarity before speed.
 """
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -550,8 +550,8 @@ class NaiveBook:
             and self._over_budget(command.side, command.quote_units, limit, command.qty_lots)
         ):
             return Reason.PEG_BUDGET  # R7d
-        others = self._prices(1 - command.side, gone)
-        if maker_only and others and crosses(command.side, limit, others[0]):
+        others = self._prices(1 - command.side, gone) if maker_only else []
+        if others and crosses(command.side, limit, others[0]):
             return Reason.WOULD_TAKE  # R8
         gtc = command.ord_type == OrdType.LIMIT and command.time_in_force == TimeInForce.GTC
         if (maker_only or gtc or stops) and len(self._live) - len(gone) + ahead >= self.max_live_orders:
@@ -1039,7 +1039,11 @@ class NaiveBook:
     def _remove(self, order: Order) -> None:
         """From wherever it stands."""
         del self._live[order.order_id]
-        for place in (self._queues[order.side], self._waiting, self._tracking, self._line):
+        queue = self._queues[order.side]
+        at = place_in(queue, order)
+        if at is not None:
+            del queue[at]
+        for place in (self._waiting, self._tracking, self._line):
             if order in place:
                 place.remove(order)
         if order.other is not None:  # L9
@@ -1169,6 +1173,16 @@ def crosses(side: int, limit: int, price: int) -> bool:
 
 def self_trade(taker: Order, maker: Order) -> bool:
     return taker.account == maker.account and taker.stp_mode != StpMode.NONE
+
+
+def place_in(queue: list[Order], order: Order) -> int | None:
+    """Of an order in its queue; None: it does not stand there."""
+    at = bisect_left(queue, distance(order), key=distance)
+    while at < len(queue) and queue[at].price_ticks == order.price_ticks:
+        if queue[at] is order:
+            return at
+        at += 1
+    return None
 
 
 def distance(order: Order | OutsideLevel) -> int:

@@ -133,8 +133,11 @@ class Contract:
 class Client:
     """One user (or nobody) over HTTP and WebSocket. Use as a context manager."""
 
-    def __init__(self, url: str, token: str | None = None, contract: Contract | None = None) -> None:
+    def __init__(
+        self, url: str, token: str | None = None, contract: Contract | None = None, data_url: str = ""
+    ) -> None:
         self.url = url
+        self.data_url = data_url
         self.token = token
         self.contract = contract
         self._session: aiohttp.ClientSession | None = None
@@ -236,17 +239,24 @@ class Client:
     # -- sockets ---------------------------------------------------------------------------------------------
 
     @asynccontextmanager
-    async def socket(self, path: str, *, binary: bool = False, **query: str) -> AsyncIterator["Socket"]:
-        """The token goes into the header."""
+    async def socket(
+        self, path: str, *, binary: bool = False, data_port: bool | None = None, **query: str
+    ) -> AsyncIterator["Socket"]:
+        """The token goes into the header. MessagePack goes over the data port and JSON over the ingress, unless told."""
+        straight = binary if data_port is None else data_port
         async with self.session.ws_connect(
-            path, headers=self._headers(None), params=query, max_msg_size=0, timeout=_CLOSE_WITHIN
+            (self.data_url if straight else "") + path,
+            headers=self._headers(None),
+            params=query,
+            max_msg_size=0,
+            timeout=_CLOSE_WITHIN,
         ) as opened:
             yield Socket(opened, binary)
 
     @asynccontextmanager
-    async def trading_socket(self, *, binary: bool = False) -> AsyncIterator["Socket"]:
+    async def trading_socket(self, *, binary: bool = False, data_port: bool | None = None) -> AsyncIterator["Socket"]:
         """/ws/orders after its welcome."""
-        async with self.socket("/ws/orders", binary=binary) as socket:
+        async with self.socket("/ws/orders", binary=binary, data_port=data_port) as socket:
             assert (await socket.receive())["op"] == "welcome"
             yield socket
 

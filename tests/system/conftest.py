@@ -41,13 +41,14 @@ class Exchange:
         self.data = data
         state = json.loads((data / "raypit.json").read_text())
         self.url: str = state["url"]
+        self.data_url: str = state["data_url"]
         self.pid: int = state["pid"]
         self.pg_dsn: str = state["pg_dsn"]
         with urllib.request.urlopen(f"{self.url}/openapi.json") as answer:
             self.contract = Contract(json.load(answer))
 
     def client(self, user: User | None = None) -> Client:
-        return Client(self.url, None if user is None else user.access_token, self.contract)
+        return Client(self.url, None if user is None else user.access_token, self.contract, self.data_url)
 
     def ask(self, path: str, body: Any) -> Any:
         """POST without a client: for fixtures that live longer than an event loop."""
@@ -98,8 +99,8 @@ def running_exchange(tmp_path_factory: pytest.TempPathFactory, *flags: str) -> I
         assert process.poll() is None, f"the exchange ended by itself:\n{_tail(output)}"
         run_dir = Path(json.loads((data / "raypit.json").read_text())["control"]).parent
         assert run_dir.exists()
-        ended = asyncio.run(_closes(Exchange(data).url, lambda: process.send_signal(signal.SIGTERM)))
-        assert ended == (1001, "the server is ending; reconnect and resume from your last seq"), "WS-C01"
+        ended = asyncio.run(_close(Exchange(data), lambda: process.send_signal(signal.SIGTERM)))
+        assert ended == [(1001, "the server is ending; reconnect and resume from your last seq")] * 2, "WS-C01"
         assert process.wait(END_WITHIN_S) == 0, _tail(output)
         assert not run_dir.exists(), "sockets and Ray's files go with it"
         assert "ended; everything is kept in" in _tail(output)
@@ -113,13 +114,21 @@ def running_exchange(tmp_path_factory: pytest.TempPathFactory, *flags: str) -> I
             os.kill(pid, signal.SIGKILL)
 
 
-async def _closes(url: str, end: Callable[[], None]) -> tuple[int, str]:
-    """Code and reason with which a socket is closed by what `end` does."""
-    async with aiohttp.ClientSession(url) as session, session.ws_connect("/ws/prices") as socket:
+async def _close(exchange: Exchange, end: Callable[[], None]) -> list[tuple[int, str]]:
+    """Codes and reasons with which sockets, of the ingress and of the data port, are closed by what `end` does."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(f"{exchange.url}/ws/prices") as one,
+        session.ws_connect(f"{exchange.data_url}/ws/prices") as two,
+    ):
         end()
-        while (message := await socket.receive(timeout=END_WITHIN_S)).type is aiohttp.WSMsgType.TEXT:
-            pass
-        return int(message.data or 0), str(message.extra)
+        return [await _closed(socket) for socket in (one, two)]
+
+
+async def _closed(socket: aiohttp.ClientWebSocketResponse) -> tuple[int, str]:
+    while (message := await socket.receive(timeout=END_WITHIN_S)).type is aiohttp.WSMsgType.TEXT:
+        pass
+    return int(message.data or 0), str(message.extra)
 
 
 def _await_ready(process: "subprocess.Popen[bytes]", output: Path) -> None:

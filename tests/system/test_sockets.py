@@ -9,15 +9,19 @@ from typing import Any, Final
 
 import aiohttp
 import msgspec
+import numpy as np
 import pytest
 
 import serve
 from market.profile import TradingProfile
 from serve.auth.principal import Principal, Role
+from serve.packed import ANSWER, CANCEL, FIELDS, FILL, HEAD, MAGIC, PLACE, REASON_VALIDATION, RESULT, VERSION, Op
 from serve.sockets import outbox as outboxes
 from serve.sockets import session as sessions
+from serve.sockets.asgi import AsgiSocket
 from serve.sockets.orders import IN_FLIGHT_LIMIT, OrdersSession
 from serve.sockets.outbox import Outbox
+from serve.sockets.transport import Handshake
 from tests.system.client import Client, Closed, Json, Socket, eventually
 from tests.system.conftest import Exchange, User
 
@@ -27,7 +31,9 @@ BTC: Final = "BTCUSDT"
 REST: Final = {"symbol": BTC, "side": "BUY", "type": "LIMIT", "price": "50000", "quantity": "0.0002"}
 """Far below the market: it rests."""
 TAKE: Final = {"symbol": BTC, "side": "BUY", "type": "MARKET", "quantity": "0.001"}
-FORMATS: Final = pytest.mark.parametrize("binary", [False, True], ids=["json", "messagepack"])
+FORMATS: Final = pytest.mark.parametrize("binary", [False, True], ids=["json-ingress", "messagepack-data-port"])
+"""Both ways in besides, see `Client.socket`."""
+DOORS: Final = pytest.mark.parametrize("data_port", [False, True], ids=["ingress", "data-port"])
 
 
 def orders_of(answer: Json) -> list[Json]:
@@ -58,19 +64,20 @@ def test_every_case_of_the_protocol_is_quoted_by_a_test() -> None:
 # -- authenticating -------------------------------------------------------------------------------------------------
 
 
+@DOORS
 @pytest.mark.parametrize("path", ["/ws/orders", "/ws/portfolio"])
-async def test_the_token_may_come_in_three_ways(exchange: Exchange, alice: User, path: str) -> None:
+async def test_the_token_may_come_in_three_ways(exchange: Exchange, alice: User, path: str, data_port: bool) -> None:
     """WS-A01, WS-A02, WS-A03, WS-O01."""
     account = 0
     async with exchange.client(alice) as client:
         account = (await client.portfolio())["account"]
-        async with client.socket(path) as socket:
+        async with client.socket(path, data_port=data_port) as socket:
             first = await socket.receive()
     async with exchange.client() as nobody:
-        async with nobody.socket(path, token=alice.access_token) as socket:
+        async with nobody.socket(path, data_port=data_port, token=alice.access_token) as socket:
             assert _same_kind(await socket.receive(), first)
         for binary in (False, True):
-            async with nobody.socket(path, binary=binary) as socket:
+            async with nobody.socket(path, binary=binary, data_port=data_port) as socket:
                 await socket.send({"op": "auth", "token": alice.access_token})
                 assert _same_kind(await socket.receive(), first)
                 assert (await socket.ask("ping"))["op"] == "pong"
@@ -84,10 +91,11 @@ def _same_kind(one: Json, other: Json) -> bool:
     return set(one) == set(other) and one.get("op") == other.get("op")
 
 
+@DOORS
 @pytest.mark.parametrize("path", ["/ws/orders", "/ws/portfolio", "/ws/prices"])
-async def test_a_bad_token_is_told_and_the_socket_closed(exchange: Exchange, path: str) -> None:
+async def test_a_bad_token_is_told_and_the_socket_closed(exchange: Exchange, path: str, data_port: bool) -> None:
     """WS-A04, WS-A06."""
-    async with exchange.client() as nobody, nobody.socket(path, token="not-a-token") as socket:
+    async with exchange.client() as nobody, nobody.socket(path, data_port=data_port, token="not-a-token") as socket:
         told = await socket.receive()
         assert (told["ok"], told["error"]["code"]) == (False, "UNAUTHENTICATED")
         assert await closing(socket) == (1008, "authenticate with a valid access token")
@@ -96,9 +104,11 @@ async def test_a_bad_token_is_told_and_the_socket_closed(exchange: Exchange, pat
 @pytest.mark.parametrize("frame", ['{"op":"ping"}', "no json", "[" * 5000, b"\xc1", '{"op":"auth","token":5}'])
 async def test_a_first_frame_that_is_no_token_closes_the_socket(exchange: Exchange, frame: str | bytes) -> None:
     """WS-A04."""
-    async with exchange.client() as nobody, nobody.socket("/ws/orders") as socket:
-        await socket.send_raw(frame)
-        assert await closing(socket) == (1008, "authenticate with a valid access token")
+    async with exchange.client() as nobody:
+        for data_port in (False, True):
+            async with nobody.socket("/ws/orders", data_port=data_port) as socket:
+                await socket.send_raw(frame)
+                assert await closing(socket) == (1008, "authenticate with a valid access token")
 
 
 async def test_a_socket_ends_with_its_session(exchange: Exchange, new_user: User) -> None:
@@ -106,11 +116,12 @@ async def test_a_socket_ends_with_its_session(exchange: Exchange, new_user: User
     async with (
         exchange.client(new_user) as client,
         client.trading_socket() as orders,
+        client.trading_socket(data_port=True) as straight,
         client.socket("/ws/portfolio") as portfolio,
     ):
         await portfolio.event()
         assert (await client.call("POST", "/api/auth/logout")).status == 204
-        for socket in (orders, portfolio):
+        for socket in (orders, straight, portfolio):
             with pytest.raises(Closed) as ended:
                 await socket.event(lambda _: False)
             assert (ended.value.code, ended.value.reason) == (1008, "the session was ended; log in again")
@@ -122,10 +133,22 @@ async def test_prices_need_no_token(anyone: Client) -> None:
         assert await socket.ask("ping") == {"id": "ping-1", "ok": True, "op": "pong"}
 
 
-async def test_other_addresses_have_no_socket(anyone: Client) -> None:
+@DOORS
+async def test_other_addresses_have_no_socket(anyone: Client, data_port: bool) -> None:
     with pytest.raises(aiohttp.WSServerHandshakeError):
-        async with anyone.socket("/sockets"):
+        async with anyone.socket("/sockets", data_port=data_port):
             pass
+
+
+async def test_the_data_port_is_told(exchange: Exchange, anyone: Client) -> None:
+    """WS-P01, WS-P02."""
+    port = (await anyone.get("/api/v1/system/status"))["data_port"]
+    assert exchange.data_url.endswith(f":{port}")
+    async with anyone.socket("/ws/btcusdt@bookTicker", data_port=True) as socket:
+        assert (await socket.receive())["s"] == BTC
+    async with anyone.socket("/ws-api/v3", data_port=True) as socket:
+        await socket.send({"id": 1, "method": "ping"})
+        assert (await socket.receive())["status"] == 200
 
 
 # -- frames ---------------------------------------------------------------------------------------------------------
@@ -174,9 +197,10 @@ async def test_frames_are_taken_in_the_order_they_come(trader: Client) -> None:
     assert (await trader.get("/api/trading/orders", open="true"))["orders"] == []
 
 
-async def test_a_frame_that_is_too_large_closes_the_socket(trader: Client) -> None:
+@DOORS
+async def test_a_frame_that_is_too_large_closes_the_socket(trader: Client, data_port: bool) -> None:
     """WS-F07."""
-    async with trader.trading_socket() as socket:
+    async with trader.trading_socket(data_port=data_port) as socket:
         await socket.send_raw('{"op":"ping"}' + " " * ((1 << 20) - 13))
         assert (await socket.answer())["op"] == "pong"
         await socket.send_raw('{"op":"ping"}' + " " * ((1 << 20) - 12))
@@ -581,11 +605,7 @@ class Transport:
         self._arrivals: asyncio.Queue[Any] = asyncio.Queue()
         self.closed: tuple[int, str] | None = None
         self.incoming: asyncio.Queue[Json] = asyncio.Queue()
-        self.headers: dict[str, str] = {}
-        self.query_params: dict[str, str] = {}
-
-    async def accept(self) -> None:
-        pass
+        self.socket = AsgiSocket(self, Handshake("/ws/orders", "", {}, None))  # type: ignore[arg-type]
 
     async def receive(self) -> Json:
         return await self.incoming.get()
@@ -604,7 +624,7 @@ class Transport:
 
 
 def outbox_of(transport: Transport, limit: int = 5) -> Outbox:
-    return Outbox(transport, limit)  # type: ignore[arg-type]
+    return Outbox(transport.socket, limit)
 
 
 async def test_a_reader_that_lets_too_many_wait_is_cut_off() -> None:
@@ -614,7 +634,7 @@ async def test_a_reader_that_lets_too_many_wait_is_cut_off() -> None:
     for k in range(8):
         outbox.send(f"{k}")
     transport.open.set()
-    await outbox.run()
+    await transport.socket.write(outbox)
     assert transport.taken == []
     assert transport.closed == (1013, "reads too slowly; reconnect and resume")
 
@@ -625,7 +645,7 @@ async def test_bytes_are_limited_too(monkeypatch: pytest.MonkeyPatch) -> None:
     transport = Transport()
     transport.open.set()
     outbox = outbox_of(transport, 1000)
-    writing = asyncio.create_task(outbox.run())
+    writing = asyncio.create_task(transport.socket.write(outbox))
     for _ in range(5):
         outbox.send(b"x" * 90)
         await transport.arrived()
@@ -640,7 +660,7 @@ async def test_states_are_conflated_and_events_kept() -> None:
     """WS-L02."""
     transport = Transport()
     outbox = outbox_of(transport)
-    writing = asyncio.create_task(outbox.run())
+    writing = asyncio.create_task(transport.socket.write(outbox))
     for k in range(100):
         outbox.replace("depth", f"depth {k}")
         outbox.replace("ticker", f"ticker {k}")
@@ -658,9 +678,10 @@ async def test_states_are_conflated_and_events_kept() -> None:
 async def test_a_reader_that_takes_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """WS-L03."""
     monkeypatch.setattr(outboxes, "SEND_TIMEOUT_S", 0.01)
-    outbox = outbox_of(Transport())
+    transport = Transport()
+    outbox = outbox_of(transport)
     outbox.send("never taken")
-    await outbox.run()
+    await transport.socket.write(outbox)
     assert outbox.closed
 
 
@@ -669,8 +690,8 @@ async def test_a_socket_without_a_token_is_closed_in_time(monkeypatch: pytest.Mo
     monkeypatch.setattr(sessions, "AUTH_TIMEOUT_S", 0.01)
     transport = Transport()
     transport.open.set()
-    session = OrdersSession(None, transport, None, sessions.SocketCount())  # type: ignore[arg-type]
-    await session.run()
+    session = OrdersSession(None, transport.socket, None, sessions.SocketCount())  # type: ignore[arg-type]
+    await transport.socket.run(session)
     assert transport.closed == (1008, "authenticate with a valid access token")
 
 
@@ -698,9 +719,9 @@ async def test_too_many_frames_that_wait_are_refused(times: float, most: int) ->
 
     busy, transport = Busy(), Transport()
     transport.open.set()
-    session = OrdersSession(busy, transport, Anyone(), sessions.SocketCount())  # type: ignore[arg-type]
+    session = OrdersSession(busy, transport.socket, Anyone(), sessions.SocketCount())  # type: ignore[arg-type]
     session.principal = await Anyone().authenticate("")
-    writing = asyncio.create_task(session.outbox.run())
+    writing = asyncio.create_task(transport.socket.write(session.outbox))
     frame = msgspec.json.encode({"op": "place", "id": 7, "orders": [REST]}).decode()
     for _ in range(most + 1):
         session.on_frame(frame, False)
@@ -711,3 +732,64 @@ async def test_too_many_frames_that_wait_are_refused(times: float, most: int) ->
     await writing
     assert transport.closed == (1013, "restarting; reconnect and resume from your last seq"), "WS-S08"
     session.on_close()
+
+
+# -- packed frames --------------------------------------------------------------------------------------------------
+
+
+async def packed(socket: Socket, op: int, orders: Any, request_id: int, version: int = VERSION) -> bytes:
+    """The answer to a packed frame."""
+    await socket.send_raw(HEAD.pack(MAGIC, version, op, 0, len(orders), request_id) + orders.tobytes())
+    message = await socket.receive_message()
+    told: bytes = message.data
+    assert told[:3] == bytes([MAGIC, VERSION, op | ANSWER])
+    assert HEAD.unpack_from(told)[-1] == request_id
+    return told
+
+
+def packed_orders(count: int, **fields: Any) -> Any:
+    orders = np.zeros(count, PLACE)
+    orders["price_ticks"], orders["qty_lots"] = 5_000_000, 20
+    for name, values in fields.items():
+        orders[name] = values
+    return orders
+
+
+async def test_packed_frames(trader: Client) -> None:
+    """WS-K01, WS-K02: by the side of JSON on the same socket."""
+    async with trader.trading_socket(binary=False) as socket:
+        orders = packed_orders(4, side=[0, 7, 0, 0], client_order_id=[b"k-1", b"k-2", b"", b"k-4"])
+        orders["type"][3], orders["price_ticks"][3], orders["qty_lots"][3] = 1, 0, 100
+        told = await packed(socket, Op.PLACE, orders, (1 << 64) - 1)
+        results = np.frombuffer(told, RESULT, 4, HEAD.size)
+        fills = np.frombuffer(told, FILL, offset=HEAD.size + 4 * RESULT.itemsize)
+        assert results["status"].tolist() == [1, 5, 1, 3]
+        assert (results["reason"][1], FIELDS[results["field"][1]]) == (REASON_VALIDATION, "side")
+        assert (results["leaves_lots"][0], results["cum_qty_lots"][3]) == (20, 100)
+        assert set(fills["result"].tolist()) == {3}
+        assert fills["qty_lots"].sum() == 100
+        assert fills["in_quote"].sum() == 0
+        assert (await packed(socket, Op.ECHO, orders, 3))[4:8] == bytes(4)
+        named = np.zeros(3, CANCEL)
+        named["client_order_id"][0], named["order_id"][1] = b"k-1", results["order_id"][2]
+        named["client_order_id"][2] = b"k-none"
+        told = await packed(socket, Op.CANCEL, named, 4)
+        results = np.frombuffer(told, RESULT, 3, HEAD.size)
+        assert results["status"].tolist() == [4, 4, 5]
+        assert (results["reason"][2], FIELDS[results["field"][2]]) == (22, "client_order_id")
+        await socket.send({"op": "ping", "id": 5})
+        assert (await socket.answer())["op"] == "pong"
+
+
+@pytest.mark.parametrize(
+    ("op", "count", "version", "field"), [(1, 1, 2, "version"), (9, 1, 1, "op"), (1, 0, 1, "count"), (2, 3, 1, "count")]
+)
+async def test_a_wrong_head_refuses_the_packed_frame(
+    trader: Client, op: int, count: int, version: int, field: str
+) -> None:
+    """WS-K03"""
+    async with trader.trading_socket(binary=True) as socket:
+        told = await packed(socket, op, packed_orders(count), 7, version)
+        assert HEAD.unpack_from(told)[3:5] == (1, 0)
+        error = msgspec.json.decode(told[HEAD.size :])
+        assert (error["code"], error["field"]) == ("VALIDATION", field)

@@ -14,7 +14,7 @@ from bench import workload
 from bench.client import ConnectionBroken, HttpConnection, WebSocketConnection, binary_frame, text_frame
 from bench.exchange import Exchange, Terms
 from bench.load import Client, Figures, Tally, _reason
-from bench.measure import Question, Runner
+from bench.measure import DATA_PORT, Question, Runner
 from bench.order_path import main, questions, targets
 from bench.report import BenchError
 from bench.workload import JSON, MSGPACK, Codec, Plan, Step
@@ -226,7 +226,7 @@ class Rigged(Runner):
         self._users = []
         self._given = list(given)
 
-    def _measure(self, question: Question, work: str) -> Figures:
+    def _measure(self, question: Question, work: str, rate: float = 0.0) -> Figures:
         return self._given.pop(0)
 
 
@@ -260,11 +260,27 @@ def test_targets_are_judged_by_the_best_row() -> None:
     assert targets([]) == []
 
 
+def test_the_data_port_is_judged_by_the_echo_of_the_ingress_and_at_half_of_its_rate() -> None:
+    ingress = Rigged(figures(1000), figures(300)).answer(PLACE, 1)
+    straight = msgspec.structs.replace(PLACE, transport=DATA_PORT)
+    many = Rigged(figures(2000), figures(600), figures(300)).answer(straight, 1)
+    lone = Rigged(figures(), figures(p50_ms=0.9)).answer(msgspec.structs.replace(straight, clients=1), 1)
+    assert many.half is not None
+    assert lone.half is None
+    told = {one.text: one.found for one in targets([ingress, many, lone]) if one.text.startswith("data port")}
+    assert told == {
+        "data port, 64 clients, one order a frame: share of the echo through the ingress": 0.6,
+        "data port, 64 clients at half of the highest rate: p99 in ms": many.half.p99_ms,
+        "data port, a lone order: p50 in ms": 0.9,
+        "data port, a lone order: p99 in ms": lone.order.p99_ms,
+    }
+
+
 def test_every_row_has_its_own_name_and_known_work() -> None:
     names = [one.name for one in questions()]
     assert len(set(names)) == len(names)
     for one in questions():
-        known: Any = workload.SOCKET if one.transport == "WS" else workload.HTTP
+        known: Any = workload.SOCKET if one.codec else workload.HTTP
         assert {one.noop, one.order} <= set(known)
 
 

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -167,7 +168,7 @@ def test_time_is_shown(replayed: tuple[Exchange, Recording]) -> None:
     [
         (["jump", "2020-01-01"], 1, "at: it is past"),
         (["jump", "soon"], 1, "at: 'soon' is no time"),
-        (["speed", "0"], 1, "speed: 0.0 is not from 0.1 to 10,000"),
+        (["speed", "0"], 1, "speed: 0.0 is not from 0.01 to 10,000"),
         (["speed", "fast"], 2, "neither a number"),
         (["step", "long"], 1, "span: 'long' is not a span"),
         (["loop", "maybe"], 2, "neither `on` nor `off`"),
@@ -191,3 +192,23 @@ def test_the_walls_time_is_not_controlled(tmp_path: Path, monkeypatch: pytest.Mo
         assert "--feed replay:FILE" in " ".join(refused.stderr.split())
     finally:
         exchange.close()
+
+
+def test_the_data_port_is_the_one_after_or_a_free_one(tmp_path: Path) -> None:
+    def chosen(**given: int) -> tuple[int, int]:
+        supervisor = Supervisor(load({"data": str(tmp_path), **given}, {}), lambda _: None)
+        return supervisor._choose_ports(), supervisor._port
+
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1] - 1
+        data_port, _ = chosen(port=port)
+        assert data_port not in (port, port + 1), "somebody else listens there"
+        two.bind(("127.0.0.1", 0))
+        free = two.getsockname()[1]
+    assert chosen(port=free - 1) == (free, free - 1)
+    assert chosen(port=8000, data_port=9000) == (9000, 8000)
+    found, http = chosen(port=0)
+    assert found
+    assert http
+    assert found != http

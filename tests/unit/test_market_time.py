@@ -332,7 +332,7 @@ async def test_a_replay_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
     answer = await call(app, "POST", "/api/admin/time", json={"action": "jump", "at": told(START_NS)}, token="admin")
     assert (answer.status, asked[-1]) == (202, ("feed", "time_control", "jump", START_NS, None, None))
     assert answer.json()["until"] == told(START_NS)
-    answer = await call(app, "POST", "/api/admin/time", json={"action": "speed", "speed": 0.01}, token="admin")
+    answer = await call(app, "POST", "/api/admin/time", json={"action": "speed", "speed": 0.001}, token="admin")
     assert (answer.status, answer.json()["field"]) == (422, "speed")
     answer = await call(app, "POST", "/api/admin/time", json={"action": "rewind"}, token="admin")
     assert (answer.status, answer.json()["field"]) == (422, "action")

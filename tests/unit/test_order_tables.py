@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from actors.book_actor import match
+from actors.order_copy import _FIXED, copy_orders
 from actors.order_turns import rare_of
 from actors.read_models import ReadModels, prepare
 from actors.wire import Batch
@@ -241,7 +242,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 async def connection(server: str) -> AsyncIterator[Any]:
     connection = await asyncpg.connect(server)
-    await connection.execute("TRUNCATE orders, executions, amendments, prevented_matches")
+    await connection.execute("TRUNCATE orders, executions, amendments, prevented_matches, projection")
     await prepare(connection)
     yield connection
     await connection.close()
@@ -295,15 +296,42 @@ async def test_all_that_the_engine_tells(connection: Any, seed: int, batches_at_
 
 
 async def test_a_run_twice_is_a_run_once(connection: Any) -> None:
-    """Rows that are there stay; what is added to an order is kept exact by the position in the same transaction."""
+    """The position in the same transaction tells."""
+    (batch,) = batches_of(two_markets(5, 300), iter(lambda: 1000, 0))
+    assert await write(connection, [batch]) > 0
+    before = await stored(connection)
+    assert await write(connection, [batch]) == 0
+    assert await stored(connection) == before
+
+
+async def test_rows_that_are_there_against_all_that_is_known_stay(connection: Any) -> None:
     (batch,) = batches_of(two_markets(5, 300), iter(lambda: 1000, 0))
     await write(connection, [batch])
     before = await stored(connection)
-    await write(connection, [batch])
+    await connection.execute("TRUNCATE projection")
+    models = ReadModels(SYMBOLS, QUIET)
+    models.add(batch)
+    models.positions["book-0"] = batch.seq
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await models.write(connection, "test")
+    await models.write(connection, "test")
     after = await stored(connection)
     assert (after.amendments, after.prevented, after.orders.keys()) == (
         before.amendments, before.prevented, before.orders.keys(),
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("units", [0, 1, 9_999, 10_000, 10_001, 123_456_789_012_345_678, (1 << 62) - 1])
+async def test_amounts_of_any_size_and_names_of_any_length(connection: Any, units: int) -> None:
+    names = [b"", b"a", b"x" * 36]
+    columns: dict[str, Any] = {name: np.zeros(3, np.int64) for name in _FIXED}
+    columns |= {"order_id": np.arange(3) + 5, "symbol": np.array([OTHER, ONE, OTHER]), "account": np.full(3, ALICE)}
+    columns |= {"client_order_id": np.array(names, "S40"), "cum_quote_units": np.array([units, 0, units])}
+    await copy_orders(connection, columns, NAMES)
+    rows = await connection.fetch("SELECT order_id, symbol, client_order_id, cum_quote_units FROM orders ORDER BY 1")
+    assert [tuple(row) for row in rows] == [
+        (5, NAMES[OTHER], "", units), (6, NAMES[ONE], "a", 0), (7, NAMES[OTHER], "x" * 36, units),
+    ]  # fmt: skip
 
 
 # -- by hand ----------------------------------------------------------------------------------------------------------

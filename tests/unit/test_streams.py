@@ -16,8 +16,10 @@ from deploy.valkey import EmbeddedValkey
 from serve.binance.stream_hub import StreamHub
 from serve.binance.stream_session import StreamLimits, StreamSession
 from serve.binance.streams import ConnectLimit, StreamAddress
+from serve.sockets.asgi import AsgiSocket
 from serve.sockets.outbox import SOON, WAITING_LIMIT
 from serve.sockets.session import SocketCount
+from serve.sockets.transport import Handshake
 
 WITHIN_S: Final = 10.0
 
@@ -64,15 +66,12 @@ class Socket:
         self.reading.set()
         self.taken: list[str] = []
         self.closed: tuple[int, str] | None = None
-        self.headers: dict[str, str] = {}
-        self.query_params: dict[str, str] = {}
         self._arrived = asyncio.Condition()
         limits = options.pop("limits", StreamLimits())
-        self.session = StreamSession(hub, limits, self, None, SocketCount(), names=names, **options)  # type: ignore[arg-type]
-        self.running = asyncio.create_task(self.session.run())
         self._incoming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-
-    async def accept(self) -> None: ...
+        transport = AsgiSocket(self, Handshake("/stream", "", {}, None))  # type: ignore[arg-type]
+        self.session = StreamSession(hub, limits, transport, None, SocketCount(), names=names, **options)  # type: ignore[arg-type]
+        self.running = asyncio.create_task(transport.run(self.session))
 
     async def receive(self) -> dict[str, Any]:
         return await self._incoming.get()
