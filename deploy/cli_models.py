@@ -26,7 +26,7 @@ def train(
         str, typer.Option("--from", help="`store`, or FILE[,FILE...]: candles (.feather, .csv), a folder, recordings.")
     ] = "store",
     symbols: Annotated[str | None, typer.Option(help="BTCUSDT,ETHUSDT; else all.")] = None,
-    models: Annotated[str | None, typer.Option(help="Of naive,linear,garch,forest,xgboost,lstm.")] = None,
+    models: Annotated[str | None, typer.Option(help="Of naive,linear,garch,forest,xgboost.")] = None,
     search: Annotated[int, typer.Option(min=0, max=1000, help="Random sets of parameters tried of each kind.")] = 0,
     folds: Annotated[int, typer.Option(min=1, max=50, help="Tests, each learned from the past alone.")] = 4,
     seed: Annotated[int, typer.Option(help="The same seed and data give the same bytes.")] = 1,
@@ -43,9 +43,9 @@ def train(
     if horizon not in HORIZONS:
         raise fail(f"--horizon: {horizon!r} is none; choose one of {', '.join(HORIZONS)}.", 2)
     kinds = tuple(_split(models)) or TRAINED
-    unknown = sorted(set(kinds) - {*TRAINED, "lstm"})
+    unknown = sorted(set(kinds) - set(TRAINED))
     if unknown:
-        raise fail(f"--models: there is no {unknown[0]!r}; there are {', '.join(TRAINED)} and lstm.", 2)
+        raise fail(f"--models: there is no {unknown[0]!r}; there are {', '.join(TRAINED)}.", 2)
     try:
         with _registry(data_folder(data)) as dsn:
             learned = _learned(dsn, from_, horizon, tuple(one.upper() for one in _split(symbols)))

@@ -45,7 +45,7 @@ def ray_runner(address: str | None = None, workers: int | None = None) -> Iterat
 def _run(data: DataSet, tasks: Sequence[Task]) -> Iterable[tuple[int, Any]]:
     import ray
 
-    @ray.remote(num_cpus=1, max_retries=1)  # type: ignore[untyped-decorator]
+    @ray.remote(num_cpus=1, max_retries=1)
     def train(rows: DataSet, task: Task) -> Any:
         _, work, arguments = task
         return work(rows, *arguments)

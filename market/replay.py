@@ -156,9 +156,7 @@ class Replay:
             header = told.reader.header
             venue = self._venues.get(header.venue)
             if venue is None:
-                venue = self._venues[header.venue] = _Venue(
-                    header.venue, _rule_of(header.venue), self._listener
-                )
+                venue = self._venues[header.venue] = _Venue(header.venue, _rule_of(header.venue), self._listener)
             venue.add(told.symbols, header.symbols, self._out)
             stream = _Stream(number, told, venue)
             self._streams.append(stream)

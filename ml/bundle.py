@@ -24,7 +24,6 @@ _CLASSES: Final = {
     "forest": ("ml.models.trees", "Trees"),
     "linear": ("ml.models.linear", "Linear"),
     "garch": ("ml.models.garch", "Garch"),
-    "lstm": ("ml.models.lstm", "Lstm"),
     "stack": ("ml.models.stack", "Stack"),
 }
 """Kind -> where its class is; imported when a model of that kind is loaded."""

@@ -2,7 +2,7 @@
 
 Intervals are of a moving-block bootstrap over blocks of time: rows of one hour are no independent witnesses. Three
 targets are judged, each by a proper loss: direction by log-loss, returns by pinball loss of the three quantiles,
-volatility by absolute error. Each has an interval of 98.3 %, so that the three together hold with 95 %.
+volatility by absolute error. Each has an interval of 98.3 %, so that the three together hold with 95 %; of the direction the AUC must be above 0.5 too.
 """
 
 from typing import Any, Final, NamedTuple
@@ -132,12 +132,16 @@ def evaluated(forecast: Forecast, naive: Forecast, data: DataSet, horizon_ns: in
     labels = data.labels
     curve, error = reliability(forecast.up, labels.direction)
     against = compared(own, base, blocks)
+    auc = blocks.auc(forecast.up, labels.direction)
+    if auc.low <= 0.5 and "direction" in against["better_at"]:  # a luckier base rate is no knowledge
+        against["better_at"].remove("direction")
+        against["better"] = bool(against["better_at"]) and not against["worse_at"]
     return {
         "rows": len(data.ts_ns), "blocks": blocks.count,
         "log_loss": list(blocks.mean(own["direction"])), "naive_log_loss": float(base["direction"].mean()),
         "brier": list(blocks.mean((forecast.up - labels.direction) ** 2)),
         "naive_brier": float(((naive.up - labels.direction) ** 2).mean()),
-        "auc": list(blocks.auc(forecast.up, labels.direction)),
+        "auc": list(auc),
         "rank_ic": list(blocks.rank_ic(forecast.up, labels.returns)),
         "pinball_bp": list(blocks.mean(own["returns"])), "naive_pinball_bp": float(base["returns"].mean()),
         "volatility_error_bp": list(blocks.mean(own["volatility"])),

@@ -29,7 +29,6 @@ SEARCHED: Final[dict[str, dict[str, tuple[float, ...]]]] = {
     },
     "forest": {"max_depth": (4, 6, 8, 10), "min_child_weight": (20, 50, 150, 400), "colsample_bynode": (0.2, 0.3, 0.5)},
     "linear": {"penalty": (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)},
-    "lstm": {"hidden": (16, 32, 64), "rate": (1e-3, 3e-3, 1e-2)},
 }  # fmt: skip
 
 Task = tuple[str, Callable[..., Any], tuple[Any, ...]]
@@ -82,10 +81,6 @@ def fitted(data: DataSet, manifest: Manifest, rows: Any, parameters: Mapping[str
 
         return Linear.fit(manifest, part, parameters)
     train, valid = validation(part)
-    if manifest.kind == "lstm":
-        from ml.models.lstm import Lstm
-
-        return Lstm.fit(manifest, train, valid, parameters)
     from ml.models.trees import Trees
 
     return Trees.fit(manifest, train, valid, parameters)
@@ -157,7 +152,7 @@ def _tell(model: Any, metrics: dict[str, Any]) -> None:
 
 
 def _joined(parts: Sequence[Forecast]) -> Forecast:
-    return Forecast(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))  # type: ignore[call-arg]
+    return Forecast(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
 def _stacked(bases: list[list[Forecast]], data: DataSet, splits: Sequence[Split]) -> tuple[list[Forecast], Weights]:
@@ -168,7 +163,7 @@ def _stacked(bases: list[list[Forecast]], data: DataSet, splits: Sequence[Split]
         seen = data.rows(np.concatenate([one.test for one in splits[: k + 1]]))
         known = _known(seen, splits[k + 1].test if k + 1 < len(splits) else None, data)
         joined = [_joined(one[: k + 1]) for one in bases]
-        weights = learned_weights([Forecast(*(c[known] for c in one)) for one in joined], seen.rows(known).labels)  # type: ignore[call-arg]
+        weights = learned_weights([Forecast(*(c[known] for c in one)) for one in joined], seen.rows(known).labels)
     return made, weights
 
 

@@ -32,7 +32,8 @@ class Standard(msgspec.Struct, frozen=True):
     def apply(self, rows: Floats) -> Floats:
         """What is not known counts as the mean."""
         scaled = (rows - np.array(self.means)) / np.array(self.deviations)
-        return np.clip(np.nan_to_num(scaled, nan=0.0, posinf=_CLIP, neginf=-_CLIP), -_CLIP, _CLIP)
+        made: Floats = np.clip(np.nan_to_num(scaled, nan=0.0, posinf=_CLIP, neginf=-_CLIP), -_CLIP, _CLIP)
+        return made
 
 
 def window_of(name: str) -> tuple[str, float] | None:

@@ -18,6 +18,12 @@ _FILE: Final = "linear.json"
 _MOST_ROWS: Final = 20_000
 """Of quantile regression, which solves anew for each step."""
 _CLIP: Final = 10.0
+_VOLATILITY_CLIP: Final = 2.0
+"""Of the log of the forecast by the last volatility."""
+_SHRINK: Final = 0.1
+"""More penalty where columns are many for the rows."""
+_ROWS_PER_COLUMN: Final = 20
+"""With fewer, quantiles depend on the last volatility alone."""
 
 
 class Coefficients(msgspec.Struct, frozen=True):
@@ -47,7 +53,7 @@ class Linear:
         scale, standard = scale_of(manifest, train.features), Standard.of(train.features)
         sigma = scale.of(train.features)
         x = _design(standard, train.features)
-        shrunk = np.full(x.shape[1], penalty)
+        shrunk = np.full(x.shape[1], penalty + _SHRINK * x.shape[1] / len(x))
         shrunk[0] = 0.0
         log_volatility = np.log(np.maximum(train.labels.volatility, scale.floor) / sigma)
         returns = np.clip(train.labels.returns / sigma, -_CLIP, _CLIP)
@@ -58,8 +64,11 @@ class Linear:
                 alpha=shrunk, L1_wt=0.0
             )
             volatility = sm.OLS(log_volatility, x).fit_regularized(alpha=shrunk, L1_wt=0.0)
-            regression = sm.QuantReg(returns[some], x[some])
+            wide = len(some) < _ROWS_PER_COLUMN * x.shape[1]
+            regression = sm.QuantReg(returns[some], x[some, :1] if wide else x[some])
             quantiles = [regression.fit(q=level, max_iter=200).params.tolist() for level in LEVELS]
+        missing = [0.0] * (x.shape[1] - len(quantiles[0]))
+        quantiles = [one + missing for one in quantiles]
         made = Coefficients(standard, scale, up.params.tolist(), quantiles, volatility.params.tolist())
         return cls(manifest, made)
 
@@ -70,7 +79,7 @@ class Linear:
         rows, known = checked(rows, self.manifest), self.coefficients
         x, sigma = _design(known.standard, rows), known.scale.of(rows)
         low, median, high = in_order(*(x @ np.array(one) * sigma for one in known.quantiles))
-        volatility = np.exp(np.clip(x @ np.array(known.volatility), -_CLIP, _CLIP)) * sigma
+        volatility = np.exp(np.clip(x @ np.array(known.volatility), -_VOLATILITY_CLIP, _VOLATILITY_CLIP)) * sigma
         return Forecast(logistic(x @ np.array(known.up)), low, median, high, volatility)
 
 
