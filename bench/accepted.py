@@ -24,7 +24,9 @@ class Verdict(msgspec.Struct, frozen=True):
         return self.accepted is not None and self.found >= self.least
 
 
-def compare(found: Mapping[str, float], accepted: Mapping[str, float], tolerances: Mapping[str, float]) -> list[Verdict]:
+def compare(
+    found: Mapping[str, float], accepted: Mapping[str, float], tolerances: Mapping[str, float]
+) -> list[Verdict]:
     """Ratios are speeds over a reference's: higher is better. `tolerances`: the share of the accepted one that may be lost."""
     verdicts = []
     for name, ratio in found.items():

@@ -189,7 +189,7 @@ def _table(verdicts: list[Verdict]) -> Table:
 
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m bench gate", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="the median counts (default 7)")
+    parser.add_argument("--rounds", type=int, default=15, help="the median counts (default 15)")
     parser.add_argument("--accept", action="store_true", help="write the ratios found to bench/accepted.json")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
     return parser.parse_args(arguments)

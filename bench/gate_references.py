@@ -67,6 +67,6 @@ def decoded(payload: bytes, limits: Any, account: int) -> Records:
     made["symbol"], made["account"] = orders["symbol_id"], account
     for name in ("side", "time_in_force", "stp_mode", "price_ticks", "qty_lots", "client_order_id"):
         made[name] = orders[name]
-    made["ord_type" if "ord_type" in COMMAND.names else "type"] = orders["type"]
+    made["ord_type"] = orders["type"]
     made["expected_leaves"] = -1
     return made
