@@ -9,6 +9,7 @@ this size (the last column): each is measured by itself. Accounts are opened in 
 import argparse
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +17,6 @@ from statistics import median, quantiles
 from typing import Final
 
 import msgspec
-import psutil
 import uvloop
 from rich.table import Table
 
@@ -66,11 +66,10 @@ class Place:
         self.shape, self._services = shape, services
         self.cpu_us: list[float] = []
         self.wall_us: list[float] = []
-        process, began = psutil.Process(), time.perf_counter()
-        before = process.memory_info().rss
+        began, before = time.perf_counter(), _resident()
         accounts = _open(services, shape.accounts)
         self.opened_s = time.perf_counter() - began
-        self.rss_mb = (process.memory_info().rss - before) / 1e6
+        self.rss_mb = (_resident() - before) / 1e6
         arrays = services.account.ledger._arrays
         tables = (arrays.rows, arrays.counts, arrays.balances, arrays.positions)
         self.account_bytes = sum(one.nbytes for one in tables) / len(arrays.rows)
@@ -132,6 +131,12 @@ async def _measured(shapes: Sequence[Shape], settings: Sequence[Settings], order
             )
             for one in places
         ]  # fmt: skip
+
+
+def _resident() -> int:
+    """Bytes of this process; 0 where there is no /proc."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
 
 
 def _open(services: Services, count: int) -> range:
