@@ -119,7 +119,7 @@ def _telling(done: Callable[[float], None]) -> Runner:
 
 
 def main() -> None:
-    os.nice(NICE)
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
