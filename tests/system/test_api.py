@@ -665,7 +665,7 @@ async def test_administrators_see_scheduled_work_and_have_it_run(
     async with exchange.client(exchange.log_in(new_user.username)) as admin:
         assert (await admin.call("POST", "/api/admin/jobs/nothing/run")).refusal == (404, "NOT_FOUND", "name")
         before = await admin.get(path)
-        assert [one["name"] for one in before["jobs"]] == ["analyze", "partitions", "quality", "retention"]
+        assert [one["name"] for one in before["jobs"]] == ["analyze", "partitions", "quality", "retention", "retrain"]
         asked = await admin.call("POST", run)
         assert (asked.status, asked.json["name"], asked.json["error"]) == (202, "quality", None)
         async with asyncio.timeout(30):
