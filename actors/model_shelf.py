@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Protocol
 
 import structlog
 
-from actors.model_registry import ModelRow, NoSuchModel
+from actors.model_registry import ModelRow, NoSuchModel, refuse_sequences
 from market.intervals import HOUR_NS, MINUTE_NS, SECOND_NS
 from ml import bundle
 from ml.features import CANDLE_FEATURES
@@ -112,6 +112,7 @@ class ModelShelf:
 
     async def _loaded(self, row: ModelRow) -> Entry | None:
         try:
+            refuse_sequences(row.manifest, row.version)
             model = await asyncio.to_thread(bundle.load, Path(row.folder))
         except Exception as error:  # files of anybody: a broken one must not end the others
             if self.failed.get(row.version) != str(error):

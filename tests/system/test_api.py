@@ -622,7 +622,7 @@ async def test_everybody_sees_how_the_exchange_is_and_administrators_see_its_par
     """HT-Y01, HT-Y02, HT-Y03, HT-Y04."""
     status = await anyone.get("/api/v1/system/status")
     assert set(status) == {
-        "status", "version", "symbols", "uptime_s", "market_data_age_ms", "market_time", "feed", "predictor",
+        "status", "version", "symbols", "uptime_s", "market_data_age_ms", "market_time", "feed", "predictor", "data_port",
     }  # fmt: skip
     assert (status["status"], status["symbols"]) == ("ok", len(FAR))
     assert status["market_data_age_ms"] < 10_000
