@@ -60,6 +60,8 @@ class ModelShelf:
         self._registry = registry
         self._prepare = prepare
         self._asked: OrderedDict[int, Entry] = OrderedDict()
+        self._baselines: dict[int, int] = {}
+        """Versions by horizon."""
 
     async def poll(self) -> bool:
         """Take what is promoted now; True when something changed. What cannot be loaded leaves the old one in place."""
@@ -94,6 +96,15 @@ class ModelShelf:
             there = ", ".join(one.manifest.name for one in self.promoted) or "none"
             raise LookupError(f"No promoted model is so. Promoted are: {there}. Others answer by their version.")
         return found[0]
+
+    async def baseline(self, horizon_ns: int) -> Entry | None:
+        """The untrained one, which answers before anything is known of a symbol; None: that horizon has none."""
+        if horizon_ns not in self._baselines:
+            for row in await self._registry.models():
+                if row.manifest.metrics.get("trained") is False:
+                    self._baselines.setdefault(row.manifest.horizon_ns, row.version)
+        version = self._baselines.get(horizon_ns)
+        return None if version is None else await self._by_version(version)
 
     async def _by_version(self, version: int) -> Entry:
         for one in self.promoted:
