@@ -60,7 +60,7 @@ async def serves(client: Client, version: int, horizon: str = "15m") -> None:
 
 
 async def test_a_fresh_exchange_answers_by_a_baseline_that_says_so(anyone: Client) -> None:
-    """HT-I01, HT-I03."""
+    """HT-P01, HT-P03."""
     found = await answered(anyone, {"symbol": BTC})
     assert (found["symbol"], found["horizon"], found["better_than_naive"]) == (BTC, "15m", False)
     (forecast,) = found["forecasts"]
@@ -102,12 +102,12 @@ async def test_a_fresh_exchange_answers_by_a_baseline_that_says_so(anyone: Clien
     ],
 )
 async def test_what_cannot_be_answered_names_the_field(anyone: Client, body: Json, refusal: Any) -> None:
-    """HT-I02."""
+    """HT-P02."""
     assert (await anyone.call("POST", "/api/ai/predict", body)).refusal == refusal
 
 
 async def test_the_state_of_a_market(anyone: Client) -> None:
-    """HT-I04."""
+    """HT-P04."""
     await answered(anyone, {"symbol": BTC})
 
     async def ask() -> Json:
@@ -137,7 +137,7 @@ async def test_predictions_are_pushed(anyone: Client) -> None:
 
 
 async def test_a_thousand_requests_run_through_a_hot_swap(anyone: Client, registry: ModelRegistry) -> None:
-    """HT-I05: none fails, each names the version that answered, and what it says is that version's."""
+    """HT-P05: none fails, each names the version that answered, and what it says is that version's."""
     before = (await registry.promoted_for(synthetic_model(1).manifest.horizon_ns)).version  # type: ignore[union-attr]
     models = [synthetic_model(5, seed) for seed in (1, 2)]
     old, new = [await registry.register(one) for one in models]
@@ -159,13 +159,13 @@ async def test_a_thousand_requests_run_through_a_hot_swap(anyone: Client, regist
     assert set(seen) == {old, new}
     assert seen[-1] == new
     reply = await anyone.call("POST", "/api/ai/predict", {"symbol": BTC, "version": old})
-    assert reply.refusal == (503, "FEATURES_UNAVAILABLE", "symbol"), "HT-I02: 256 minutes are not there yet"
+    assert reply.refusal == (503, "FEATURES_UNAVAILABLE", "symbol"), "HT-P02: 256 minutes are not there yet"
     await registry.promote(before)
     await serves(anyone, before)
 
 
 async def test_own_rows_by_messagepack(anyone: Client, registry: ModelRegistry) -> None:
-    """HT-I06."""
+    """HT-P06."""
     version = await registry.register(synthetic_model(5, 3))
     body = {"features": [*ROWS.tolist(), [None] * len(CANDLE_FEATURES)], "version": version}
     kinds = {"Content-Type": "application/msgpack", "Accept": "application/msgpack"}
@@ -181,7 +181,7 @@ async def test_own_rows_by_messagepack(anyone: Client, registry: ModelRegistry) 
 async def test_a_model_of_events_follows_the_streams(
     anyone: Client, registry: ModelRegistry, exchange: Exchange
 ) -> None:
-    """HT-I01: something new every second, of what the exchange's own market does."""
+    """HT-P01: something new every second, of what the exchange's own market does."""
     spec = FeatureSpec(SECOND_NS, (SECOND_NS,))
     manifest = Manifest(
         name="naive-10s", kind="naive", horizon_ns=10 * SECOND_NS, source="events", spec=spec, features=spec.names,
@@ -208,7 +208,7 @@ async def test_a_model_of_events_follows_the_streams(
 async def test_trading_does_not_notice_that_the_predictor_was_killed(
     exchange: Exchange, anyone: Client, trader: Client
 ) -> None:
-    """HT-I07: 503 with a code until it is back, which nobody has to see to."""
+    """HT-P07: 503 with a code until it is back, which nobody has to see to."""
     await answered(anyone, {"symbol": BTC})
     for pid in pids_of(exchange.pid, "predictor"):
         os.kill(pid, signal.SIGKILL)

@@ -14,7 +14,7 @@ PROFILE = "/api/admin/users/{}/profile"
 
 
 async def test_accounts_of_one_market_have_their_own_fees_and_latency(exchange: Exchange, new_user: User) -> None:
-    """HT-F01, HT-F04."""
+    """HT-R01, HT-R04."""
     late, quick = exchange.register("late"), exchange.register("quick")
     await make_admin(exchange, new_user)
     latency = {"kind": "constant", "ms": LATE_MS}
@@ -51,7 +51,7 @@ async def test_accounts_of_one_market_have_their_own_fees_and_latency(exchange: 
 
 
 async def test_named_profiles_are_made_given_chosen_and_deleted(exchange: Exchange, new_user: User) -> None:
-    """HT-F02, HT-F03."""
+    """HT-R02, HT-R03."""
     await make_admin(exchange, new_user)
     user, name = exchange.register("given"), f"retail-{new_user.user_id}"
     path, named = PROFILE.format(user.username), f"/api/admin/profiles/{name}"
