@@ -142,5 +142,5 @@ async def test_it_is_not_served(tmp_path: Path) -> None:
 
 def test_without_torch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(LstmUnavailable, match=r"torch is not installed; `pip install 'raypit\[lstm\]'`"):
+    with pytest.raises(LstmUnavailable, match=r"lstm: \w+ is not installed; `pip install 'raypit\[lstm\]'`"):
         train(history(), Wanted(manifest=MANIFEST, kinds=("lstm",), folds=1))
