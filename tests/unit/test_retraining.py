@@ -14,6 +14,7 @@ from actors.metrics import ActorMetrics, JobMetrics
 from actors.model_registry import REPORT, ModelRegistry
 from actors.retraining_plan import Request, Told, horizons_of
 from actors.scheduler import Run
+from deploy.settings import SettingsError, load
 from market.intervals import MINUTE_NS
 from ml import bundle
 from ml.features import Candles
@@ -115,3 +116,6 @@ def test_horizons_are_read_from_words() -> None:
     assert horizons_of("15m, 1h,15m") == ("15m", "1h")
     with pytest.raises(ValueError, match="'10s' cannot be trained on stored minutes; choose of 1m"):
         horizons_of("10s")
+    assert load({"retrain": "none"}, {}).horizons == ()
+    with pytest.raises(SettingsError, match="retrain: '10s' cannot"):
+        load({"retrain": "10s"}, {})
