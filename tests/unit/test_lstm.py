@@ -27,6 +27,12 @@ MANIFEST: Final = Manifest(
 )  # fmt: skip
 
 
+@pytest.fixture
+def extra() -> None:
+    for name in ("torch", "safetensors"):
+        pytest.importorskip(name, reason="needs raypit[lstm]")
+
+
 def one_symbol(seed: int, n: int = 1500) -> DataSet:
     dice = np.random.default_rng(seed)
     told = dice.standard_normal(n)
@@ -66,8 +72,8 @@ def test_sequences_stay_with_their_symbol_and_end_at_holes() -> None:
     assert found[7, 2].tolist() == holed.features[7].tolist()
 
 
+@pytest.mark.usefixtures("extra")
 def test_it_learns_what_was_told_some_rows_ago() -> None:
-    pytest.importorskip("torch", reason="needs raypit[lstm]")
     tested = history().rows(TESTED)
     said = first().predict_rows(history(), TESTED)
     assert ((said.up > 0.5) == (tested.labels.direction > 0.5)).mean() > 0.9
@@ -77,8 +83,8 @@ def test_it_learns_what_was_told_some_rows_ago() -> None:
     assert (said.volatility > 0).all()
 
 
+@pytest.mark.usefixtures("extra")
 def test_the_future_changes_nothing() -> None:
-    pytest.importorskip("torch", reason="needs raypit[lstm]")
     spoiled = history()._replace(features=history().features.copy())
     spoiled.features[2500:] = 1.0
     before = np.arange(2400, 2500)
@@ -88,8 +94,8 @@ def test_the_future_changes_nothing() -> None:
         assert ours.tobytes() == theirs.tobytes()
 
 
+@pytest.mark.usefixtures("extra")
 def test_what_is_loaded_forecasts_the_same(tmp_path: Path) -> None:
-    pytest.importorskip("torch", reason="needs raypit[lstm]")
     bundle.save(first(), tmp_path / "1")
     assert sorted(one.name for one in (tmp_path / "1").iterdir()) == ["lstm.json", "lstm.safetensors", bundle.MANIFEST]
     loaded: Any = bundle.load(tmp_path / "1")
@@ -107,16 +113,16 @@ def test_what_is_loaded_forecasts_the_same(tmp_path: Path) -> None:
             bundle.model_of(MANIFEST, files | {"lstm.safetensors": broken})
 
 
+@pytest.mark.usefixtures("extra")
 def test_the_same_seed_gives_the_same_bytes() -> None:
-    pytest.importorskip("torch", reason="needs raypit[lstm]")
     assert learned().files() == first().files()
 
 
+@pytest.mark.usefixtures("extra")
 def test_it_is_trained_beside_others_and_no_part_of_their_stack() -> None:
-    pytest.importorskip("torch", reason="needs raypit[lstm]")
-    few = history().rows(np.arange(600))
-    outcome = train(few, Wanted(manifest=MANIFEST, kinds=("linear", "lstm"), folds=1, seed=3))
-    assert list(outcome.models) == ["naive", "linear", "lstm"]
+    few = history().rows(np.arange(400))
+    outcome = train(few, Wanted(manifest=MANIFEST, kinds=("forest", "lstm"), folds=1, seed=3))
+    assert list(outcome.models) == ["naive", "forest", "lstm"]
     assert np.isfinite(outcome.models["lstm"].metrics["log_loss"]).all()
 
 
@@ -136,5 +142,5 @@ async def test_it_is_not_served(tmp_path: Path) -> None:
 
 def test_without_torch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(LstmUnavailable, match=r"torch is not installed; `pip install 'raypit\[lstm\]'`"):
+    with pytest.raises(LstmUnavailable, match=r"lstm: \w+ is not installed; `pip install 'raypit\[lstm\]'`"):
         train(history(), Wanted(manifest=MANIFEST, kinds=("lstm",), folds=1))
