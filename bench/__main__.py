@@ -13,6 +13,7 @@ BENCHMARKS: Final = (
     "book",
     "fanout",
     "feed",
+    "gate",
     "ledger",
     "memory",
     "oracle",
@@ -20,6 +21,7 @@ BENCHMARKS: Final = (
     "predict",
     "recording",
     "recovery",
+    "scale",
     "start",
     "venue_decode",
 )
