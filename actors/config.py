@@ -59,6 +59,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """So much of a venue's past, before our own first trade of a symbol, is asked for; 0: nothing."""
     export_dir: str | None = None
     """Where each whole day is exported to as Parquet; None: nowhere."""
+    retrain: tuple[str, ...] = ()
+    """Horizons that are trained again each day on the stored minutes."""
     data_host: str = "127.0.0.1"
     data_port: int = 0
     """Of the gateways' own WebSocket server, all replicas the same; 0: there is none."""

@@ -1,18 +1,17 @@
-"""The exchange's scheduled work: days of ticks made ahead and given up, stored data checked, exported, counted.
+"""The exchange's scheduled work: days of ticks made ahead and given up, stored data checked, exported, learned from.
 
-It runs beside the projector, in its process: nearly all of it is work of the database. Parquet is written by a process
-of its own, which is there only while it writes.
+It runs beside the projector, in its process: nearly all of it is work of the database. Parquet is written and
+models are trained by processes of their own, which are there only meanwhile.
 """
 
-import asyncio
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import structlog
+from msgspec import to_builtins
 
+from actors import export_plan, retraining_plan
 from actors.backfill import Backfill
 from actors.config import Settings
 from actors.day_partitions import (
@@ -26,7 +25,8 @@ from actors.day_partitions import (
     make_days,
     newest_day,
 )  # fmt: skip
-from actors.export_plan import Request, Told, is_exported
+from actors.export_plan import is_exported
+from actors.job_process import in_a_process
 from actors.metrics import JobMetrics
 from actors.scheduler import Job, Run, Schedule
 from actors.stored_quality import check_day, together
@@ -37,11 +37,8 @@ log = structlog.get_logger()
 
 WORST_TOLD: Final = 5
 """Symbols that a quality report names."""
-_told = msgspec.json.Decoder(Told)
-
-
-class JobError(RuntimeError):
-    """A job cannot do its work; says why."""
+TRAINING_LIMIT_S: Final = 1800.0
+"""All horizons together; the other heavy jobs wait meanwhile."""
 
 
 class Housekeeping:
@@ -68,6 +65,8 @@ class Housekeeping:
             made.append(Job("backfill", Schedule(3600, 300), backfill.run, at_first=True))
         if self._settings.export_dir is not None:
             made.append(Job("export", Schedule(86_400, 1800), self.export_new_days, heavy=True))
+        if self._settings.retrain:
+            made.append(Job("retrain", Schedule(86_400, 3 * 3600), self.retrain, heavy=True))
         return made
 
     async def today(self, connection: Any) -> int | None:
@@ -142,37 +141,17 @@ class Housekeeping:
         today = await newest_day(run.connection)  # as stored: what is before it has been written
         if today is None:
             return {"files": 0, "rows": 0, "bytes": 0}
-        request = Request(
+        request = export_plan.Request(
             dsn=self._settings.pg_dsn, instruments=self._instruments, out=self._settings.export_dir,
             tables=("trades", "candles"), until_day=today, only_new=True,
         )  # fmt: skip
-        told = await _in_a_process(request, run)
+        told = await in_a_process("actors.export_process", request, export_plan.Told, run)
         return {"files": told.files, "rows": told.rows, "bytes": told.bytes}
 
-
-async def _in_a_process(request: Request, run: Run) -> Told:
-    """The export by `actors.export_process`, which tells on lines how far it is."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "actors.export_process",
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert process.stderr is not None
-    complaints = asyncio.create_task(process.stderr.read())
-    try:
-        process.stdin.write(msgspec.json.encode(request))
-        process.stdin.close()
-        told = Told()
-        async for line in process.stdout:
-            told = _told.decode(line)
-            run.progress = told.fraction
-        if await process.wait():
-            last = (await complaints).decode(errors="replace").strip().rpartition("\n")[2]
-            raise JobError(f"the export ended with status {process.returncode}: {last or 'it said nothing'}")
-        return told
-    finally:
-        complaints.cancel()
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    async def retrain(self, run: Run) -> dict[str, Any]:
+        """By horizon what was learned, registered and promoted, or why not."""
+        request = retraining_plan.Request(
+            dsn=self._settings.pg_dsn, data_dir=self._settings.data_dir, horizons=self._settings.retrain
+        )
+        told = await in_a_process("actors.retraining", request, retraining_plan.Told, run, TRAINING_LIMIT_S)
+        return {name: to_builtins(turn) for name, turn in told.done.items()}

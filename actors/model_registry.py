@@ -21,6 +21,10 @@ class NoSuchModel(LookupError):
     """Names the version, and how to see which there are."""
 
 
+class NotServed(ValueError):
+    """Names the version, and why its kind cannot be in service."""
+
+
 class ModelRow(msgspec.Struct, frozen=True):
     version: int
     manifest: Manifest
@@ -52,7 +56,11 @@ class ModelRegistry:
         return version
 
     async def promote(self, version: int) -> ModelRow:
-        """From now on it answers for its horizon, in place of the one that did. Listeners on CHANNEL are told."""
+        """From now on it answers for its horizon, in place of the one that did. Listeners on CHANNEL are told.
+
+        NoSuchModel, NotServed.
+        """
+        refuse_sequences((await self.get(version)).manifest, version)
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute("LOCK TABLE models IN SHARE ROW EXCLUSIVE MODE")
             await connection.execute(
@@ -96,6 +104,15 @@ class ModelRegistry:
 
     def _folder(self, version: int) -> Path:
         return self.folder / str(version)
+
+
+def refuse_sequences(manifest: Manifest, version: int) -> None:
+    """NotServed for a kind that takes the last rows of a symbol: what serves has the newest one alone."""
+    if manifest.kind in bundle.OF_SEQUENCES:
+        raise NotServed(
+            f"version: {version} ({manifest.name}) takes a sequence of rows, and only models of one row are served; "
+            "its figures are in its report, promote another version"
+        )
 
 
 def _saved(model: SavedModel, folder: Path, report_path: str | Path | None) -> Manifest:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, Protocol
 
 import structlog
 
-from actors.model_registry import ModelRow, NoSuchModel
+from actors.model_registry import ModelRow, NoSuchModel, refuse_sequences
 from market.intervals import HOUR_NS, MINUTE_NS, SECOND_NS
 from ml import bundle
 from ml.features import CANDLE_FEATURES
@@ -60,6 +60,8 @@ class ModelShelf:
         self._registry = registry
         self._prepare = prepare
         self._asked: OrderedDict[int, Entry] = OrderedDict()
+        self._baselines: dict[int, int] = {}
+        """Versions by horizon."""
 
     async def poll(self) -> bool:
         """Take what is promoted now; True when something changed. What cannot be loaded leaves the old one in place."""
@@ -95,6 +97,15 @@ class ModelShelf:
             raise LookupError(f"No promoted model is so. Promoted are: {there}. Others answer by their version.")
         return found[0]
 
+    async def baseline(self, horizon_ns: int) -> Entry | None:
+        """The untrained one, which answers before anything is known of a symbol; None: that horizon has none."""
+        if horizon_ns not in self._baselines:
+            for row in await self._registry.models():
+                if row.manifest.metrics.get("trained") is False:
+                    self._baselines.setdefault(row.manifest.horizon_ns, row.version)
+        version = self._baselines.get(horizon_ns)
+        return None if version is None else await self._by_version(version)
+
     async def _by_version(self, version: int) -> Entry:
         for one in self.promoted:
             if one.version == version:
@@ -112,6 +123,7 @@ class ModelShelf:
 
     async def _loaded(self, row: ModelRow) -> Entry | None:
         try:
+            refuse_sequences(row.manifest, row.version)
             model = await asyncio.to_thread(bundle.load, Path(row.folder))
         except Exception as error:  # files of anybody: a broken one must not end the others
             if self.failed.get(row.version) != str(error):

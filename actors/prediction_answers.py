@@ -5,6 +5,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from actors.candle_feed import LiveRow
 from actors.errors import Refused
 from actors.live_forecasts import LiveForecasts, figures_of
 from actors.micro_batches import MicroBatcher, TooManyRows
@@ -22,17 +23,27 @@ class Answers:
         self._batcher = batcher
 
     async def predict(self, symbol: str, horizon_ns: int | None, name: str | None, version: int | None) -> list[Any]:
-        """[head, as_of_ns, price_ticks, figures]. Refused: NO_MODEL, FEATURES_UNAVAILABLE."""
+        """[head, as_of_ns, price_ticks, figures]. Refused: NO_MODEL, FEATURES_UNAVAILABLE.
+
+        Who names no model is answered by the baseline while too little is known of the symbol for what is promoted.
+        """
         entry = await self._find(horizon_ns, name, version)
         told = self._live.current(entry.version, symbol)
         if told is not None:
             return [_head(entry), *told]
-        rows = self._live.usable(entry.manifest, await self._live.rows_for(entry.manifest))
-        if symbol not in rows:
+        found = await self._row_for(entry, symbol)
+        if found is None and name is None and version is None:
+            baseline = await self._shelf.baseline(entry.manifest.horizon_ns)
+            if baseline is not None:
+                entry, found = baseline, await self._row_for(baseline, symbol)
+        if found is None:
             raise Refused("FEATURES_UNAVAILABLE", await self._live.missing(entry.manifest, symbol))
-        found = rows[symbol]
         forecast = await self._batcher.ask(entry.model, found.row[None])
         return [_head(entry), found.as_of_ns, found.price_ticks, figures_of(forecast)[0]]
+
+    async def _row_for(self, entry: Entry, symbol: str) -> LiveRow | None:
+        rows = self._live.usable(entry.manifest, await self._live.rows_for(entry.manifest))
+        return rows.get(symbol)
 
     async def rows(
         self, horizon_ns: int | None, name: str | None, version: int | None, columns: int, data: bytes

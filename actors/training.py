@@ -59,15 +59,15 @@ async def register(registry: ModelRegistry, outcome: Outcome, learned: Learned, 
 
 
 def _best(outcome: Outcome) -> tuple[str | None, str]:
-    """The kind with the least loss, in parts of the naive one's, of those that are better than it."""
+    """The kind with the least loss, in parts of the naive one's, of those that are better than it and can be served."""
     base = losses(outcome.models["naive"].forecast, outcome.tested)
     scores = {}
     for kind, one in outcome.models.items():
-        if one.metrics["better_than_naive"]:
+        if one.metrics["better_than_naive"] and kind not in bundle.OF_SEQUENCES:
             own = losses(one.forecast, outcome.tested)
             scores[kind] = float(np.mean([own[name].mean() / max(base[name].mean(), 1e-12) for name in TARGETS]))
     if not scores:
-        return None, "no model is better than the naive forecast"
+        return None, "no model that can be served is better than the naive forecast"
     return min(scores, key=lambda kind: scores[kind]), ""
 
 

@@ -62,6 +62,7 @@ def up(
     keep_seconds: Annotated[int | None, typer.Option(help="Days that candles of 1 s are kept; 0: for ever.")] = None,
     backfill: Annotated[str | None, typer.Option(help="Past candles to ask venues for: 24h, 7d; 0: none.")] = None,
     export_dir: Annotated[str | None, typer.Option(help="Export each whole day there as Parquet.")] = None,
+    retrain: Annotated[str | None, typer.Option(help="Horizons trained daily on stored minutes, or none.")] = None,
     assistant_url: Annotated[
         str | None,
         typer.Option(help="OpenAI-compatible API for the assistant's words; its key: RAYPIT_ASSISTANT_KEY."),

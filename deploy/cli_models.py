@@ -26,7 +26,9 @@ def train(
         str, typer.Option("--from", help="`store`, or FILE[,FILE...]: candles (.feather, .csv), a folder, recordings.")
     ] = "store",
     symbols: Annotated[str | None, typer.Option(help="BTCUSDT,ETHUSDT; else all.")] = None,
-    models: Annotated[str | None, typer.Option(help="Of naive,linear,garch,forest,xgboost.")] = None,
+    models: Annotated[
+        str | None, typer.Option(help="Of naive,linear,garch,forest,xgboost,lstm (needs raypit[lstm]).")
+    ] = None,
     search: Annotated[int, typer.Option(min=0, max=1000, help="Random sets of parameters tried of each kind.")] = 0,
     folds: Annotated[int, typer.Option(min=1, max=50, help="Tests, each learned from the past alone.")] = 4,
     seed: Annotated[int, typer.Option(help="The same seed and data give the same bytes.")] = 1,
@@ -38,14 +40,14 @@ def train(
     """Learn forecasts of returns and volatility, compare them with naive ones, register the models."""
     from deploy.errors import DeployError
     from ml.forecast import HORIZONS
-    from ml.training import TRAINED
+    from ml.training import OFFERED, TRAINED
 
     if horizon not in HORIZONS:
         raise fail(f"--horizon: {horizon!r} is none; choose one of {', '.join(HORIZONS)}.", 2)
     kinds = tuple(_split(models)) or TRAINED
-    unknown = sorted(set(kinds) - set(TRAINED))
+    unknown = sorted(set(kinds) - set(OFFERED))
     if unknown:
-        raise fail(f"--models: there is no {unknown[0]!r}; there are {', '.join(TRAINED)}.", 2)
+        raise fail(f"--models: there is no {unknown[0]!r}; there are {', '.join(OFFERED)}.", 2)
     try:
         with _registry(data_folder(data)) as dsn:
             learned = _learned(dsn, from_, horizon, tuple(one.upper() for one in _split(symbols)))
@@ -191,7 +193,7 @@ def promote(context: typer.Context, version: Annotated[int, typer.Argument()], d
 
 
 def _asked(data: str | None, question: Any) -> Any:
-    from actors.model_registry import ModelRegistry, NoSuchModel
+    from actors.model_registry import ModelRegistry, NoSuchModel, NotServed
     from deploy.errors import DeployError
 
     folder = data_folder(data)
@@ -208,5 +210,5 @@ def _asked(data: str | None, question: Any) -> Any:
     try:
         with _registry(folder) as dsn:
             return asyncio.run(ask(dsn))
-    except (NoSuchModel, DeployError) as error:
+    except (NoSuchModel, NotServed, DeployError) as error:
         raise fail(str(error)) from None

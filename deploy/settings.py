@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from actors.retraining_plan import horizons_of
 from market.clock import SPEED_LEAST, SPEED_MOST
 from market.feed_spec import FeedSpec, Replay, parse
 from market.intervals import DAY_NS
@@ -58,6 +59,8 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """Candles of so long before our own first trade are asked of venues; 0: none."""
     export_dir: str | None = None
     """Each whole day is exported there as Parquet before its trades are given up."""
+    retrain: str = "1m,15m,1h"
+    """Horizons that are trained daily on the stored minutes, and promoted by the rule; `none`."""
     assistant_url: str | None = None
     """Of an OpenAI-compatible API (`https://.../v1`) whose model gives the assistant its words; its key is in RAYPIT_ASSISTANT_KEY."""
     assistant_model: str | None = None
@@ -73,7 +76,7 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     def __post_init__(self) -> None:
         spec = self.feed_spec
-        _ = self.replay_speed, self.backfill_ns
+        _ = self.replay_speed, self.backfill_ns, self.horizons
         self._check_assistant()
         replays = isinstance(spec, Replay)
         for name, given in (("speed", self.speed != "1"), ("loop", self.loop)):
@@ -112,6 +115,13 @@ class Options(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
         if asked > MAX_BACKFILL_DAYS * DAY_NS:
             raise ValueError(f"backfill must be at most {MAX_BACKFILL_DAYS}d, not {self.backfill}")
         return asked
+
+    @property
+    def horizons(self) -> tuple[str, ...]:
+        try:
+            return horizons_of(self.retrain)
+        except ValueError as error:
+            raise ValueError(f"retrain: {error}") from None
 
     @property
     def replay_speed(self) -> float:

@@ -123,6 +123,7 @@ class Supervisor:
             keep_seconds=self.options.keep_seconds,
             backfill_ns=self.options.backfill_ns if isinstance(self.options.feed_spec, Venues) else 0,
             export_dir=self.options.export_dir,
+            retrain=self.options.horizons,
             data_host=self.options.host,
             data_port=self._choose_ports(),
         )

@@ -1,4 +1,4 @@
-"""A model as a folder: `manifest.json` and the files it names, each under its digest. JSON and UBJ alone, never pickle."""
+"""A model as a folder: `manifest.json` and the files it names, each under its digest. JSON, UBJ and safetensors, never pickle."""
 
 import hashlib
 import os
@@ -17,17 +17,20 @@ from ml.forecast import Manifest, SavedModel
 MANIFEST: Final = "manifest.json"
 MAX_FILE_BYTES: Final = 512 << 20
 """Of one file: more is no model of ours, and would fill the memory."""
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}\.(json|ubj)")
+_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}\.(json|ubj|safetensors)")
 _CLASSES: Final = {
     "naive": ("ml.models.naive", "Naive"),
     "xgboost": ("ml.models.trees", "Trees"),
     "forest": ("ml.models.trees", "Trees"),
     "linear": ("ml.models.linear", "Linear"),
     "garch": ("ml.models.garch", "Garch"),
+    "lstm": ("ml.models.lstm", "Lstm"),
     "stack": ("ml.models.stack", "Stack"),
 }
 """Kind -> where its class is; imported when a model of that kind is loaded."""
 KINDS: Final = tuple(_CLASSES)
+OF_SEQUENCES: Final = ("lstm",)
+"""Kinds that take the last rows of a symbol, not one: trained and compared, not served."""
 
 
 class BadBundle(ValueError):

@@ -75,7 +75,7 @@ class SavedModel(Model, Protocol):
     """A model that can be kept as files."""
 
     def files(self) -> dict[str, bytes]:
-        """JSON and UBJ only."""
+        """JSON, UBJ and safetensors only."""
         ...
 
 

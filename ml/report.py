@@ -17,7 +17,7 @@ td,th{padding:.35em .6em;border-bottom:1px solid #dde3ea;text-align:right}td:fir
 svg{max-width:100%;height:auto}h2{margin-top:2em}"""
 _COLORS: Final = {
     "naive": "#8a97a5", "linear": "#c77d0a", "garch": "#7a4fb3", "forest": "#2c8a57", "xgboost": "#1f6fd1",
-    "stack": "#1c2733",
+    "stack": "#1c2733", "lstm": "#b3436b",
 }  # fmt: skip
 _MOST_POINTS: Final = 400
 """Of a curve."""

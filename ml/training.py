@@ -5,11 +5,12 @@ rows before the first test; boosting stops by the last part of its own training 
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 import numpy as np
 
+from ml.bundle import OF_SEQUENCES
 from ml.dataset import DataSet
 from ml.evaluation import evaluated, losses
 from ml.forecast import Forecast, Manifest, SavedModel
@@ -22,6 +23,7 @@ VALIDATION: Final = 0.2
 """Of the training rows, the newest: when to stop."""
 TRAINED: Final = ("naive", "linear", "garch", "forest", "xgboost")
 """Unless others are asked for; a stack of them is made besides."""
+OFFERED: Final = (*TRAINED, "lstm")
 SEARCHED: Final[dict[str, dict[str, tuple[float, ...]]]] = {
     "xgboost": {
         "max_depth": (2, 3, 4, 5, 6), "eta": (0.02, 0.05, 0.1), "min_child_weight": (20, 50, 100, 300),
@@ -80,6 +82,12 @@ def fitted(data: DataSet, manifest: Manifest, rows: Any, parameters: Mapping[str
         from ml.models.linear import Linear
 
         return Linear.fit(manifest, part, parameters)
+    if manifest.kind == "lstm":
+        from ml.models.lstm import Lstm
+
+        numbers = np.arange(len(data.ts_ns))[rows]
+        learned, checked = _halves(part)
+        return Lstm.fit(manifest, data, numbers[learned], numbers[checked], parameters)
     train, valid = validation(part)
     from ml.models.trees import Trees
 
@@ -88,9 +96,15 @@ def fitted(data: DataSet, manifest: Manifest, rows: Any, parameters: Mapping[str
 
 def validation(part: DataSet) -> tuple[DataSet, DataSet]:
     """The newest fifth, and what was known before it began."""
+    train, valid = _halves(part)
+    return part.rows(train), part.rows(valid)
+
+
+def _halves(part: DataSet) -> tuple[Any, Any]:
+    """Masks of the rows to learn from, and to validate by."""
     begins = int(np.quantile(part.ts_ns, 1 - VALIDATION))
-    train, valid = part.rows(part.ends_ns < begins), part.rows(part.ts_ns >= begins)
-    if not len(train.ts_ns) or not len(valid.ts_ns):
+    train, valid = part.ends_ns < begins, part.ts_ns >= begins
+    if not train.any() or not valid.any():
         raise ValueError(
             f"folds: {len(part.ts_ns)} rows are too few to train and to validate; take fewer folds or more data"
         )
@@ -98,7 +112,10 @@ def validation(part: DataSet) -> tuple[DataSet, DataSet]:
 
 
 def _forecast(data: DataSet, manifest: Manifest, split: Split, parameters: Mapping[str, Any]) -> Forecast:
-    return fitted(data, manifest, split.train, parameters).predict(data.features[split.test])
+    model: Any = fitted(data, manifest, split.train, parameters)
+    if manifest.kind in OF_SEQUENCES:
+        return cast(Forecast, model.predict_rows(data, split.test))
+    return cast(Forecast, model.predict(data.features[split.test]))
 
 
 def _tried(data: DataSet, manifest: Manifest, split: Split, parameters: Mapping[str, Any]) -> float:
@@ -115,8 +132,12 @@ def named(wanted: Wanted, kind: str) -> Manifest:
 
 
 def train(data: DataSet, wanted: Wanted, runner: Runner = in_process) -> Outcome:
-    """Every kind asked for, `naive` among them, and a stack when there are several others."""
+    """Every kind asked for, `naive` among them, and a stack when there are several others that take a row each."""
     kinds = tuple(dict.fromkeys(("naive", *wanted.kinds)))
+    if "lstm" in kinds:
+        from ml.models.lstm import require_torch
+
+        require_torch()
     splits = list(walk_forward(data.ts_ns, data.ends_ns, wanted.folds, wanted.manifest.horizon_ns))
     parameters = _searched(data, wanted, kinds, splits[0].train, runner)
     everything = np.arange(len(data.ts_ns))
@@ -130,7 +151,7 @@ def train(data: DataSet, wanted: Wanted, runner: Runner = in_process) -> Outcome
         kind: [done[j * len(splits) + k] for k in range(len(splits))] for j, kind in enumerate(kinds)
     }  # fmt: skip
     models = {kind: done[len(kinds) * len(splits) + j] for j, kind in enumerate(kinds)}
-    bases = [kind for kind in kinds if kind != "naive"]
+    bases = [kind for kind in kinds if kind not in ("naive", *OF_SEQUENCES)]
     tested = data.rows(np.concatenate([one.test for one in splits]))
     if len(bases) > 1:
         folds["stack"], weights = _stacked([folds[kind] for kind in bases], data, splits)

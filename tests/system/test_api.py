@@ -622,7 +622,7 @@ async def test_everybody_sees_how_the_exchange_is_and_administrators_see_its_par
     """HT-Y01, HT-Y02, HT-Y03, HT-Y04."""
     status = await anyone.get("/api/v1/system/status")
     assert set(status) == {
-        "status", "version", "symbols", "uptime_s", "market_data_age_ms", "market_time", "feed", "predictor",
+        "status", "version", "symbols", "uptime_s", "market_data_age_ms", "market_time", "feed", "predictor", "data_port",
     }  # fmt: skip
     assert (status["status"], status["symbols"]) == ("ok", len(FAR))
     assert status["market_data_age_ms"] < 10_000
@@ -665,7 +665,7 @@ async def test_administrators_see_scheduled_work_and_have_it_run(
     async with exchange.client(exchange.log_in(new_user.username)) as admin:
         assert (await admin.call("POST", "/api/admin/jobs/nothing/run")).refusal == (404, "NOT_FOUND", "name")
         before = await admin.get(path)
-        assert [one["name"] for one in before["jobs"]] == ["analyze", "partitions", "quality", "retention"]
+        assert [one["name"] for one in before["jobs"]] == ["analyze", "partitions", "quality", "retention", "retrain"]
         asked = await admin.call("POST", run)
         assert (asked.status, asked.json["name"], asked.json["error"]) == (202, "quality", None)
         async with asyncio.timeout(30):

@@ -20,7 +20,7 @@ from bench.synthetic_model import synthetic_model
 from market.intervals import SECOND_NS
 from ml import bundle
 from ml.features import CANDLE_FEATURES, FeatureSpec
-from ml.forecast import Manifest
+from ml.forecast import Manifest, horizon_name
 from ml.models.naive import Naive, Parameters
 from ml.models.scale import Scale
 from tests.system.client import Client, Json, eventually
@@ -160,6 +160,9 @@ async def test_a_thousand_requests_run_through_a_hot_swap(anyone: Client, regist
     assert seen[-1] == new
     reply = await anyone.call("POST", "/api/ai/predict", {"symbol": BTC, "version": old})
     assert reply.refusal == (503, "FEATURES_UNAVAILABLE", "symbol"), "HT-P02: 256 minutes are not there yet"
+    horizon = synthetic_model(1).manifest.horizon_ns
+    found = (await anyone.call("POST", "/api/ai/predict", {"symbol": BTC, "horizon": horizon_name(horizon)})).ok()
+    assert (found["kind"], found["better_than_naive"]) == ("naive", False), "HT-P02: the baseline meanwhile"
     await registry.promote(before)
     await serves(anyone, before)
 

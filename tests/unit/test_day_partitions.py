@@ -69,7 +69,9 @@ async def test_told_again_nothing_is_added(dsn: str, connection: Any) -> None:
     await filled(dsn, ROWS)
     again = await asyncpg.connect(dsn)
     await prepare(again)
-    await again.execute("TRUNCATE candles")  # a projection that starts anew: candles are added to, trades are not
+    await again.execute(
+        "TRUNCATE candles, projection"
+    )  # a projection that starts anew: candles are added to, trades are not
     await put(again, ROWS)
     await again.close()
     assert await connection.fetchval("SELECT count(*) FROM trades") == len(ROWS)

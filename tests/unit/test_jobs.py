@@ -16,7 +16,8 @@ from actors import parquet_export
 from actors.config import Settings
 from actors.day_partitions import SECONDS, TICKS, date_text, days_of
 from actors.export_plan import WIDTHS, Request, Told, groups_of
-from actors.jobs import Housekeeping, JobError
+from actors.job_process import JobError
+from actors.jobs import Housekeeping
 from actors.metrics import ActorMetrics, JobMetrics
 from actors.parquet_export import export
 from actors.scheduler import Run

@@ -31,6 +31,7 @@ from serve.errors import ApiError, Code
 from serve.gateway import Gateway
 from serve.http import build_app
 from serve.market_time import arguments, seen, told
+from serve.predictions import Predictions
 from serve.system_schema import TimeAction, TimeControl
 from tests.unit.asgi import call
 
@@ -279,7 +280,7 @@ class Cache:
 def app_over(settings: Settings) -> Any:
     gateway = Gateway(settings)
     gateway.redis = Cache()  # type: ignore[assignment]
-    return build_app(endpoints(gateway), authenticator=Everybody())
+    return build_app(endpoints(gateway, Predictions(gateway)), authenticator=Everybody())
 
 
 async def test_where_market_time_is_the_walls_it_is_told_but_not_controlled() -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 import numpy as np
 import pytest
 
-from actors.model_registry import REPORT, ModelRegistry, NoSuchModel
+from actors.model_registry import REPORT, ModelRegistry, NoSuchModel, NotServed
 from market.intervals import MINUTE_NS
 from ml import bundle
 from ml.forecast import Manifest
@@ -49,6 +50,16 @@ async def test_a_version_is_kept_with_its_report(registry: ModelRegistry, tmp_pa
     assert forecast.volatility.tolist() == [2e-3, 1e-3]
     with pytest.raises(NoSuchModel, match="version"):
         await registry.get(version + 1)
+
+
+async def test_a_model_of_sequences_is_kept_and_not_promoted(registry: ModelRegistry) -> None:
+    holder, other = naive(), naive()
+    other.manifest = msgspec.structs.replace(other.manifest, kind="lstm", name="lstm-15m")
+    first, second = [await registry.register(one) for one in (holder, other)]
+    await registry.promote(first)
+    with pytest.raises(NotServed, match=rf"version: {second} \(lstm-15m\) takes a sequence of rows"):
+        await registry.promote(second)
+    assert [row.version for row in await registry.promoted()] == [first]
 
 
 async def test_one_model_answers_for_a_horizon(registry: ModelRegistry) -> None:
