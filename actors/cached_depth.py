@@ -1,13 +1,17 @@
 """The book by level as it lies in the hot cache: numbers, so that writing it ten times a second costs next to nothing."""
 
 import struct
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from market.book.layout import DEPTH
+from market.enums import Side
 from market.records import Records
 from market.stream_events import Top
+
+if TYPE_CHECKING:
+    from market.book.engine import Book  # with its kernels, which readers of the cache do not need
 
 DEPTH_CACHED: Final = 5000
 """Levels per side: the most that the venue's `GET depth` gives."""
@@ -48,3 +52,13 @@ def decode_top(data: bytes) -> tuple[Top, int]:
     """The top of the book, and the last price in ticks, 0 before the first trade."""
     update_id, bid, bid_qty, ask, ask_qty, last = _TOP.unpack(data)
     return Top(update_id, bid, bid_qty, ask, ask_qty), last
+
+
+def depth_key(prefix: str, symbol: str) -> str:
+    return f"{prefix}:levels:{symbol}"
+
+
+def cached_entry(prefix: str, symbol: str, book: "Book", ts_ns: int) -> tuple[str, bytes]:
+    """Key and value of the book as it stands."""
+    bids, asks = (book.depth(side, DEPTH_CACHED) for side in (Side.BUY, Side.SELL))
+    return depth_key(prefix, symbol), encode_depth(CachedDepth(book.exec_id, ts_ns, bids, asks))

@@ -14,6 +14,7 @@ import structlog
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from actors.cached_depth import cached_entry
 from actors.config import Settings
 from actors.live_market import LiveMarket, TopChange
 from actors.metrics import ProjectorMetrics
@@ -48,6 +49,8 @@ class StreamBus:
         self.demand = Demand({name: k for k, name in enumerate(self._names)})
         self.statistics = Statistics(settings, market, self._told)
         self._out: dict[str, list[bytes]] = {}
+        self._changed: set[int] = set()
+        """Symbols whose diff streams tell something new, or begin."""
         self._lost = True
         """Listeners have to be told that events may be missing: at the start, and after the bus was away."""
 
@@ -110,8 +113,8 @@ class StreamBus:
             )  # fmt: skip
             self._put(wanted, _encode(event))
         else:
-            # Changes begin here. A snapshot asked for after this message is not older, so nothing is between the two.
-            self._out.setdefault(wanted.channel, [])
+            self._out.setdefault(wanted.channel, [])  # changes begin here
+        self._changed.add(symbol)
         wanted.signature = new
 
     def _partial(self, wanted: Wanted) -> None:
@@ -138,9 +141,13 @@ class StreamBus:
         """Publish; with `look`, learn who listens in the same round trip. True when the bus is back after a pause."""
         if not self._out and not look:
             return False
-        taken, self._out = self._out, {}
+        taken, self._out, now_ns = self._out, {}, self._market.now_ns()
         if self._lost:
             self._batch.add("PUBLISH", control_channel(self._prefix), BROKEN)
+        # First: a snapshot asked for after a message must not be older, or changes are missing between the two.
+        for symbol in self._changed:
+            self._batch.add("SET", *cached_entry(self._prefix, self._names[symbol], self._market.books[symbol], now_ns))
+        self._changed.clear()
         for channel, events in taken.items():
             self._batch.add("PUBLISH", channel, b"\n".join(events))
         try:

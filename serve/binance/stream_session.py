@@ -62,6 +62,8 @@ class StreamSession(Session):
         self._arrivals: deque[float] = deque(maxlen=limits.messages_per_s)
         self._timers: list[asyncio.TimerHandle] = []
         self._confirming: set[asyncio.Task[None]] = set()
+        self._unconfirmed: dict[str, list[tuple[Feed, list[Shared]]]] = {}
+        """Events of streams whose subscription is not answered yet: clients drop what comes before the answer."""
         self._listen_keys = None if user_data is None else ListenStreams(user_data, unit, self.tell_user, self.cut)
 
     async def _authenticated(self) -> bool:
@@ -97,6 +99,8 @@ class StreamSession(Session):
             try:
                 result = self._done(request)
                 if request.method == "SUBSCRIBE" and self._hub.beginning(self._unit, request.streams):
+                    for name in request.streams:
+                        self._unconfirmed.setdefault(name, [])
                     self._confirming.add(task := asyncio.create_task(self._confirm(request)))
                     task.add_done_callback(self._confirming.discard)
                 else:
@@ -112,6 +116,9 @@ class StreamSession(Session):
     async def _confirm(self, request: Request) -> None:
         await self._hub.begin(self._unit, request.streams)
         self.send(answer(None, request.id))
+        for name in request.streams:
+            for feed, events in self._unconfirmed.pop(name, ()):
+                self.tell(feed, events)
 
     def _done(self, request: Request) -> Any:
         """Do as asked; returns the result that is told."""
@@ -122,6 +129,7 @@ class StreamSession(Session):
                 for name in request.streams:
                     if name in self._names:
                         del self._names[name]
+                        self._unconfirmed.pop(name, None)
                         self._drop(name)
             case "LIST_SUBSCRIPTIONS":
                 return list(self._names)
@@ -151,6 +159,9 @@ class StreamSession(Session):
     # -- events ---------------------------------------------------------------------------------------------------
 
     def tell(self, feed: Feed, events: list[Shared]) -> None:
+        if (waiting := self._unconfirmed.get(feed.name)) is not None:
+            waiting.append((feed, events))
+            return
         channel = feed.stream.channel
         if channel in UNSKIPPABLE:
             for event in events:
