@@ -5,17 +5,14 @@ kinds of models, one thread, and where memory runs out the kernel ends it before
 """
 
 import asyncio
-import os
-import sys
-import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import asyncpg
-import msgspec
 
+from actors import job_child
 from actors.model_registry import ModelRegistry
 from actors.retraining_plan import Request, Told, Turn
 from actors.training import of_store, register
@@ -25,8 +22,6 @@ from ml.forecast import HORIZONS
 from ml.sources import Learned
 from ml.training import Runner, Task, Wanted, in_process, train
 
-NICE: Final = 10
-TELL_EVERY_S: Final = 0.5
 KINDS: Final = ("linear", "xgboost")
 """Beside the naive forecast and the stack; `raypit train` knows more, which take longer."""
 MOST_NS: Final = 30 * DAY_NS
@@ -119,20 +114,9 @@ def _telling(done: Callable[[float], None]) -> Runner:
 
 
 def main() -> None:
-    os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
-    request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
-    told_at = 0.0
-
-    def tell(told: Told) -> None:
-        nonlocal told_at
-        if time.monotonic() - told_at >= TELL_EVERY_S or told.fraction >= 1.0:
-            told_at = time.monotonic()
-            sys.stdout.buffer.write(msgspec.json.encode(told) + b"\n")
-            sys.stdout.buffer.flush()
-
-    asyncio.run(retrain(request, tell))
+    job_child.work(Request, retrain)
 
 
 if __name__ == "__main__":
