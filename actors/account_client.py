@@ -6,7 +6,6 @@ new ones with `LinkDown` until it is back.
 """
 
 import asyncio
-import itertools
 import secrets
 import struct
 from collections.abc import Awaitable, Callable, Iterable
@@ -18,22 +17,20 @@ import structlog
 from actors import directory
 from actors.config import Settings, account_name
 from actors.errors import LinkDown, OutcomeUnknown, Refused
+from actors.questions import Questions
 from actors.stream import Link, connect
 from actors.wire import (
-    Call,
     Hello,
     Kind,
     ReportRow,
     decode_reports,
     encoder,
-    reply_decoder,
     welcome_decoder,
 )
 from market.records import CLIENT_ORDER_ID_BYTES, COMMAND, REPORT, Records, picked
 
 log = structlog.get_logger()
 
-CALL_TIMEOUT_S: Final = 5.0
 COMMAND_TIMEOUT_S: Final = 10.0
 """After that the outcome is unknown; the command may still be executed."""
 OVERDUE_EVERY_S: Final = 1.0
@@ -107,8 +104,7 @@ class AccountClient:
         """Commands in all groups."""
         self._looks: asyncio.TimerHandle | None = None
         self._out: list[bytearray] = []
-        self._calls: dict[int, asyncio.Future[Any]] = {}
-        self._call_ids = itertools.count(1)
+        self._questions = Questions("the account actor")
         self._loop = asyncio.get_running_loop()
 
     @property
@@ -146,10 +142,7 @@ class AccountClient:
         self._out.clear()
         for group in list(self._groups.values()):
             self._finish(group, None)
-        calls, self._calls = self._calls, {}
-        for call in calls.values():
-            if not call.done():
-                call.set_exception(LinkDown("the account actor went away"))
+        self._questions.lost()
 
     # -- commands -------------------------------------------------------------------------------------------------
 
@@ -241,17 +234,7 @@ class AccountClient:
         """Ask the account actor; `Refused` when it says no, `LinkDown` when it cannot be reached."""
         if not self.up or self._link is None:
             raise LinkDown("the account actor does not answer now")
-        call_id = next(self._call_ids)
-        future: asyncio.Future[Any] = self._loop.create_future()
-        self._calls[call_id] = future
-        self._link.send(Kind.CALL, encoder.encode(Call(call_id, method, list(args))))
-        try:
-            async with asyncio.timeout(CALL_TIMEOUT_S):
-                return await future
-        except TimeoutError as error:
-            raise LinkDown(f"no answer to {method} in {CALL_TIMEOUT_S} s") from error
-        finally:
-            self._calls.pop(call_id, None)
+        return await self._questions.ask(self._link, method, args)
 
     # -- frames ---------------------------------------------------------------------------------------------------
 
@@ -263,13 +246,7 @@ class AccountClient:
             if self._groups:
                 self._answer(memoryview(body), reports)
         elif kind == Kind.REPLY:
-            reply = reply_decoder.decode(body)
-            future = self._calls.get(reply.id)
-            if future is not None and not future.done():
-                if reply.error is not None:
-                    future.set_exception(Refused(*reply.error))
-                else:
-                    future.set_result(reply.result)
+            self._questions.answered(body)
         elif kind == Kind.WELCOME:
             welcome_decoder.decode(body)
             self._welcomed.set()

@@ -6,7 +6,6 @@ answer is `PREDICTOR_UNAVAILABLE` at once, until one is back.
 
 import asyncio
 import contextlib
-import itertools
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -16,8 +15,9 @@ import numpy as np
 import structlog
 
 from actors.errors import LinkDown, Refused
+from actors.questions import Questions
 from actors.stream import Link, connect
-from actors.wire import Call, Kind, encoder, reply_decoder
+from actors.wire import Kind
 from market.instrument import from_steps
 from ml.forecast import HORIZONS, Floats, horizon_name
 from serve.errors import ApiError, Code
@@ -37,7 +37,6 @@ log = structlog.get_logger()
 
 LOOK_EVERY_S: Final = 0.2
 STALE_S: Final = 10.0
-ANSWER_S: Final = 5.0
 WAITING_LIMIT: Final = 4096
 """Questions of this gateway that wait for an answer."""
 DEFAULT_HORIZON: Final = "15m"
@@ -53,8 +52,7 @@ class PredictorLink:
     """Questions to one replica."""
 
     def __init__(self) -> None:
-        self._waiting: dict[int, asyncio.Future[Any]] = {}
-        self._ids = itertools.count(1)
+        self._questions = Questions("the predictor")
         self._link: Link | None = None
 
     async def open(self, path: str) -> None:
@@ -73,34 +71,17 @@ class PredictorLink:
         """LinkDown, Refused."""
         if self._link is None or not self._link.is_open:
             raise LinkDown("the predictor is away")
-        if len(self._waiting) >= WAITING_LIMIT:
+        if len(self._questions) >= WAITING_LIMIT:
             raise Refused("OVERLOADED", "Too many questions wait for the predictor.")
-        number = next(self._ids)
-        future = self._waiting[number] = asyncio.get_running_loop().create_future()
-        self._link.send(Kind.CALL, encoder.encode(Call(number, method, list(args))))
-        try:
-            async with asyncio.timeout(ANSWER_S):
-                return await future
-        except TimeoutError:
-            raise LinkDown(f"no answer in {ANSWER_S} s") from None
-        finally:
-            self._waiting.pop(number, None)
+        return await self._questions.ask(self._link, method, args)
 
     def _on_frame(self, link: Link, kind: int, body: bytes) -> None:
         if kind != Kind.REPLY:
             raise ValueError(f"unexpected frame {kind}")
-        reply = reply_decoder.decode(body)
-        future = self._waiting.get(reply.id)
-        if future is not None and not future.done():
-            if reply.error is not None:
-                future.set_exception(Refused(*reply.error))
-            else:
-                future.set_result(reply.result)
+        self._questions.answered(body)
 
     def _on_close(self, link: Link) -> None:
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(LinkDown("the predictor went away"))
+        self._questions.lost()
 
 
 class Predictions:
