@@ -23,8 +23,8 @@ from actors.errors import JournalCorrupt
 from actors.journal import Journal, Row
 from actors.wire import Batch, decode_batch
 from deploy import state_file
+from deploy.control import ask
 from deploy.errors import DeployError
-from deploy.supervisor import ask
 from market.book import Book
 from market.instrument import from_units
 from market.ledger import Ledger

@@ -149,7 +149,7 @@ def _shown_feed(options: Any) -> str:
 def status(data: Data = None, json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """What runs, and how it is. Exit status 1 when a part does not answer."""
     state = running(data)
-    from deploy.supervisor import ask
+    from deploy.control import ask
 
     found: dict[str, dict[str, Any]] = ask(state, "status")
     if json:

@@ -1,11 +1,11 @@
-"""Market time of a running exchange for the command line: the supervisor's answer, and how it is asked."""
+"""Market time of a running exchange for the command line: the answer of a running exchange, and how it is asked."""
 
 from typing import Any
 
 import msgspec
 
 from actors.config import Settings
-from deploy import supervisor
+from deploy.control import ask
 from deploy.state_file import RunningState
 from serve import market_time
 from serve.errors import ApiError
@@ -40,7 +40,7 @@ def control(state: RunningState, asked: TimeControl) -> tuple[MarketTime, bool]:
 
 def _asked(state: RunningState, question: str) -> tuple[MarketTime, bool]:
     try:
-        found: Any = supervisor.ask(state, question)
+        found: Any = ask(state, question)
     except OSError as error:
         raise TimeError(f"the exchange does not answer: {error.strerror or error}") from None
     if "time" not in found:

@@ -9,28 +9,26 @@ import hashlib
 import logging
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import asyncpg
-import msgspec
 import structlog
 
 from actors.logs import configure
 from actors.memory import give_back
 from actors.phases import Phases
-from deploy import bytecode, instruments, orphans, ray_runtime, state_file
+from deploy import bytecode, instruments, orphans, ports, promises, ray_runtime, state_file
+from deploy.control import Control
 from deploy.data_dir import DataDir
 from deploy.errors import ServiceError
 from deploy.migrate import check_durability, migrate
 from deploy.postgres import EmbeddedPostgres
-from deploy.recording_marks import Mark, check_marks
 from deploy.settings import ASSISTANT_KEY, Options
 from deploy.valkey import EmbeddedValkey
 from market.feed_spec import Simulated, Venues
@@ -59,7 +57,7 @@ class Supervisor:
         self._postgres: EmbeddedPostgres | None = None
         self._valkey: EmbeddedValkey | None = None
         self._stopping = threading.Event()
-        self._control: socket.socket | None = None
+        self._control: Control | None = None
         self.url = ""
         self._port = 0
         self.data_url = ""
@@ -108,9 +106,9 @@ class Supervisor:
             run_dir=str(run_dir),
             pg_dsn=pg_dsn,
             redis_url=redis_url,
-            symbols=_symbols_of(self.options, market),
+            symbols=promises.symbols_of(self.options, market),
             feed=str(self.options.feed_spec),
-            market_time=_market_time(market),
+            market_time=promises.market_time(market),
             replay_speed=self.options.replay_speed,
             replay_loop=self.options.loop,
             rate=self.options.rate if isinstance(self.options.feed_spec, Simulated) else 0.0,
@@ -128,14 +126,14 @@ class Supervisor:
             data_port=self._choose_ports(),
         )
         self._start_ray(kernels)
-        self._open_control()
+        self._control = Control(self._folders[0] / "control.sock", self.settings)
         state_file.write(
             self.data.path,
             state_file.RunningState(
                 os.getpid(),
                 self.url,
                 self.dashboard,
-                self._control_path,
+                str(self._control.path),
                 pg_dsn,
                 redis_url,
                 time.time(),
@@ -176,7 +174,7 @@ class Supervisor:
         connection = await asyncpg.connect(dsn, timeout=10)
         try:
             await check_durability(connection)
-            await _keep_promises(connection, self.options, market)
+            await promises.keep_promises(connection, self.options, market)
         finally:
             await connection.close()
 
@@ -248,8 +246,8 @@ class Supervisor:
         from serve.app import APP_NAME, deployment
 
         port = self._port
-        _must_be_free(self.options.host, port, "--port")
-        _must_be_free(self.options.host, self.settings.data_port, "--data-port")
+        ports.must_be_free(self.options.host, port, "--port")
+        ports.must_be_free(self.options.host, self.settings.data_port, "--data-port")
         ray_serve.start(
             http_options={"host": self.options.host, "port": port},
             proxy_location="HeadOnly",
@@ -270,7 +268,7 @@ class Supervisor:
         given = self.options.data_port
         if given:
             return given
-        if given is None and 0 < self.options.port < 65535 and _is_free(self.options.host, self.options.port + 1):
+        if given is None and 0 < self.options.port < 65535 and ports.is_free(self.options.host, self.options.port + 1):
             return self.options.port + 1
         while (found := ray_runtime.free_port()) == self._port:
             pass
@@ -344,7 +342,6 @@ class Supervisor:
                 server.stop()
         if self._control is not None:
             self._control.close()
-            Path(self._control_path).unlink(missing_ok=True)
         state_file.remove(self.data.path)
         if self._was_ready:  # else Ray's logs in there may tell why it did not start
             for folder in self._folders:
@@ -374,67 +371,6 @@ class Supervisor:
             with contextlib.suppress(Exception):
                 remote.ask(name, "stop", 30.0)
 
-    # -- questions of the command line ----------------------------------------------------------------------------
-
-    def _open_control(self) -> None:
-        self._control_path = str(self._folders[0] / "control.sock")
-        Path(self._control_path).unlink(missing_ok=True)
-        self._control = socket.socket(socket.AF_UNIX)
-        self._control.bind(self._control_path)
-        self._control.listen(8)
-        threading.Thread(target=self._answer_all, name="control", daemon=True).start()
-
-    def _answer_all(self) -> None:
-        assert self._control is not None
-        while not self._stopping.is_set():
-            try:
-                peer, _ = self._control.accept()
-            except OSError:
-                return
-            # Each beside the others: to come to a market time may take long, and somebody watches it meanwhile.
-            threading.Thread(target=self._answer_one, args=(peer,), name="answer", daemon=True).start()
-
-    def _answer_one(self, peer: socket.socket) -> None:
-        with peer, contextlib.suppress(Exception):
-            peer.settimeout(10)
-            method = peer.recv(1024).decode()
-            peer.sendall(msgspec.msgpack.encode(self._answer(method), enc_hook=str))
-
-    def _answer(self, method: str) -> Any:
-        from actors import remote
-
-        names = remote.names(self.settings)
-        if method == "status":
-            return {name: _try(lambda n=name: remote.ask(n, "status")) for name in names}  # type: ignore[misc]
-        if method == "digest":
-            stateful = [name for name in names if name.startswith(("book-", "account-"))]
-            return {name: remote.ask(name, "digest", 60.0) for name in stateful}
-        if method.startswith("time"):
-            from deploy.market_time import answer
-
-            return answer(self.settings, method.removeprefix("time").strip())
-        return {"error": f"unknown question {method}"}
-
-
-def ask(state: state_file.RunningState, method: str) -> Any:
-    """Ask the supervisor of a running exchange."""
-    with socket.socket(socket.AF_UNIX) as peer:
-        peer.settimeout(120)
-        peer.connect(state.control)
-        peer.sendall(method.encode())
-        peer.shutdown(socket.SHUT_WR)
-        parts = []
-        while part := peer.recv(65536):
-            parts.append(part)
-    return msgspec.msgpack.decode(b"".join(parts)) if parts else {}
-
-
-def _try(call: Callable[[], Any]) -> Any:
-    try:
-        return call()
-    except Exception as error:
-        return {"error": type(error).__name__}
-
 
 async def _retire_gateway() -> None:
     """Serve's own shutdown waits for open sockets and then cuts them, so they are closed before."""
@@ -453,84 +389,4 @@ def _did_not_start(error: Exception, data: Path) -> ServiceError:
     return ServiceError(
         f"the exchange did not start: {reason} "
         f"See {data}/logs. The load of this machine is {os.getloadavg()[0]:.1f}; if that is high, start again when it is quiet."
-    )
-
-
-def _must_be_free(host: str, port: int, flag: str) -> None:
-    if problem := _why_not_free(host, port):
-        raise ServiceError(f"cannot listen on {host}:{port}: {problem}. Choose another {flag}.")
-
-
-def _is_free(host: str, port: int) -> bool:
-    return not _why_not_free(host, port)
-
-
-def _why_not_free(host: str, port: int) -> str:
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            return error.strerror or type(error).__name__
-    return ""
-
-
-def _symbols_of(options: Options, market: instruments.Prepared) -> int:
-    return options.symbols if market.listing is None else len(market.listing.listed)
-
-
-def _market_time(market: instruments.Prepared) -> Literal["replay", "wall"]:
-    """A recording's even while none is played: what is stored must not become years older meanwhile."""
-    return "replay" if market.listing is not None and market.listing.kind == "replay" else "wall"
-
-
-async def _keep_promises(connection: "asyncpg.Connection[Any]", options: Options, market: instruments.Prepared) -> None:
-    """Partition counts, the kind of market and its recordings are for life, symbols are only ever added: journals depend
-    on them."""
-    now: dict[str, Any] = {
-        "market": "simulated" if market.listing is None else market.listing.kind,
-        "book_actors": options.book_actors,
-        "account_actors": options.account_actors,
-        "symbols": _symbols_of(options, market),
-        "recordings": market.recordings or (),
-    }
-    stored = await connection.fetchval("SELECT settings FROM exchange")
-    if stored is not None:
-        promised = msgspec.json.decode(stored)
-        _check_market(promised.get("market", "simulated"), now["market"], options)
-        for name in ("book_actors", "account_actors"):
-            if promised[name] != now[name]:
-                flag = name.replace("_", "-")
-                raise ServiceError(
-                    f"this data folder was made with --{flag} {promised[name]}, which cannot change. "
-                    f"Start with --{flag} {promised[name]}, or use another --data."
-                )
-        if market.listing is None and options.symbols < promised["symbols"]:
-            raise ServiceError(
-                f"this data folder has {promised['symbols']} symbols; they cannot be taken away. "
-                f"Start with --symbols {promised['symbols']} or more, or use another --data."
-            )
-        marks = msgspec.convert(promised.get("recordings", []), list[Mark])
-        if market.recordings is None:
-            now["recordings"] = marks
-        else:
-            check_marks(marks, market.recordings)
-    await connection.execute(
-        "INSERT INTO exchange (settings) VALUES ($1) ON CONFLICT (single) DO UPDATE SET settings = excluded.settings",
-        msgspec.json.encode(now).decode(),
-    )
-
-
-def _check_market(promised: str, now: str, options: Options) -> None:
-    """A folder with a venue's journal and no instruments.json lost it."""
-    if promised == now:
-        return
-    if now == "simulated":
-        raise ServiceError(
-            f"the market of this data folder is of {promised}, but {options.data}/instruments.json is not there. "
-            "Restore it from a backup, or use another --data."
-        )
-    raise ServiceError(
-        f"the market of this data folder is {promised}, which cannot change to --feed {options.feed}. "
-        f"Start with --feed {promised}, or use another --data."
     )

@@ -16,7 +16,8 @@ from actors.config import Settings
 from deploy import state_file
 from deploy.cli import app
 from deploy.cli_common import fail
-from deploy.settings import ASSISTANT_KEY, Options, SettingsError, load
+from deploy.control import Control
+from deploy.settings import ASSISTANT_KEY, SettingsError, load
 from deploy.supervisor import Supervisor
 from market.intervals import HOUR_NS
 
@@ -101,27 +102,22 @@ def test_the_key_of_the_language_model_goes_no_further(tmp_path: Path, monkeypat
 
 
 class Exchange:
-    """A control socket over the supervisor's own answers; the feed behind it is told what to say."""
+    """The control socket of an exchange; the feed behind it is told what to say."""
 
     def __init__(
         self, folder: Path, settings: Settings, feed: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         self.folder = folder
-        self._supervisor = Supervisor(Options(data=str(folder)), lambda _: None)
-        self._supervisor.settings = settings
-        self._supervisor._folders = [folder]
         monkeypatch.setattr("serve.market_time.ask", feed)
-        self._supervisor._open_control()
-        control = self._supervisor._control_path
-        state_file.write(folder, state_file.RunningState(os.getpid(), "http://127.0.0.1:1", None, control, "", "", 0.0))
+        self._control = Control(folder / "control.sock", settings)
+        state = state_file.RunningState(os.getpid(), "http://127.0.0.1:1", None, str(self._control.path), "", "", 0.0)
+        state_file.write(folder, state)
 
     def time(self, *words: str) -> Result:
         return CliRunner().invoke(app, ["time", *words, "--data", str(self.folder)])
 
     def close(self) -> None:
-        self._supervisor.stop()
-        assert self._supervisor._control is not None
-        self._supervisor._control.close()
+        self._control.close()
 
 
 SECOND = 1_000_000_000

@@ -17,7 +17,7 @@ from actors.redis_batch import RedisBatch
 from actors.stream_demand import channel_of
 from actors.wire import Batch
 from deploy.instruments import Prepared
-from deploy.supervisor import _market_time
+from deploy.promises import market_time
 from market.enums import EventKind
 from market.intervals import DAY_NS, MINUTE_NS, SECOND_NS
 from market.listing import Listing
@@ -308,7 +308,7 @@ async def test_a_recording_that_is_not_played_keeps_its_time(monkeypatch: pytest
 @pytest.mark.parametrize(("kind", "master"), [("replay", "replay"), ("venues", "wall"), (None, "wall")])
 def test_the_market_of_a_data_folder_says_who_tells_time(kind: Any, master: str) -> None:
     made = None if kind is None else Listing(kind=kind, reference="USDT", listed=())
-    assert _market_time(Prepared(made)) == master
+    assert market_time(Prepared(made)) == master
 
 
 async def test_only_administrators_control_time() -> None:

@@ -9,9 +9,9 @@ import pytest
 
 from deploy.errors import ServiceError
 from deploy.instruments import Prepared
+from deploy.promises import keep_promises
 from deploy.recording_marks import check_marks, marks_of
 from deploy.settings import Options
-from deploy.supervisor import _keep_promises
 from market.listing import Listing
 from tests.unit.outside_world import postgres
 from tests.unit.test_cli_recordings import SPOT, USDM, raypit
@@ -59,8 +59,8 @@ async def test_the_promise_outlives_a_start_without_a_recording(dsn: str, files:
     try:
         for played in ([spot], None, [spot]):
             marks = None if played is None else marks_of(played)
-            await _keep_promises(connection, Options(), Prepared(LISTING, recordings=marks))
+            await keep_promises(connection, Options(), Prepared(LISTING, recordings=marks))
         with pytest.raises(ServiceError, match="other recordings"):
-            await _keep_promises(connection, Options(), Prepared(LISTING, recordings=marks_of([usdm])))
+            await keep_promises(connection, Options(), Prepared(LISTING, recordings=marks_of([usdm])))
     finally:
         await connection.close()
