@@ -22,6 +22,7 @@ from actors.config import Settings, account_name, book_name
 from actors.delays import Delays
 from actors.errors import JournalCorrupt, Refused
 from actors.follower import BookFollower
+from actors.gateway_links import GatewayLinks
 from actors.history import ReportHistory
 from actors.journal import Journal, SnapshotStore
 from actors.list_writer import ListWriter
@@ -38,11 +39,11 @@ from actors.wire import (
     encoder,
     hello_decoder,
 )
-from market.enums import CommandKind, ExecType, ListRole
+from market.enums import CommandKind, ListRole
 from market.ledger import Ledger, UnknownAccount
 from market.numbering import OUTSIDE_ACCOUNT
 from market.reasons import Reason
-from market.records import CLIENT_ORDER_ID_BYTES, COMMAND, REPORT, Records, copied, joined, opaque, picked
+from market.records import CLIENT_ORDER_ID_BYTES, COMMAND, REPORT, Records, copied, joined, picked
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -99,10 +100,7 @@ class AccountService:
         self._sent: list[deque[Records]] = [deque() for _ in self.books]
         self._in_flight = [0] * len(self.books)
         self._command_id = [0] * len(self.books)
-        self._links: dict[int, Link] = {}
-        self.subscribed: dict[int, set[int]] = {}
-        self.link_ids: dict[Link, int] = {}
-        self._next_link = int(time.time()) % 30_000 + 1
+        self.gateways = GatewayLinks()
         self._batches: list[deque[Batch]] = [deque() for _ in self.books]
         self._ops: deque[tuple[list[Op], asyncio.Future[None]]] = deque()
         self._committing = False
@@ -387,22 +385,19 @@ class AccountService:
             self._arrived(link, self._undelayed(link, body) if self.delays.commands else body)
         elif kind == Kind.LIST:
             name, commands = body[:CLIENT_ORDER_ID_BYTES], copied(body[CLIENT_ORDER_ID_BYTES:], COMMAND)
-            commands["gateway"] = self.link_ids.get(link, 0)
+            commands["gateway"] = self.gateways.id_of(link)
             self._list_arrived(link, name, commands)
         elif kind == Kind.CALL:
             call = call_decoder.decode(body)
             self._start(self._questions.answer(link, call))
         elif kind == Kind.HELLO:
             hello_decoder.decode(body)
-            self._next_link = self._next_link % 65_535 + 1
-            self._links[self._next_link] = link
-            self.link_ids[link] = self._next_link
-            self.subscribed[self._next_link] = set()
+            link_id = self.gateways.welcome(link)
             link.send(
                 Kind.WELCOME,
-                encoder.encode(Welcome(self.journal.epoch, self.own_seq, link_id=self._next_link)),
+                encoder.encode(Welcome(self.journal.epoch, self.own_seq, link_id=link_id)),
             )
-            self.metrics.links.set(len(self._links))
+            self.metrics.links.set(len(self.gateways))
         else:
             raise ValueError(f"unexpected frame {kind}")
 
@@ -417,7 +412,7 @@ class AccountService:
         """What of a frame may go on at once; the rest comes later, or is too much."""
         body, overloaded = self.delays.take(link, body)
         if len(overloaded):
-            overloaded["gateway"] = self.link_ids.get(link, 0)
+            overloaded["gateway"] = self.gateways.id_of(link)
             self._answer(link, self.ledger.refuse(overloaded, Reason.OVERLOADED, self.now_ns()))
         return body
 
@@ -439,7 +434,7 @@ class AccountService:
 
     def _deliver(self, link: Link | None, reports: Records) -> None:
         if link is None:
-            self._tell_now(reports)
+            self.gateways.tell(reports)
         elif len(reports):
             link.send(Kind.REPORTS, reports.tobytes())
 
@@ -448,7 +443,9 @@ class AccountService:
         waits = (refused["command_kind"] == CommandKind.AMEND) & (refused["reason"] == Reason.ORDER_PENDING)
         for token in refused["token"][waits].tolist():
             command = picked(commands, commands["token"] == token)
-            self._start(self._journal(self._links[int(command["gateway"][0])], Op("amend", 0), command))
+            link = self.gateways.link_of(int(command["gateway"][0]))
+            if link is not None:  # else nobody waits for it any more
+                self._start(self._journal(link, Op("amend", 0), command))
         return picked(refused, ~waits)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
@@ -478,7 +475,7 @@ class AccountService:
         at = 0
         for link, body in arrived:
             n = len(body) // COMMAND.itemsize
-            commands["gateway"][at : at + n] = self.link_ids.get(link, 0)
+            commands["gateway"][at : at + n] = self.gateways.id_of(link)
             at += n
         if max(self._in_flight) + len(commands) > IN_FLIGHT_LIMIT:
             refused = self.ledger.refuse(commands, Reason.OVERLOADED, self.now_ns())
@@ -492,7 +489,7 @@ class AccountService:
             if self.delays.commands:
                 self.delays.admitted(accepted, refused)
         for link in {link for link, _ in arrived} if len(refused) else ():
-            own = picked(refused, refused["gateway"] == self.link_ids.get(link, 0))
+            own = picked(refused, refused["gateway"] == self.gateways.id_of(link))
             self._answer(link, own)
         self.metrics.refused.inc(len(refused))
         self.metrics.admit_s.observe(time.perf_counter() - began)
@@ -500,25 +497,7 @@ class AccountService:
     def _tell(self, reports: Records) -> None:
         if self.delays.acks:
             reports = self.delays.hold(None, reports)
-        self._tell_now(reports)
-
-    def _tell_now(self, reports: Records) -> None:
-        """Each gateway gets the answers to its commands and the reports of the accounts it listens to.
-
-        An answer needs no NEW of an order that something else happened to at once.
-        """
-        if not len(reports):
-            return
-        accounts = reports["account"]
-        answers = (reports["token"] != 0) & ((reports["last"] != 0) | (reports["exec_type"] != ExecType.NEW))
-        for link_id, link in self._links.items():
-            mine = answers & (reports["gateway"] == link_id)
-            if subscribed := self.subscribed[link_id]:
-                mine |= np.fromiter((a in subscribed for a in accounts.tolist()), np.bool_, len(accounts))
-            if mine.all():
-                link.send(Kind.REPORTS, reports.tobytes())
-            elif mine.any():
-                link.send(Kind.REPORTS, opaque(reports)[mine].tobytes())
+        self.gateways.tell(reports)
 
     def _audible(self, reports: Records) -> Records:
         """Without those of simulated participants: nobody resumes their streams."""
@@ -533,11 +512,8 @@ class AccountService:
         self._loud[list(self.quiet)] = False
 
     def _on_close(self, link: Link) -> None:
-        link_id = self.link_ids.pop(link, None)
-        if link_id is not None:
-            del self._links[link_id]
-            del self.subscribed[link_id]
-        self.metrics.links.set(len(self._links))
+        self.gateways.left(link)
+        self.metrics.links.set(len(self.gateways))
 
     async def submit(self, ops: list[Op]) -> None:
         """Commit and apply ops as one step; `Refused` when they do not hold."""

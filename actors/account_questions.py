@@ -150,7 +150,7 @@ class AccountQuestions:
     async def ask_subscribe(self, link: Link, account: int, from_seq: int) -> dict[str, Any]:
         """Reports of an account from now on; those after `from_seq` (-1: none) come with the answer, in order."""
         seq = self._service.delays.told_seq(account, self._service.ledger.seq(account))
-        link_id = self._service.link_ids[link]
+        subscribed = self._service.gateways.subscribed(link)
         missed = b""
         if from_seq >= 0:
             if from_seq > seq:
@@ -160,13 +160,13 @@ class AccountQuestions:
             if len(found) != seq - from_seq:
                 raise Refused("RESUME_TOO_OLD", f"only the newest reports are kept; the newest is {seq}")
             missed = found.tobytes()
-        if len(self._service.subscribed[link_id]) >= SUBSCRIPTIONS_PER_LINK:
+        if len(subscribed) >= SUBSCRIPTIONS_PER_LINK:
             raise Refused("OVERLOADED", "too many private streams")
-        self._service.subscribed[link_id].add(account)
+        subscribed.add(account)
         return {"seq": seq, "missed": missed}
 
     async def ask_unsubscribe(self, link: Link, account: int) -> None:
-        self._service.subscribed[self._service.link_ids[link]].discard(account)
+        self._service.gateways.subscribed(link).discard(account)
 
 
 def _told_list(one: OrderList) -> dict[str, Any]:
