@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ml.dataset import DataSet
     from ml.training import Outcome, Runner, Task
 
+_FIGURES: Final = ("log-loss", "AUC", "pinball", "vol.", "careful", "vs naive")
 models_app = typer.Typer(help="Trained models: how good they are, which is in service.", invoke_without_command=True)
 
 
@@ -147,9 +148,7 @@ async def _register(dsn: str, data: Path, outcome: "Outcome", learned: Any, prom
 
 
 def _show(outcome: "Outcome", registered: Any, data: Path) -> None:
-    table = Table()
-    for column in ("version", "model", "log-loss", "AUC", "pinball bp", "volatility bp", "careful", "against naive"):
-        table.add_column(column, justify="left" if column in ("model", "against naive") else "right")
+    table = _table("no.", "model")
     for kind, one in outcome.models.items():
         table.add_row(str(registered.versions[kind]), one.model.manifest.name, *_figures(one.metrics))
     out.print(table)
@@ -159,11 +158,29 @@ def _show(outcome: "Outcome", registered: Any, data: Path) -> None:
     out.print(f"{told}: {registered.reason}", highlight=False, soft_wrap=True)
 
 
+def _table(*about: str) -> Table:
+    """As narrow as a terminal of 80 columns."""
+    table = Table(
+        box=None,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        caption="pinball and volatility error in bp; careful: return after fees",
+    )
+    for column in about:
+        table.add_column(column, no_wrap=True)
+    for column in _FIGURES[:-1]:
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column(_FIGURES[-1])
+    return table
+
+
 def _figures(metrics: dict[str, Any]) -> list[str]:
-    values = [f"{metrics[name][0]:.4f}" for name in ("log_loss", "auc", "pinball_bp", "volatility_error_bp")]
-    better = f"[green]better at {', '.join(metrics['better_at'])}[/]" if metrics["better_at"] else ""
-    worse = f"[red]worse at {', '.join(metrics['worse_at'])}[/]" if metrics["worse_at"] else ""
-    verdict = "; ".join(filter(None, (better, worse))) or "no better"
+    """The cells of `_FIGURES`."""
+    places = {"log_loss": 4, "auc": 3, "pinball_bp": 2, "volatility_error_bp": 2}
+    values = [f"{metrics[name][0]:.{n}f}" for name, n in places.items()]
+    better = "".join(f"[green]+ {name}[/]\n" for name in metrics["better_at"])
+    worse = "".join(f"[red]- {name}[/]\n" for name in metrics["worse_at"])
+    verdict = (better + worse).rstrip() or "no better"
     return [*values, f"{metrics['money']['careful']['return']:+.2%}", verdict]
 
 
@@ -173,15 +190,12 @@ def models(context: typer.Context, data: Data = None) -> None:
     context.obj = data
     if context.invoked_subcommand is not None:
         return
-    table = Table()
-    for column in ("version", "", "model", "made (UTC)", "symbols", "log-loss", "AUC", "pinball bp", "volatility bp",
-                   "careful", "against naive"):  # fmt: skip
-        table.add_column(column)
+    table = _table("no.", "", "model", "made (UTC)")
     for row in _asked(data, lambda registry: registry.models()):
-        made = datetime.fromtimestamp(row.created_ns / 1e9, UTC).strftime("%m-%d %H:%M:%S")
-        figures = _figures(row.manifest.metrics) if "money" in row.manifest.metrics else ["-"] * 6
+        made = datetime.fromtimestamp(row.created_ns / 1e9, UTC).strftime("%m-%d %H:%M")
+        figures = _figures(row.manifest.metrics) if "money" in row.manifest.metrics else ["-"] * len(_FIGURES)
         mark = "*" if row.promoted_ns is not None else ""
-        table.add_row(str(row.version), mark, row.manifest.name, made, str(len(row.manifest.symbols)), *figures)
+        table.add_row(str(row.version), mark, row.manifest.name, made, *figures)
     out.print(table)
 
 
