@@ -43,6 +43,8 @@ class Figures(msgspec.Struct, frozen=True):
     orders: int
     cancels: int
     fills: int
+    unfilled: int
+    """Orders that were to be filled and were not."""
     refused: int
     reasons: dict[str, int]
     """Refusals by code."""
@@ -68,6 +70,7 @@ class Tally:
         self.orders = 0
         self.cancels = 0
         self.fills = 0
+        self.unfilled = 0
         self.refused = 0
         self.reasons: Counter[str] = Counter()
 
@@ -120,7 +123,9 @@ class Client:
             tally.orders += step.orders
             tally.cancels += step.cancels
             if step.fills:
-                tally.fills += message.count(self._fill) if step.needle else packed_frames.fills(message)
+                filled = message.count(self._fill) if step.needle else packed_frames.fills(message)
+                tally.fills += filled
+                tally.unfilled += step.fills - filled
             if step.timed:
                 tally.latencies_ns.append(now_ns - self._sent_ns)
         self._at += 1
@@ -187,7 +192,8 @@ def _figures(tally: Tally, seconds: float, cpu_s: dict[str, float]) -> Figures:
         raise ConnectionBroken("no request was answered in the measured time")
     p50, p99 = np.percentile(np.array(tally.latencies_ns), (50, 99)) / 1e6
     return Figures(
-        seconds, tally.requests, tally.orders, tally.cancels, tally.fills, tally.refused, dict(tally.reasons),
+        seconds, tally.requests, tally.orders, tally.cancels, tally.fills, tally.unfilled,
+        tally.refused, dict(tally.reasons),
         float(p50), float(p99), cpu_s,
     )  # fmt: skip
 

@@ -87,7 +87,7 @@ class Runner:
     def _check(self, question: Question, found: Figures) -> None:
         wrong, what = found.refused / max(1, found.commands), "of the commands were refused"
         if question.order == "cross" and found.orders:
-            missing = 1 - found.fills / (found.orders / 2)
+            missing = found.unfilled / max(1, found.fills + found.unfilled)
             wrong, what = max((wrong, what), (missing, "of the fills are missing"))
         if wrong > MOST_WRONG:
             reasons = ", ".join(f"{code} x{n}" for code, n in found.reasons.items()) or "no reason was told"
@@ -126,18 +126,26 @@ def _rate(figures: Figures) -> float:
 
 
 def measure(exchange: Exchange, asked: list[Question], seconds: float, rounds: int) -> list[Finding]:
+    """A row that fails is told and left out; BenchError when all do."""
     context = multiprocessing.get_context("spawn")
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with ProcessPoolExecutor(1, context) as pool, Progress(*columns, console=err, transient=True) as progress:
         task = progress.add_task("registering users", total=len(asked))
         runner = Runner(exchange, seconds, pool)
         runner.prepare()
-        findings = []
+        findings: list[Finding] = []
+        failed: list[BenchError] = []
         for question in asked:
             progress.update(task, description=question.name)
             if runner.can(question):
-                findings.append(runner.answer(question, rounds))
+                try:
+                    findings.append(runner.answer(question, rounds))
+                except BenchError as error:
+                    failed.append(error)
+                    err.print(f"[bold red]bench:[/] {error}", highlight=False)
             else:
                 err.print(f"{question.name} left out: others trade here, or symbols are too few.", highlight=False)
             progress.advance(task)
+    if failed and not findings:
+        raise failed[0]
     return findings

@@ -214,8 +214,10 @@ def test_reasons_are_read_in_any_format(encode: Any) -> None:
     assert "nothing" in _reason(b"nothing to read")
 
 
-def figures(requests: int = 100, orders: int = 100, fills: int = 0, refused: int = 0, p50_ms: float = 1.0) -> Figures:
-    return Figures(1.0, requests, orders, 0, fills, refused, {"X": refused}, p50_ms, 2.0, {"gateway": 0.1})
+def figures(
+    requests: int = 100, orders: int = 100, fills: int = 0, unfilled: int = 0, refused: int = 0, p50_ms: float = 1.0
+) -> Figures:
+    return Figures(1.0, requests, orders, 0, fills, unfilled, refused, {"X": refused}, p50_ms, 2.0, {"gateway": 0.1})
 
 
 class Rigged(Runner):
@@ -243,13 +245,17 @@ def test_the_fastest_round_counts() -> None:
     ("question", "order", "said"),
     [
         (PLACE, figures(refused=1), "1.00% of the commands were refused (X x1)"),
-        (CROSS, figures(fills=49), "2.00% of the fills are missing"),
+        (CROSS, figures(fills=49, unfilled=1), "2.00% of the fills are missing"),
     ],
 )
 def test_figures_that_mean_nothing_are_refused(question: Question, order: Figures, said: str) -> None:
     with pytest.raises(BenchError) as raised:
         Rigged(figures(orders=0), order).answer(question, 1)
     assert said in str(raised.value)
+
+
+def test_makers_without_their_takers_at_the_end_of_the_time_are_no_missing_fills() -> None:
+    assert Rigged(figures(orders=0), figures(orders=108, fills=50)).answer(CROSS, 1).order.fills == 50
 
 
 def test_targets_are_judged_by_the_best_row() -> None:
