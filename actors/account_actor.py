@@ -18,6 +18,7 @@ import structlog
 from actors.account_ops import Op, OwnRow, apply_ops, check_ops
 from actors.account_questions import AccountQuestions
 from actors.balance_writer import BalanceWriter
+from actors.book_answers import BookAnswers
 from actors.config import Settings, account_name, book_name
 from actors.delays import Delays
 from actors.errors import JournalCorrupt, Refused
@@ -102,6 +103,9 @@ class AccountService:
         self._command_id = [0] * len(self.books)
         self.gateways = GatewayLinks()
         self._batches: list[deque[Batch]] = [deque() for _ in self.books]
+        self._answers = BookAnswers(
+            self.books, lambda: (self.delays.next_command_ns, self.ledger.lists.wait), self._all_sent
+        )
         self._ops: deque[tuple[list[Op], asyncio.Future[None]]] = deque()
         self._committing = False
         self._at_rest: deque[Callable[[], None]] = deque()
@@ -213,6 +217,8 @@ class AccountService:
         for future in waiting:
             if not future.done():
                 future.set_result(None)
+        if self.now_ns.replay:
+            self._answers.soon()
 
     def _take_ops(self) -> tuple[list[Op], list[asyncio.Future[None]]]:
         """Ops that still hold against the present state; the others are refused."""
@@ -307,7 +313,15 @@ class AccountService:
         self.metrics.settle_s.observe(time.perf_counter() - began)
         if not self._recovering and len(self.ledger.lists):
             self._place_filled()
+        if self.now_ns.replay and not self._recovering:
+            self._answers.soon()
         return reports
+
+    def _all_sent(self) -> list[int] | None:
+        """By book the newest batch that is settled; None while commands that follow from one are still being made."""
+        if self._committing or self._ops or self._frames or any(self._batches):
+            return None
+        return [book.seq for book in self.books]
 
     def _place_filled(self) -> None:
         """Pending orders of lists whose working order was filled go to their book, or their list ends."""
@@ -352,6 +366,8 @@ class AccountService:
             fresh = picked(commands, commands["command_id"] > welcome.last_command_id)
             if len(fresh):
                 link.send(Kind.COMMANDS, fresh.tobytes())
+        if self.now_ns.replay:
+            self._answers.connected(book, self.books[book].seq)
         for symbol in self.settings.symbols_of(book):
             self.ledger.set_available(symbol, True)
 
@@ -361,6 +377,8 @@ class AccountService:
 
     def _send(self, commands: Records) -> None:
         """Number the commands per book and put them on its stream."""
+        if self.now_ns.replay:
+            self._answers.changed()
         n_b = len(self.books)
         owners = commands["symbol"] % n_b if n_b > 1 else None
         for book in range(n_b):
@@ -411,6 +429,8 @@ class AccountService:
     def _undelayed(self, link: Link, body: bytes) -> bytes:
         """What of a frame may go on at once; the rest comes later, or is too much."""
         body, overloaded = self.delays.take(link, body)
+        if self.now_ns.replay:
+            self._answers.changed()
         if len(overloaded):
             overloaded["gateway"] = self.gateways.id_of(link)
             self._answer(link, self.ledger.refuse(overloaded, Reason.OVERLOADED, self.now_ns()))
@@ -421,6 +441,8 @@ class AccountService:
             self._start(self._journal(link, Op("list", 0, name=name), commands))
 
         waits = self.delays.take_list(commands, go_on) if self.delays.commands else False
+        if waits and self.now_ns.replay:
+            self._answers.changed()
         if waits is None:
             self._answer(link, self.ledger.refuse(commands, Reason.OVERLOADED, self.now_ns()))
         elif not waits:
@@ -491,6 +513,8 @@ class AccountService:
         for link in {link for link, _ in arrived} if len(refused) else ():
             own = picked(refused, refused["gateway"] == self.gateways.id_of(link))
             self._answer(link, own)
+        if self.now_ns.replay:
+            self._answers.soon()
         self.metrics.refused.inc(len(refused))
         self.metrics.admit_s.observe(time.perf_counter() - began)
 

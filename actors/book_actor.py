@@ -19,14 +19,16 @@ import msgspec
 import numpy as np
 import structlog
 
-from actors.book_inbox import OUTSIDE, Inbox, Told
+from actors.book_inbox import OUTSIDE, Inbox, Taken, Told
 from actors.config import Settings, book_name
 from actors.errors import JournalCorrupt
 from actors.journal import Journal, SnapshotStore
 from actors.metrics import BookMetrics
+from actors.responders import Seen
 from actors.stream import Link, listen
 from actors.wire import (
     OUTSIDE_HEAD,
+    SEEN_BODY,
     Batch,
     Hello,
     Kind,
@@ -38,6 +40,7 @@ from actors.wire import (
 )
 from market.book import Book
 from market.clock import MarketClock
+from market.numbering import OUTSIDE_ACCOUNT
 from market.records import COMMAND, EVENT, Records, joined, picked, same
 
 log = structlog.get_logger()
@@ -133,21 +136,26 @@ class BookService:
             self._wake.clear()
             while self._at_rest:
                 self._at_rest.popleft()()
-            commands, oldest, feed = self._inbox.take()
-            if len(commands):
-                ts_ns = self._now_ns()
-                began = time.perf_counter()
-                events = match(self.books, commands)
-                matched = time.perf_counter()
-                payload = await self._commit(commands, events, ts_ns)
-                self._publish(payload)
-                if feed is not None:
-                    self._inbox.acknowledge(feed)
-                self.metrics.batch(len(commands), events, matched - began, time.perf_counter() - matched, oldest)
-            if not self._inbox.empty or self._at_rest:
+            await self._step(self._inbox.take(self.seq, self.ts_ns))
+            if self._at_rest or self._inbox.has_next(self.seq):
                 self._wake.set()
             if time.monotonic() - self._snapshot_at > SNAPSHOT_EVERY_S and self.seq != self._snapshot_seq:
                 self._snapshot_task = asyncio.create_task(self._save(*self._copy()))
+
+    async def _step(self, taken: Taken) -> None:
+        began = time.perf_counter()
+        if taken.feed is not None and self._inbox.responders.answer:
+            n, events = match_until_answered(self.books, taken.commands)
+        else:
+            n, events = len(taken.commands), match(self.books, taken.commands)
+        matched = time.perf_counter()
+        feed = self._inbox.took(taken, n)
+        if n or taken.wakes:
+            payload = await self._commit(taken.commands[:n], events, self._now_ns())
+            self._publish(payload)
+            self.metrics.batch(n, events, matched - began, time.perf_counter() - matched, taken.oldest)
+        if feed is not None:
+            self._inbox.acknowledge(feed)
 
     async def _commit(self, commands: Records, events: Records, ts_ns: int) -> bytes:
         self.seq += 1
@@ -179,6 +187,8 @@ class BookService:
             commands = np.frombuffer(body, COMMAND, offset=OUTSIDE_HEAD.size)
             self._check_owned(commands)
             self._inbox.put(link, commands, Told(*OUTSIDE_HEAD.unpack_from(body)))
+        elif kind == Kind.SEEN:
+            self._inbox.saw(link, Seen(*SEEN_BODY.unpack(body)))
         elif kind == Kind.HELLO:
             self._at_rest.append(partial(self._welcome, link, hello_decoder.decode(body)))
         else:
@@ -289,3 +299,24 @@ def match(books: dict[int, Book], commands: Records) -> Records:
     at += np.repeat(starts[:-1], [len(part) for part in parts]).astype(np.int32)
     at[:] = order[at]
     return told
+
+
+def match_until_answered(books: dict[int, Book], commands: Records) -> tuple[int, Records]:
+    """Apply a venue's commands message by message, up to the first one that touched a user, whose account may answer.
+
+    How many were applied, and the events as `match` tells them.
+    """
+    times, n = commands["target_id"], len(commands)
+    ends = [*(np.flatnonzero(times[1:] != times[:-1]) + 1).tolist(), n] if n else []
+    parts: list[Records] = []
+    start = 0
+    for end in ends:
+        events = match(books, commands[start:end])
+        if len(events):
+            events["command_index"] += start
+            parts.append(events)
+        start = end
+        if (events["account"] != OUTSIDE_ACCOUNT).any() or (events["maker_order_id"] > 0).any():
+            break
+    told = joined(parts, EVENT) if parts else np.zeros(0, EVENT)
+    return start, picked(told, np.argsort(told["symbol"], kind="stable"))
