@@ -170,7 +170,9 @@ class BookService:
 
     def _now_ns(self) -> int:
         clock = self._inbox.clock
-        return max(self.ts_ns + 1, time.time_ns()) if clock is None else clock.now(time.monotonic_ns())
+        if clock is None:
+            return max(self.ts_ns + 1, time.time_ns())
+        return clock.now(time.monotonic_ns(), self._inbox.responders.due_ns(self.ts_ns))
 
     def _publish(self, payload: bytes) -> None:
         for link in self._followers:

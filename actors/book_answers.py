@@ -41,27 +41,30 @@ class BookAnswers:
         self._is_coming = False
         seqs = self._settled()
         if seqs is not None:
+            state = self._state_now()
             for book, seq in enumerate(seqs):
-                self._tell(book, seq)
+                self._tell(book, Seen(seq, *state))
 
     def changed(self) -> None:
-        """Something may follow from now on: said before the commands that make it so are sent."""
+        """More may follow from now on: said before the commands that make it so are sent. That less does is said when all that
+        followed is sent."""
+        due_ns, answers = self._state_now()
         for book, told in enumerate(self._told):
-            self._tell(book, told.seq)
+            self._tell(book, Seen(told.seq, min(due_ns, told.due_ns), answers or told.answers))
+        self.soon()  # a book that did not need to hear of us does not know what we have seen
 
     def connected(self, book: int, seq: int) -> None:
         """A book that is new to us, or came back, knows nothing of us."""
         self._told[book] = Seen(seq, NEVER, False)
-        self._tell(book, seq)
+        self._tell(book, Seen(seq, *self._state_now()))
 
-    def _tell(self, book: int, seq: int) -> None:
+    def _state_now(self) -> tuple[int, bool]:
         due_ns, answers = self._state()
-        seen, told, link = (
-            Seen(seq, NEVER if due_ns is None else due_ns, answers),
-            self._told[book],
-            self._books[book].link,
-        )
-        quiet = not answers and due_ns is None and not told.answers and told.due_ns == NEVER
+        return NEVER if due_ns is None else due_ns, answers
+
+    def _tell(self, book: int, seen: Seen) -> None:
+        told, link = self._told[book], self._books[book].link
+        quiet = not (seen.answers or told.answers) and seen.due_ns == told.due_ns == NEVER
         if link is None or seen == told or quiet:
             return
         self._told[book] = seen

@@ -175,8 +175,9 @@ class Inbox:
         if self._is_feeds_turn(seq):
             self._in_a_row = 0
             return self._of_feed(ts_ns)
-        self._in_a_row += 1
-        return self._of_accounts()
+        taken = self._of_accounts()
+        self._in_a_row += len(taken.commands) > 0
+        return taken
 
     def _is_feeds_turn(self, seq: int) -> bool:
         """Of a replay's. In turns with the accounts; but where they answer what happens, all that they send goes first."""

@@ -131,6 +131,10 @@ def test_a_frame_is_cut_at_the_times_that_somebody_waits_for() -> None:
     world.hear(until=100)
     assert world.step() == ([10, 20], 25)
     assert world.step() is None
+    assert len(world.inbox.take(world.seq, world.ts_ns).commands) == 0, "somebody else woke the book"
+    world.send()
+    world.see(due=50)
+    assert world.step() == ([0], 25)
     world.see(due=50)
     assert world.step() == ([30, 40], 40)
     world.see(due=50)
@@ -139,6 +143,17 @@ def test_a_frame_is_cut_at_the_times_that_somebody_waits_for() -> None:
     assert world.step() == ([], 100)
     assert world.step() is None
     assert len(world.feed.told) == 2
+
+
+def test_who_answered_for_the_last_time_is_heard_first() -> None:
+    world = Replay()
+    world.see(due=25)
+    world.hear(10, 30)
+    assert world.step() == ([10], 25)
+    assert len(world.inbox.take(world.seq, world.ts_ns).commands) == 0, "somebody else woke the book"
+    world.send()
+    world.see()
+    assert [world.step() for _ in range(3)] == [([0], 25), ([30], 30), None]
 
 
 def test_who_is_gone_is_not_waited_for() -> None:
