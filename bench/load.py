@@ -51,6 +51,8 @@ class Figures(msgspec.Struct, frozen=True):
     """Of requests that place orders (or are no-ops), from the write to the whole answer."""
     cpu_s: dict[str, float]
     """By part of the exchange, and of this load generator."""
+    fills_due: int = 0
+    """That these orders should have caused."""
 
     @property
     def commands(self) -> int:
@@ -68,6 +70,7 @@ class Tally:
         self.orders = 0
         self.cancels = 0
         self.fills = 0
+        self.fills_due = 0
         self.refused = 0
         self.reasons: Counter[str] = Counter()
 
@@ -88,6 +91,8 @@ class Client:
         self._fill = fill
         self._at = 0
         self._sent_ns = 0
+        self._leaves_nothing = not any(step.cancels or step.connection for step in steps)
+        """Nothing rests behind a frame, so that the clients may stop after any."""
         for connection in connections:
             connection.on_message = self._on_message
 
@@ -119,16 +124,18 @@ class Client:
             tally.requests += 1
             tally.orders += step.orders
             tally.cancels += step.cancels
+            tally.fills_due += step.fills
             if step.fills:
                 tally.fills += message.count(self._fill) if step.needle else packed_frames.fills(message)
             if step.timed:
                 tally.latencies_ns.append(now_ns - self._sent_ns)
         self._at += 1
-        if self._at == len(self._steps):
+        whole = self._at == len(self._steps)
+        if whole:
             self._at = 0
-            if tally.stopping:
-                self.done.set_result(None)
-                return
+        if tally.stopping and (whole or self._leaves_nothing):
+            self.done.set_result(None)
+            return
         self.begin()
 
 
@@ -188,7 +195,7 @@ def _figures(tally: Tally, seconds: float, cpu_s: dict[str, float]) -> Figures:
     p50, p99 = np.percentile(np.array(tally.latencies_ns), (50, 99)) / 1e6
     return Figures(
         seconds, tally.requests, tally.orders, tally.cancels, tally.fills, tally.refused, dict(tally.reasons),
-        float(p50), float(p99), cpu_s,
+        float(p50), float(p99), cpu_s, tally.fills_due,
     )  # fmt: skip
 
 
