@@ -12,7 +12,7 @@ import uvloop
 
 from bench import packed_frames, workload
 from bench.client import Connection, ConnectionBroken, open_http, open_websocket
-from bench.processes import cpu_seconds, own_cpu_seconds
+from bench.processes import cpu_seconds, own_cpu_seconds, used_by_process
 from bench.workload import Plan, Step
 
 LOAD: Final = "load"
@@ -35,6 +35,8 @@ class Job(msgspec.Struct, frozen=True):
     rate: float = 0.0
     """Frames a second of all clients together; 0: each sends the next when it has the answer."""
     drain_limit_s: float = DRAIN_LIMIT_S
+    by_process: bool = False
+    """Processor time of each process rather than of each part (`bench.processes`)."""
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -185,7 +187,8 @@ async def _let_run(seconds: float, broken: list["asyncio.Future[None]"]) -> None
 
 
 def _cpu(job: Job) -> dict[str, float]:
-    found = cpu_seconds(job.supervisor_pid) if job.supervisor_pid else {}
+    used = used_by_process if job.by_process else cpu_seconds
+    found = used(job.supervisor_pid) if job.supervisor_pid else {}
     return found | {LOAD: own_cpu_seconds()}
 
 

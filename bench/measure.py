@@ -89,13 +89,13 @@ class Runner:
             half = self.measure(question, question.order, _rate(order) / 2)
         return Finding(question.name, question, noop, order, _rate(order) / _rate(noop), half)
 
-    def measure(self, question: Question, work: str, rate: float = 0.0) -> Figures:
+    def measure(self, question: Question, work: str, rate: float = 0.0, by_process: bool = False) -> Figures:
         """`rate`: frames a second of all clients together; 0: as many as are answered."""
-        plans = [self._plan(k, work) for k in range(question.clients)]
+        plans = [self.plan(k, work) for k in range(question.clients)]
         port = self._exchange.data_port if question.transport == DATA_PORT else self._exchange.port
         job = Job(
             self._exchange.host, port, work, question.codec, question.orders_per_frame, plans, WARM_S,
-            self._seconds, self._exchange.pid, rate,
+            self._seconds, self._exchange.pid, rate, by_process=by_process,
         )  # fmt: skip
         try:
             return self._pool.submit(load.run, job).result(self._seconds + WARM_S + ANSWER_LIMIT_S)
@@ -105,7 +105,7 @@ class Runner:
                 f"({self._exchange.data or 'in its data folder'}/logs), and `raypit status`."
             ) from None
 
-    def _plan(self, number: int, work: str) -> Plan:
+    def plan(self, number: int, work: str) -> Plan:
         """No two clients share both user and symbol: each has the limit of open orders for itself."""
         users, terms = self._users, self._terms
         if work == "cross":
