@@ -21,7 +21,7 @@ from bench.order_rows import INGRESS
 from bench.processes import pids_of
 from bench.profile import postgres, sampling, stamps, waterfall
 from bench.profile.loads import LoadProfile, folded, processes_of
-from bench.profile.sampling import Sampler, Stacks
+from bench.profile.sampling import Sampler, Seen
 from bench.profile.tables import show, show_waterfall
 from bench.profile.waterfall import Waterfall
 from bench.report import BenchError, err, out, write_json
@@ -81,18 +81,18 @@ def _profile(exchange: Exchange, runner: Runner, question: Question, seconds: fl
     figures = runner.measure(question, question.order, by_process=True)
     check(question, figures)
     processes = processes_of(figures, postgres.roles(exchange))
-    stacks: dict[int, Stacks] = {}
+    seen: dict[int, Seen] = {}
     if stages:
-        stacks = _sampled(runner, question, [one.pid for one in processes if one.part in SAMPLED], seconds)
-    return folded(question.name, figures, processes, stacks)
+        seen = _sampled(runner, question, [one.pid for one in processes if one.part in SAMPLED], seconds)
+    return folded(question.name, figures, processes, seen)
 
 
-def _sampled(runner: Runner, question: Question, pids: list[int], seconds: float) -> dict[int, Stacks]:
+def _sampled(runner: Runner, question: Question, pids: list[int], seconds: float) -> dict[int, Seen]:
     with ThreadPoolExecutor(1) as beside:
         running = beside.submit(runner.measure, question, question.order)
-        stacks = Sampler(pids, seconds).stacks()
+        seen = Sampler(pids, max(1, int(seconds))).seen()
         running.result()
-    return stacks
+    return seen
 
 
 def _lone_orders(exchange: Exchange, runner: Runner, folder: Path, count: int) -> Waterfall:

@@ -1,13 +1,15 @@
 """From processor time of processes and samples of their stacks to microseconds a command. Pure."""
 
 from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from bench.load import LOAD, Figures
 from bench.processes import OTHER
-from bench.profile.sampling import Stacks
+from bench.profile.sampling import Seen
 from bench.profile.stages import functions_of, order_of, stages_of
 
 ORDER: Final = ("gateway", "haproxy", "account", "book", "postgres", "projector", "valkey", "feed", OTHER, LOAD)
@@ -70,7 +72,7 @@ def processes_of(figures: Figures, roles: dict[int, str]) -> list[Process]:
     return list(found.values())
 
 
-def folded(name: str, figures: Figures, processes: list[Process], stacks: dict[int, Stacks]) -> LoadProfile:
+def folded(name: str, figures: Figures, processes: list[Process], seen: dict[int, Seen]) -> LoadProfile:
     done = figures.commands or figures.requests
     parts = []
     for part in ORDER:
@@ -79,12 +81,14 @@ def folded(name: str, figures: Figures, processes: list[Process], stacks: dict[i
         us = sum(one.user_s + one.system_s for one in own) * each
         if us < LEAST_US:
             continue
-        seen = sum((stacks.get(one.pid, Stacks()) for one in own), Stacks())
-        stages = _by_role(own, each) if part == "postgres" else _shared(us, stages_of(part, seen))
+        looked = [seen[one.pid] for one in own if one.pid in seen]
+        stages = _by_role(own, each) if part == "postgres" else _shared(us, looked, partial(stages_of, part))
         parts.append(
             Part(
-                part, us, sum(one.system_s for one in own) * each, seen.total(),
-                sorted(stages, key=lambda one: (order_of(part, one.name), -one.us)), _shared(us, functions_of(seen)),
+                part, us, sum(one.system_s for one in own) * each,
+                sum(stacks.total() for one in looked for stacks in one.threads.values()),
+                sorted(stages, key=lambda one: (order_of(part, one.name), -one.us)),
+                _shared(us, looked, partial(functions_of, part)),
             )
         )  # fmt: skip
     return LoadProfile(name, done / figures.seconds, figures.p50_ms, figures.p99_ms, parts)
@@ -97,8 +101,11 @@ def _by_role(processes: list[Process], each: float) -> list[Stage]:
     return [Stage(role, us) for role, us in found.items() if us >= LEAST_US]
 
 
-def _shared(us: float, samples: "dict[str, int]") -> list[Stage]:
-    """A process' time by its samples, the most first."""
-    whole = sum(samples.values())
-    found = [Stage(name, us * count / whole) for name, count in samples.items()]
-    return sorted((one for one in found if one.us >= LEAST_US), key=lambda one: -one.us)
+def _shared(us: float, looked: list[Seen], seconds: Callable[[Seen], dict[str, float]]) -> list[Stage]:
+    """A part's time by what it was seen at, the most first."""
+    whole = sum(sum(one.cpu_s.values()) for one in looked)
+    found: defaultdict[str, float] = defaultdict(float)
+    for one in looked:
+        for name, spent in seconds(one).items():
+            found[name] += us * spent / whole
+    return sorted((Stage(*one) for one in found.items() if one[1] >= LEAST_US), key=lambda one: -one.us)

@@ -1,21 +1,23 @@
 """What the Python processes of an exchange are doing, looked at some hundred times a second from outside, by py-spy.
 
-py-spy reads the other process's memory (ptrace rights: a process of one's own that a profiled exchange runs, or root) without
-stopping it, and counts a thread only while the system calls it runnable.
+py-spy reads the other process's memory (ptrace rights: of one's own processes where Yama allows it, as root of all) without
+stopping it: stopped for each sample, an idle actor used 0.7 of a core. Whether a thread runs it cannot tell from one that was woken
+and waits for a core, so every sample is kept, and the system's own figure of each thread's processor time (`bench.profile.stages`).
 """
 
+import contextlib
 import shutil
 import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections import Counter
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from bench.report import BenchError
 
-PER_S: Final = 250
+PER_S: Final = 200
 """Samples of each process."""
 _END_LIMIT_S: Final = 20.0
 MISSING: Final = "py-spy is missing, so that stages within a process are not told: pip install 'raypit[bench]'"
@@ -31,6 +33,16 @@ Stacks = Counter[tuple[Frame, ...]]
 """Stacks from the outermost frame to the innermost, and how often each was seen."""
 
 
+class Seen(NamedTuple):
+    """One process over a while."""
+
+    threads: dict[int, Stacks]
+    cpu_s: dict[int, float]
+    """By thread, those without Python included."""
+    seconds: float
+    """That were looked at."""
+
+
 def program() -> str | None:
     beside = Path(sysconfig.get_path("scripts")) / "py-spy"
     return str(beside) if beside.exists() else shutil.which("py-spy")
@@ -39,12 +51,13 @@ def program() -> str | None:
 class Sampler:
     """Looks at processes for `seconds`, from now on."""
 
-    def __init__(self, pids: list[int], seconds: float) -> None:
+    def __init__(self, pids: list[int], seconds: int) -> None:
         found = program()
         if found is None:
             raise BenchError(MISSING)
         self._seconds = seconds
         self._folder = tempfile.TemporaryDirectory(prefix="raypit-bench-")
+        self._before = {pid: thread_seconds(pid) for pid in pids}
         self._runs = {pid: self._start(found, pid) for pid in pids}
 
     def _start(self, found: str, pid: int) -> "subprocess.Popen[str]":
@@ -56,15 +69,25 @@ class Sampler:
             "--rate",
             str(PER_S),
             "--duration",
-            f"{max(1, self._seconds):.0f}",
+            str(self._seconds),
+            "--threads",
         ]
-        command += ["--nonblocking", "--full-filenames", "--nolineno", "--format", "raw", "--output", self._file(pid)]
+        command += [
+            "--nonblocking",
+            "--idle",
+            "--full-filenames",
+            "--nolineno",
+            "--format",
+            "raw",
+            "--output",
+            self._file(pid),
+        ]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
     def _file(self, pid: int) -> str:
         return str(Path(self._folder.name) / str(pid))
 
-    def stacks(self) -> dict[int, Stacks]:
+    def seen(self) -> dict[int, Seen]:
         """By process, once the time is over. BenchError when a process cannot be looked into."""
         found = {}
         try:
@@ -76,7 +99,9 @@ class Sampler:
                     _, said = run.communicate()
                 if not Path(self._file(pid)).exists():
                     raise BenchError(_refused(said))
-                found[pid] = parsed(Path(self._file(pid)).read_text())
+                before = self._before[pid]
+                used = {tid: after - before.get(tid, 0.0) for tid, after in thread_seconds(pid).items()}
+                found[pid] = Seen(parsed(Path(self._file(pid)).read_text()), used, float(self._seconds))
         finally:
             for run in self._runs.values():
                 if run.poll() is None:
@@ -84,6 +109,15 @@ class Sampler:
                     run.wait()
             self._folder.cleanup()
         return found
+
+
+def thread_seconds(pid: int) -> dict[int, float]:
+    """Processor time of each thread so far."""
+    found = {}
+    for task in Path(f"/proc/{pid}/task").glob("*"):
+        with contextlib.suppress(OSError, IndexError):
+            found[int(task.name)] = int((task / "schedstat").read_text().split()[0]) / 1e9
+    return found
 
 
 def _refused(said: str) -> str:
@@ -94,14 +128,16 @@ def _refused(said: str) -> str:
     )
 
 
-def parsed(text: str) -> Stacks:
-    """py-spy's raw format: `outer (file);inner (file) count` a line."""
-    stacks: Stacks = Counter()
+def parsed(text: str) -> dict[int, Stacks]:
+    """py-spy's raw format by thread: `thread (12): name;outer (file);inner (file) count` a line."""
+    threads: defaultdict[int, Stacks] = defaultdict(Counter)
     for line in text.splitlines():
         frames, _, count = line.rpartition(" ")
-        if count.isdigit():
-            stacks[tuple(_frame(part) for part in frames.split(";"))] += int(count)
-    return stacks
+        thread, *stack = frames.split(";")
+        number = thread.partition("(")[2].partition(")")[0]
+        if count.isdigit() and number:
+            threads[int(number, 0)][tuple(_frame(part) for part in stack)] += int(count)
+    return dict(threads)
 
 
 def _frame(text: str) -> Frame:

@@ -1,16 +1,20 @@
 """Which stage of an order's way a function belongs to. Pure.
 
 A stack belongs to the innermost frame that a rule knows; helpers without a rule count for who called them, and what is
-compiled (kernels, codecs, the event loop's own code) for the Python frame that called it.
+compiled (kernels, codecs) for the Python frame that called it. A thread is in a stage for the share of the time that it was seen
+there, but for no more than the processor time that it used; what this leaves of it is the event loop's own. Where more wants to
+run than there are cores, waiting for one counts for a stage, too, and the event loop gets too little.
 """
 
-from collections import Counter
+from collections import defaultdict
 from typing import Final, NamedTuple
 
-from bench.profile.sampling import Frame, Stacks
+from bench.profile.sampling import Frame, Seen, Stacks
 
 LOOP: Final = "event loop: poll, read, callbacks"
 """What no rule knows."""
+NATIVE: Final = "threads without Python"
+"""Of Ray, gRPC, numpy."""
 ELSE: Final = "other work"
 
 
@@ -43,6 +47,7 @@ RULES: Final = {
         (_READ, "serve/http/decode.py", ""),
         ("authenticate", "serve/auth/", ""),
         (_TO, "actors/account_client.py", "submit submit_records ask_for _flush _send_list"),
+        (_TO, "serve/sockets/orders.py", "_send_commands"),
         (_TO, "serve/gateway.py", "send send_records submit _telling __enter__ __exit__"),
         (_CHECK, "serve/orders.py", "place replace _new _stop _display _limit _market _check_notional cancel client_key"),
         (_CHECK, "serve/packed_orders.py", "place cancel _one_by_one _order _checked"),
@@ -64,7 +69,11 @@ RULES: Final = {
         (_WRITE, "serve/sockets/outbox.py", ""),
         (_WRITE, "serve/sockets/asgi.py", ""),
         (_WRITE, "serve/http/gate.py", "_send"),
-        ("HTTP: gate, routing, handler", "serve/", ""),
+        ("HTTP: gate, handler", "serve/http/", ""),
+        ("HTTP: gate, handler", "serve/api/", ""),
+        ("figures", "serve/metrics.py", ""),
+        ("figures", "prometheus_client/", ""),
+        ("upkeep", "serve/", ""),
         ("uvicorn, Starlette", "uvicorn/", ""),
         ("uvicorn, Starlette", "starlette/", ""),
         ("uvicorn, Starlette", "websockets/", ""),
@@ -117,6 +126,7 @@ RULES: Final = {
         ("rows to PostgreSQL", "actors/list_writer.py", ""),
         ("rows to PostgreSQL", "actors/staging.py", ""),
         ("rows to PostgreSQL", "asyncpg/", ""),
+        (LOOP, "actors/remote.py", ""),
         (ELSE, "actors/", ""),
         ("Ray and Serve", "ray/", ""),
     ),
@@ -124,31 +134,47 @@ RULES: Final = {
 """By part; the first that knows a frame counts."""
 
 
-def stages_of(part: str, stacks: Stacks) -> Counter[str]:
-    """Samples by stage."""
-    found: Counter[str] = Counter()
-    for stack, count in stacks.items():
-        found[_stage(RULES.get(part, ()), stack)] += count
-    return found
+def stages_of(part: str, seen: Seen) -> dict[str, float]:
+    """Seconds by stage."""
+    found: defaultdict[str, float] = defaultdict(float)
+    for tid, used in seen.cpu_s.items():
+        stacks = seen.threads.get(tid, Stacks())
+        if not any(stacks):
+            found[NATIVE] += used
+            continue
+        known, each = _known(part, stacks, used, seen.seconds)
+        for stack, count in known.items():
+            found[_stage(part, stack)] += count * each
+        found[LOOP] += max(0.0, used - sum(known.values()) * each)
+    return dict(found)
 
 
-def _stage(rules: tuple[Rule, ...], stack: tuple[Frame, ...]) -> str:
+def functions_of(part: str, seen: Seen) -> dict[str, float]:
+    """Seconds by the innermost Python function, with what it called that is compiled; the event loop's are left out."""
+    found: defaultdict[str, float] = defaultdict(float)
+    for tid, stacks in seen.threads.items():
+        known, each = _known(part, stacks, seen.cpu_s.get(tid, 0.0), seen.seconds)
+        for stack, count in known.items():
+            found[f"{stack[-1].path}:{stack[-1].function}"] += count * each
+    return dict(found)
+
+
+def _known(part: str, stacks: Stacks, used_s: float, seconds: float) -> tuple[dict[tuple[Frame, ...], int], float]:
+    """Of a thread's samples those in a stage, and the seconds that each stands for."""
+    known = {stack: count for stack, count in stacks.items() if _stage(part, stack) != LOOP}
+    whole, inside = stacks.total(), sum(known.values())
+    return known, min(seconds / max(1, whole), used_s / max(1, inside))
+
+
+def _stage(part: str, stack: tuple[Frame, ...]) -> str:
     for frame in reversed(stack):
-        for rule in rules:
+        for rule in RULES.get(part, ()):
             if rule.knows(frame):
                 return rule.stage
     return LOOP
 
 
-def functions_of(stacks: Stacks) -> Counter[str]:
-    """Samples by the innermost Python function, with what it called that is compiled."""
-    found: Counter[str] = Counter()
-    for stack, count in stacks.items():
-        found[f"{stack[-1].path}:{stack[-1].function}"] += count
-    return found
-
-
 def order_of(part: str, stage: str) -> int:
     """Where a stage stands in its part's table."""
     names = list(dict.fromkeys(rule.stage for rule in RULES.get(part, ())))
-    return names.index(stage) if stage in names else len(names)
+    return names.index(stage) if stage in names else len(names) + (stage == NATIVE)
