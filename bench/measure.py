@@ -60,7 +60,7 @@ class Finding(msgspec.Struct, frozen=True):
 class Runner:
     def __init__(self, exchange: Exchange, seconds: float, pool: ProcessPoolExecutor) -> None:
         self._exchange = exchange
-        self._seconds = seconds
+        self.seconds = seconds
         self._pool = pool
         self._terms = exchange.terms()[:SYMBOLS]
         self._users: list[User] = []
@@ -95,10 +95,10 @@ class Runner:
         port = self._exchange.data_port if question.transport == DATA_PORT else self._exchange.port
         job = Job(
             self._exchange.host, port, work, question.codec, question.orders_per_frame, plans, WARM_S,
-            self._seconds, self._exchange.pid, rate, by_process=by_process,
+            self.seconds, self._exchange.pid, rate, by_process=by_process,
         )  # fmt: skip
         try:
-            return self._pool.submit(load.run, job).result(self._seconds + WARM_S + ANSWER_LIMIT_S)
+            return self._pool.submit(load.run, job).result(self.seconds + WARM_S + ANSWER_LIMIT_S)
         except (ConnectionBroken, OSError, TimeoutError, BrokenProcessPool) as error:
             raise BenchError(
                 f"{question.name}: {str(error) or type(error).__name__}. See the exchange's logs "

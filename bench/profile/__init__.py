@@ -8,6 +8,7 @@ the wall time between them. Kernel time is that of system calls and wake-ups, in
 import argparse
 import multiprocessing
 import tempfile
+import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -16,7 +17,7 @@ import msgspec
 
 from bench import machine
 from bench.exchange import Exchange, started
-from bench.measure import DATA_PORT, Question, Runner, check
+from bench.measure import DATA_PORT, WARM_S, Question, Runner, check
 from bench.order_rows import INGRESS
 from bench.processes import pids_of
 from bench.profile import postgres, sampling, stamps, waterfall
@@ -36,6 +37,8 @@ LOADS: Final = {
 }
 USUAL: Final = ("lone", "single", "packed")
 STAMPING: Final = ("gateway", "account", "book")
+STARTING_S: Final = 3.0
+"""For py-spy to begin, on a busy machine."""
 SAMPLED: Final = (*STAMPING, "projector")
 
 
@@ -88,10 +91,13 @@ def _profile(exchange: Exchange, runner: Runner, question: Question, seconds: fl
 
 
 def _sampled(runner: Runner, question: Question, pids: list[int], seconds: float) -> dict[int, Seen]:
+    whole, runner.seconds = runner.seconds, seconds + STARTING_S
     with ThreadPoolExecutor(1) as beside:
         running = beside.submit(runner.measure, question, question.order)
+        time.sleep(WARM_S)
         seen = Sampler(pids, max(1, int(seconds))).seen()
         running.result()
+    runner.seconds = whole
     return seen
 
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import time
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -40,7 +41,7 @@ class Seen(NamedTuple):
     cpu_s: dict[int, float]
     """By thread, those without Python included."""
     seconds: float
-    """That were looked at."""
+    """In which they used it; the samples are of most of them."""
 
 
 def program() -> str | None:
@@ -57,6 +58,7 @@ class Sampler:
             raise BenchError(MISSING)
         self._seconds = seconds
         self._folder = tempfile.TemporaryDirectory(prefix="raypit-bench-")
+        self._began = time.monotonic()
         self._before = {pid: thread_seconds(pid) for pid in pids}
         self._runs = {pid: self._start(found, pid) for pid in pids}
 
@@ -101,7 +103,7 @@ class Sampler:
                     raise BenchError(_refused(said))
                 before = self._before[pid]
                 used = {tid: after - before.get(tid, 0.0) for tid, after in thread_seconds(pid).items()}
-                found[pid] = Seen(parsed(Path(self._file(pid)).read_text()), used, float(self._seconds))
+                found[pid] = Seen(parsed(Path(self._file(pid)).read_text()), used, time.monotonic() - self._began)
         finally:
             for run in self._runs.values():
                 if run.poll() is None:
