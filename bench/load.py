@@ -17,7 +17,7 @@ from bench.workload import Plan, Step
 
 LOAD: Final = "load"
 DRAIN_LIMIT_S: Final = 20.0
-"""After the measured time clients finish their cycle, so that nothing rests behind them."""
+"""After the measured time clients cancel what rests."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -93,8 +93,10 @@ class Client:
         self._fill = fill
         self._at = 0
         self._sent_ns = 0
-        self._leaves_nothing = not any(step.cancels or step.connection for step in steps)
-        """Nothing rests behind a frame, so that the clients may stop after any."""
+        self._pairs = any(step.connection for step in steps)
+        """Orders answer each other across connections: a cycle is one thing."""
+        self._skipped: set[int] = set()
+        """Steps not sent any more since the clock stopped."""
         for connection in connections:
             connection.on_message = self._on_message
 
@@ -132,13 +134,23 @@ class Client:
             if step.timed:
                 tally.latencies_ns.append(now_ns - self._sent_ns)
         self._at += 1
-        whole = self._at == len(self._steps)
-        if whole:
+        if tally.stopping and not self._pairs:
+            self._skip()
+        if self._at == len(self._steps):
             self._at = 0
-        if tally.stopping and (whole or self._leaves_nothing):
-            self.done.set_result(None)
-            return
+            if tally.stopping:
+                self.done.set_result(None)
+                return
         self.begin()
+
+    def _skip(self) -> None:
+        """To the next cancel of what rests: the clock has stopped, and nothing new is placed."""
+        while self._at < len(self._steps):
+            step = self._steps[self._at]
+            if step.cancels and step.undoes not in self._skipped:
+                return
+            self._skipped.add(self._at)
+            self._at += 1
 
 
 def run(job: Job) -> Figures:

@@ -47,6 +47,8 @@ class Step(msgspec.Struct, frozen=True):
     cancels: int = 0
     fills: int = 0
     timed: bool = True
+    undoes: int = -1
+    """Of a cancel, the place of the step whose orders it cancels; -1: whatever rests."""
 
 
 class Codec(msgspec.Struct, frozen=True):
@@ -107,9 +109,13 @@ def place(plan: Plan, codec: Codec, size: int) -> list[Step]:
     lag = max(1, min(16, MOST_RESTING // per_slot))
     slots = _places(plan, size, slots=2 * lag)
     steps: list[Step] = []
+    placed: list[list[int]] = []
+    """By slot, where its frames stand."""
     for k, frames in enumerate([*slots, *([[]] * lag)]):
         if k >= lag:
-            steps += [_cancel(plan, codec, orders) for orders in slots[k - lag] if _resting(orders)]
+            due = zip(slots[k - lag], placed[k - lag], strict=True)
+            steps += [_cancel(plan, codec, orders, at) for orders, at in due if _resting(orders)]
+        placed.append([len(steps) + n for n in range(len(frames))])
         steps += [
             Step(codec.request(plan.terms, "place", one), codec.accepted, len(one), orders=len(one)) for one in frames
         ]
@@ -202,9 +208,10 @@ def _resting(orders: list[dict[str, str]]) -> list[dict[str, str]]:
     return [{"client_order_id": one["client_order_id"]} for one in orders if one["time_in_force"] == "GTC"]
 
 
-def _cancel(plan: Plan, codec: Codec, orders: list[dict[str, str]]) -> Step:
+def _cancel(plan: Plan, codec: Codec, orders: list[dict[str, str]], at: int) -> Step:
     named = _resting(orders)
-    return Step(codec.request(plan.terms, "cancel", named), codec.accepted, len(named), cancels=len(named), timed=False)
+    frame = codec.request(plan.terms, "cancel", named)
+    return Step(frame, codec.accepted, len(named), cancels=len(named), timed=False, undoes=at)
 
 
 # -- HTTP ---------------------------------------------------------------------------------------------------------

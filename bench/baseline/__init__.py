@@ -42,7 +42,7 @@ WAYS: Final = {
 }
 """Into Raypit, by orders a frame."""
 DRAIN_LIMIT_S: Final = 180.0
-"""The baseline's clients finish their cycle of some hundred orders each."""
+"""The baseline's clients cancel what rests."""
 
 
 class Report(msgspec.Struct, frozen=True):
