@@ -245,6 +245,7 @@ class Ledger:
             return False
         own[L.R_STATE], own[L.R_MAKER_FEE], own[L.R_TAKER_FEE] = L.R_OPEN, maker_fee_ppm, taker_fee_ppm
         self._arrays.header[L.H_ROWS] = max(int(self._arrays.header[L.H_ROWS]), row + 1)
+        self._arrays.header[L.H_OPEN] += 1
         return True
 
     def set_profile(self, account: int, maker_fee_ppm: int, taker_fee_ppm: int, flags: int) -> None:
@@ -355,6 +356,11 @@ class Ledger:
         """Every open account."""
         rows = np.flatnonzero(self._arrays.rows[:, L.R_STATE])
         return [int(row) * self.partitions + self.partition for row in rows]
+
+    @property
+    def account_count(self) -> int:
+        """Open accounts, without listing them."""
+        return int(self._arrays.header[L.H_OPEN])
 
     @property
     def live_orders(self) -> int:

@@ -26,6 +26,8 @@ def faults(arrays: Arrays) -> list[str]:
         found.append("an order reserves less than nothing")
     if (_reserved(arrays, live) != arrays.balances[:, :, L.B_LOCKED]).any():
         found.append("locked amounts differ from what open orders reserve")
+    if np.count_nonzero(arrays.rows[:, L.R_STATE]) != arrays.header[L.H_OPEN]:
+        found.append("the count of open accounts is wrong")
     return found + _structural_faults(arrays, live)
 
 

@@ -147,6 +147,8 @@ H_SLOTS: Final = 8
 """Order slots, slot 0 included."""
 H_TABLE_MASK: Final = 9
 """Entries of either hash table - 1."""
+H_OPEN: Final = 10
+"""Open accounts."""
 HEADER_WORDS: Final = 16
 
 # COMMAND and REPORT as words.

@@ -119,6 +119,7 @@ def _assembled(head: _Head, data: bytes, instruments: Sequence[Instrument]) -> A
     arrays = fresh(instruments, head.partition, head.partitions, head.rows, head.orders + 1)
     arrays.header[L.H_NEXT_ORDER], arrays.header[L.H_ROWS] = head.next_order, head.rows
     arrays.rows[: head.rows] = rows
+    arrays.header[L.H_OPEN] = np.count_nonzero(rows[:, L.R_STATE])
     arrays.balances[: head.rows, : head.assets] = balances
     arrays.positions[: head.rows, :symbols] = positions
     arrays.instruments[:symbols, L.I_LAST] = last
