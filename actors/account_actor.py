@@ -54,7 +54,7 @@ IN_FLIGHT_LIMIT: Final = 131_072
 OPS_LIMIT: Final = 4_096
 """Order lists and other ops that wait for the journal; beyond it new lists are refused with OVERLOADED."""
 SNAPSHOT_EVERY_S: Final = 60.0
-SNAPSHOT_LAYOUT: Final = 2
+SNAPSHOT_LAYOUT: Final = 3
 """Higher whenever the ledger's snapshot or REPORT changes."""
 METRICS_EVERY_S: Final = 2.0
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import ROUND_UP, Decimal
 from functools import cached_property
 from pathlib import Path
@@ -154,8 +154,11 @@ def attach(url: str | None, data: str | None) -> Exchange:
 
 
 @contextlib.contextmanager
-def started(feed: str = "none") -> Iterator[Exchange]:
-    """An exchange of our own, with nobody else in its market but what `feed` brings; ended and its folder removed at the end."""
+def started(feed: str = "none", environment: Mapping[str, str] | None = None) -> Iterator[Exchange]:
+    """An exchange of our own, with nobody else in its market but what `feed` brings; ended and its folder removed at the end.
+
+    `environment`: variables that its processes have besides ours.
+    """
     folder = Path(tempfile.mkdtemp(prefix="raypit-bench-"))
     command = [
         sys.executable,
@@ -172,7 +175,8 @@ def started(feed: str = "none") -> Iterator[Exchange]:
         "0",
     ]
     log = (folder / "up.log").open("wb")
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+    variables = {**os.environ, **(environment or {})}
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=variables)
     try:
         yield _await_ready(process, folder)
     finally:

@@ -321,7 +321,7 @@ async def test_rows_that_are_there_against_all_that_is_known_stay(connection: An
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("units", [0, 1, 9_999, 10_000, 10_001, 123_456_789_012_345_678, (1 << 62) - 1])
+@pytest.mark.parametrize("units", [0, (1 << 62) - 1])
 async def test_amounts_of_any_size_and_names_of_any_length(connection: Any, units: int) -> None:
     names = [b"", b"a", b"x" * 36]
     columns: dict[str, Any] = {name: np.zeros(3, np.int64) for name in _FIXED}

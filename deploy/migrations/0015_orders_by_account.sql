@@ -1,0 +1,19 @@
+-- Every question about orders names their account: one index does for the two that had order ids.
+-- What an order is filled for fits 64 bits, as in the reports.
+
+DROP VIEW all_orders;
+
+ALTER TABLE orders DROP CONSTRAINT orders_pkey;
+DROP INDEX orders_account;
+ALTER TABLE orders
+    ALTER COLUMN cum_quote_units TYPE bigint,
+    ADD PRIMARY KEY (account, order_id);
+ALTER TABLE pending_orders ALTER COLUMN cum_quote_units TYPE bigint;
+
+CREATE VIEW all_orders AS
+SELECT * FROM orders
+UNION ALL
+SELECT * FROM pending_orders AS waiting
+WHERE NOT EXISTS (
+    SELECT FROM orders WHERE orders.account = waiting.account AND orders.order_id = waiting.order_id
+);
