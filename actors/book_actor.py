@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
 from typing import Final, TypeVar
 
 import msgspec
@@ -36,9 +35,9 @@ from actors.wire import (
     encoder,
     hello_decoder,
 )
-from market.book import Book
+from market.book import Book, Books
 from market.clock import MarketClock
-from market.records import COMMAND, EVENT, Records, joined, picked, same
+from market.records import COMMAND, EVENT, Records, same
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -62,7 +61,7 @@ class BookService:
         self.settings = settings
         self.partition = partition
         self.instruments = settings.instruments()
-        self.books = {k: Book(self.instruments[k], k) for k in settings.symbols_of(partition)}
+        self.books = Books({k: Book(self.instruments[k], k) for k in settings.symbols_of(partition)})
         self._owned = np.zeros(settings.symbols, np.bool_)
         self._owned[list(self.books)] = True
         self.journal = Journal(settings.pg_dsn, self.name)
@@ -119,7 +118,7 @@ class BookService:
                 raise JournalCorrupt(f"{self.name}: after seq {self.seq} comes {row.seq}")
             batch = decode_batch(row.payload, writable=False)
             self._inbox.note(batch.commands)
-            events = match(self.books, batch.commands)
+            events = self.books.apply(batch.commands)
             if not same(events, batch.events):
                 raise JournalCorrupt(f"{self.name}: seq {row.seq} matches to other events than it was journaled with")
             self.seq = row.seq
@@ -137,7 +136,7 @@ class BookService:
             if len(commands):
                 ts_ns = self._now_ns()
                 began = time.perf_counter()
-                events = match(self.books, commands)
+                events = self.books.apply(commands)
                 matched = time.perf_counter()
                 payload = await self._commit(commands, events, ts_ns)
                 self._publish(payload)
@@ -269,23 +268,3 @@ class BookService:
     async def stop(self) -> None:
         await self.snapshot()
         await self.journal.close()
-
-
-def match(books: dict[int, Book], commands: Records) -> Records:
-    """Apply a batch to the books of its symbols, symbol by symbol; `command_index` points into `commands`."""
-    if len(commands) <= 1:
-        return books[int(commands["symbol"][0])].apply(commands) if len(commands) else np.zeros(0, EVENT)
-    symbols = commands["symbol"]
-    order = np.argsort(symbols, kind="stable")
-    symbols = symbols[order]
-    starts = [0, *(np.flatnonzero(symbols[1:] != symbols[:-1]) + 1).tolist(), len(commands)]
-    if len(starts) == 2:
-        return books[int(symbols[0])].apply(commands)
-    by_symbol = picked(commands, order)
-    by_symbol.flags.writeable = False  # else each book makes its own view that is not
-    parts = [books[int(symbols[a])].apply(by_symbol[a:b]) for a, b in pairwise(starts)]
-    told = joined(parts, EVENT)
-    at = told["command_index"]
-    at += np.repeat(starts[:-1], [len(part) for part in parts]).astype(np.int32)
-    at[:] = order[at]
-    return told

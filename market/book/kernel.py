@@ -1,23 +1,19 @@
-"""The matching engine: `match` applies a batch of commands to an arena and writes the events they cause.
+"""The matching engine: `apply_command` applies a command to an arena and writes the events it causes.
 
-Compiled; the rules are those of SEMANTICS.md. The caller has made room (`arena.py`): no slot, page, id or
-event row can run out in here, so nothing can fail half-way.
+Compiled; the rules are those of SEMANTICS.md. There is room (`room.py`): no slot, page, id or event row can run
+out in here, so nothing can fail half-way.
 
 Must not know: Python objects, time, other symbols, how the arena grows.
 """
 
-from collections.abc import Callable
-
 from market.book import layout as L
-from market.book.ahead import GROUP, ask_ahead
-from market.book.build import source_digest
 from market.book.conditions import is_market_type
 from market.book.filters import is_notional_below, set_bands
 from market.book.ids import aside, find_order, order_at
-from market.book.layout import CommandRecord, Records, WordArray
+from market.book.layout import CommandRecord, Records
 from market.book.levels import level_of_key, next_key, store_at
 from market.book.linked import end_other, other_of
-from market.book.machine import ZERO, Words, constant, entry, inlined, routine, signed, words_of
+from market.book.machine import ZERO, Words, constant, inlined, routine, signed
 from market.book.outside import apply_outside
 from market.book.pairs import is_leg, place_leg
 from market.book.placing import enter, place, working_price
@@ -297,63 +293,57 @@ def _amend(events: Words, told: int, arena: Words, cause: Cause, command: Comman
     return _reduce(events, told, arena, cause, order, total)
 
 
-def _compile_match(sources: str) -> Callable[[Records, int, int, WordArray, WordArray], int]:
-    @entry
-    def match(commands: Records, start: int, stop: int, event_words: WordArray, arena_words: WordArray) -> int:
-        """Apply `commands[start:stop]`; the number of events written. `event_words` is EVENT[n]."""
-        _ = sources  # in the closure, hence in the key of numba's cache: a change in any source recompiles
-        events, arena, told = words_of(event_words), words_of(arena_words), ZERO
+@inlined
+def _trigger(events: Words, before: int, told: int, arena: Words, cause: Cause, command: CommandRecord) -> int:
+    """T3, T4: the orders that the trades told since `before` reach, and those that theirs reach."""
+    told = look_at_trades(events, before, told, arena, cause)
+    slot = first_in_line(arena)
+    while slot != 0:
+        before = told
+        told, slot = enter(events, told, arena, cause, slot)
+        if slot != 0:
+            told = place(events, told, arena, cause, command, ZERO, slot)
+        told = look_at_trades(events, before, told, arena, cause)
+        slot = first_in_line(arena)
+    return told
+
+
+@inlined
+def apply_command(
+    events: Words, told: int, arena: Words, commands: Records, order: Words, at: int, first: int, end: int
+) -> int:
+    """The command at place `at` of `order`; those of its book stand there from `first` to before `end`."""
+    index = order[at] & L.LOW_HALF
+    command = commands[index]
+    kind = signed(command.kind)
+    cause, before = Cause(index << 32, kind << L.COMMAND_KIND_BIT), told
+    places, reason, price = False, _NONE, command.price_ticks
+    if kind == _NEW:
+        if is_plain(command):
+            places, reason = True, _plainly_refused(arena, command)
+        elif is_leg(command):
+            told = place_leg(events, told, arena, cause, commands, order, at, first, end)
+        else:
+            places = True
+            reason, price = _refused(arena, command)
+    elif kind == _CANCEL:
+        told = _cancel(events, told, arena, cause, command)
+    elif kind == _REPLACE:
+        places = True
+        told, reason, price = _make_way(events, told, arena, cause, command)
+    elif kind == _AMEND:
+        told = _amend(events, told, arena, cause, command)
+    elif kind == _CANCEL_ALL:
+        told = _cancel_all(events, told, arena, cause, command)
+    elif kind <= _LAST_KIND:
+        told = apply_outside(events, told, arena, cause, command)
         if arena[L.LAST_PRICE] != arena[L.BAND_PRICE]:
             set_bands(arena)
-        for index in range(start, stop):
-            if (index - start) % GROUP == 0:
-                ask_ahead(arena, commands, index, stop, events, told * L.EVENT_WORDS)
-            command = commands[index]
-            kind = signed(command.kind)
-            cause, before = Cause(index << 32, kind << L.COMMAND_KIND_BIT), told
-            places, reason, price = False, _NONE, command.price_ticks
-            if kind == _NEW:
-                if is_plain(command):
-                    places, reason = True, _plainly_refused(arena, command)
-                elif is_leg(command):
-                    told = place_leg(events, told, arena, cause, commands, index, start, stop)
-                else:
-                    places = True
-                    reason, price = _refused(arena, command)
-            elif kind == _CANCEL:
-                told = _cancel(events, told, arena, cause, command)
-            elif kind == _REPLACE:
-                places = True
-                told, reason, price = _make_way(events, told, arena, cause, command)
-            elif kind == _AMEND:
-                told = _amend(events, told, arena, cause, command)
-            elif kind == _CANCEL_ALL:
-                told = _cancel_all(events, told, arena, cause, command)
-            elif kind <= _LAST_KIND:
-                told = apply_outside(events, told, arena, cause, command)
-                if arena[L.LAST_PRICE] != arena[L.BAND_PRICE]:
-                    set_bands(arena)
-            else:
-                told = tell_refused(events, told, arena, cause, command, _INVALID_COMMAND, False)
-            if places:
-                if reason != _NONE:
-                    told = tell_refused(events, told, arena, cause, command, reason, True)
-                else:
-                    told = place(events, told, arena, cause, command, price, ZERO)
-            if arena[L.STOPS] != 0:
-                told = look_at_trades(events, before, told, arena, cause)
-                slot = first_in_line(arena)
-                while slot != 0:
-                    before = told
-                    told, slot = enter(events, told, arena, cause, slot)
-                    if slot != 0:
-                        told = place(events, told, arena, cause, command, ZERO, slot)
-                    told = look_at_trades(events, before, told, arena, cause)
-                    slot = first_in_line(arena)
-        arena[L.EXEC_ID] += told
-        return told
-
-    return match
-
-
-match = _compile_match(source_digest())
+    else:
+        told = tell_refused(events, told, arena, cause, command, _INVALID_COMMAND, False)
+    if places:
+        if reason != _NONE:
+            told = tell_refused(events, told, arena, cause, command, reason, True)
+        else:
+            told = place(events, told, arena, cause, command, price, ZERO)
+    return _trigger(events, before, told, arena, cause, command) if arena[L.STOPS] != 0 else told

@@ -231,6 +231,9 @@ PAGE_WORDS: Final = FIRST_LEVEL + PAGE_LEVELS * LEVEL_WORDS
 
 DIRECTORY_ENTRY_WORDS: Final = 2
 
+PAGES_PER_COMMAND: Final = 2
+"""A command may wait in a page of its own and then rest in another."""
+
 COMMAND_WORDS: Final = COMMAND.itemsize // WORD_BYTES
 
 # --- keys -----------------------------------------------------------------------------------------------
