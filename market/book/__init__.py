@@ -1,6 +1,6 @@
 """Order books: a function from (state, commands) to (state, events), for one symbol and for many. The rules: SEMANTICS.md."""
 
-from market.book.batch import BATCH_COMMANDS
+from market.book.arranging import BATCH_COMMANDS
 from market.book.books import Books
 from market.book.engine import MAX_LIVE_ORDERS, Book, warm
 from market.book.layout import DEPTH, RESTING

@@ -10,8 +10,8 @@ Must not know: rules, events.
 
 from market.book import call as C
 from market.book import layout as L
+from market.book.commands import command_at
 from market.book.ids import home_of, likely_slot, order_at
-from market.book.layout import Records
 from market.book.levels import key_of, last_page, likely_level
 from market.book.machine import Words, constant, inlined, prefetch, routine, signed, words_at
 from market.enums import CommandKind
@@ -32,6 +32,7 @@ def _ask_for_books(arenas: Words, order: Words, start: int, stop: int) -> None:
         arena = words_at(arenas[order[at] >> 32])
         for word in range(0, _BOOK_WORDS, _LINE_WORDS):
             prefetch(arena, word)
+        prefetch(arena, L.OUTSIDE)
 
 
 @inlined
@@ -44,18 +45,18 @@ def _ask_for_pages(arenas: Words, order: Words, start: int, stop: int) -> None:
 
 
 @inlined
-def _ask_for_ids(arenas: Words, commands: Records, order: Words, start: int, stop: int) -> None:
+def _ask_for_ids(arenas: Words, commands: Words, order: Words, start: int, stop: int) -> None:
     """Where the table would have them."""
     for at in range(start, stop):
         arena = words_at(arenas[order[at] >> 32])
-        prefetch(arena, home_of(arena, commands[order[at] & L.LOW_HALF].order_id))
+        prefetch(arena, home_of(arena, command_at(commands, order[at] & L.LOW_HALF).order_id))
 
 
 @inlined
-def _ask_for_places(arenas: Words, commands: Records, order: Words, start: int, stop: int, call: Words) -> None:
+def _ask_for_places(arenas: Words, commands: Words, order: Words, start: int, stop: int, call: Words) -> None:
     """The orders that commands name, and the levels that orders come to. Into SCRATCH a slot, or minus a level."""
     for at in range(start, stop):
-        arena, command = words_at(arenas[order[at] >> 32]), commands[order[at] & L.LOW_HALF]
+        arena, command = words_at(arenas[order[at] >> 32]), command_at(commands, order[at] & L.LOW_HALF)
         kind, side, place = signed(command.kind), signed(command.side), signed(0)
         if kind != _NEW:
             place = likely_slot(arena, command.target_id if kind == _REPLACE else command.order_id)
@@ -71,7 +72,9 @@ def _ask_for_neighbours(arenas: Words, order: Words, start: int, stop: int, call
     for at in range(start, stop):
         arena, place = words_at(arenas[order[at] >> 32]), call[C.SCRATCH + at - start]
         if place > 0:
-            links = arena[order_at(arena, place) + L.LINKS]
+            order_place = order_at(arena, place)
+            links = arena[order_place + L.LINKS]
+            prefetch(arena, arena[L.PAGES_AT] + arena[order_place + L.LEVEL])
             prefetch(arena, order_at(arena, links >> 32))
             prefetch(arena, order_at(arena, links & L.LOW_HALF))
         elif place < 0:
@@ -79,14 +82,13 @@ def _ask_for_neighbours(arenas: Words, order: Words, start: int, stop: int, call
 
 
 @routine
-def ask_ahead(arenas: Words, commands: Records, order: Words, start: int, call: Words, many: bool) -> None:
+def ask_ahead(arenas: Words, commands: Words, count: int, order: Words, start: int, call: Words, many: bool) -> None:
     """For the GROUP of commands from place `start`, which come next, and the groups after it. `many`: books."""
-    stop = len(commands)
-    end = min(start + GROUP, stop)
-    next_end = min(end + GROUP, stop)
+    end = min(start + GROUP, count)
+    next_end = min(end + GROUP, count)
     if many:
-        after = min(next_end + GROUP, stop)
-        _ask_for_books(arenas, order, after, min(after + GROUP, stop))
+        after = min(next_end + GROUP, count)
+        _ask_for_books(arenas, order, after, min(after + GROUP, count))
         _ask_for_pages(arenas, order, next_end, after)
     _ask_for_ids(arenas, commands, order, end, next_end)
     _ask_for_places(arenas, commands, order, start, end, call)

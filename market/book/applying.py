@@ -9,11 +9,14 @@ import numpy as np
 
 from market.book import call as C
 from market.book import layout as L
-from market.book.batch import BATCH_COMMANDS, compiled
+from market.book.arranging import BATCH_COMMANDS
+from market.book.kernel import compiled
 from market.book.layout import Records, WordArray
 from market.records import COMMAND, EVENT
 
 _EVENT_BYTES = EVENT.itemsize
+_MANY = 512
+"""Commands from which on the kernel copies the events while they are near; for fewer that costs more than it saves."""
 _FIRST_EVENT_ROWS = 1 << 16
 """Rows that are never written take no memory."""
 _AS_THEY_COME = np.arange(BATCH_COMMANDS)
@@ -38,30 +41,49 @@ class Applying(ABC):
             raise TypeError(f"expected COMMAND[n], got {commands.dtype} of {commands.ndim} dimensions")
         if not commands.flags.c_contiguous:
             commands = np.ascontiguousarray(commands)
-        if len(commands) > self._longest:
-            self._put_in(self._order_of(len(commands)))
+        count = len(commands)
+        if count >= _MANY:
+            return self._apply_many(commands, count)
         told = self._match(commands, self._call)
         if told < 0:
-            return self._go_on(commands, told)
+            return self._go_on(commands, told, b"")
         return np.frombuffer(bytearray(self._event_bytes[: told * _EVENT_BYTES]), EVENT)
 
-    def _go_on(self, commands: Records, told: int) -> Records:
-        """The first call ended early."""
-        parts: list[bytearray] = []
+    def _apply_many(self, commands: Records, count: int) -> Records:
+        """The kernel copies the events into memory of their own as it goes."""
+        if count > self._longest:
+            self._put_in(self._order_of(count))
+        rows = count + count // 2
+        out, call = np.empty(rows * L.EVENT_WORDS, np.int64), self._call
+        call[C.OUT], call[C.OUT_ROWS] = C.address_of(out), rows
+        try:
+            told = self._match(commands, call)
+        finally:
+            call[C.OUT_ROWS] = 0
+        flushed = int(call[C.FLUSHED])
+        call[C.FLUSHED] = 0
+        if told == flushed:
+            return out[: told * L.EVENT_WORDS].view(EVENT)
+        return self._go_on(commands, told, out[: flushed * L.EVENT_WORDS].tobytes(), flushed)
+
+    def _go_on(self, commands: Records, told: int, first: bytes, taken: int = 0) -> Records:
+        """A call ended early, or OUT was too small: `first` are the first `taken` events."""
+        parts: list[bytes | bytearray] = [first]
+        call = self._call
         try:
             while told < 0:
                 if told == C.UNKNOWN:
-                    raise KeyError(f"no book of symbol {commands['symbol'][self._call[C.NEEDED]]}")
+                    raise KeyError(f"no book of symbol {commands['symbol'][call[C.NEEDED]]}")
+                parts.append(self._taken(int(call[C.TOLD]) - taken))
+                call[C.TOLD] = taken = 0
                 if told == C.ROOM:
-                    self._make_room(int(self._call[C.PLACE]), int(self._call[C.NEEDED]))
+                    self._make_room(int(call[C.PLACE]), int(call[C.NEEDED]))
                 else:
-                    parts.append(self._taken(int(self._call[C.TOLD])))
-                    self._call[C.TOLD] = 0
-                    self._make_rows(int(self._call[C.NEEDED]))
-                told = self._match(commands, self._call)
+                    self._make_rows(int(call[C.NEEDED]))
+                told = self._match(commands, call)
         finally:
-            self._call[C.AT] = self._call[C.TOLD] = 0
-        parts.append(self._taken(told))
+            call[C.AT] = call[C.TOLD] = 0
+        parts.append(self._taken(told - taken))
         return np.frombuffer(bytearray().join(parts), EVENT)
 
     def _taken(self, told: int) -> bytearray:

@@ -21,14 +21,19 @@ COUNTS: Final = 5
 AT: Final = 6
 """Commands applied, in that order; 0 before a new batch."""
 TOLD: Final = 7
-"""Events that stand in EVENTS when a call ends early."""
+"""Events written, when a call ends early."""
 PLACE: Final = 8
 """Where it ended early: in the table the book that needs room."""
 NEEDED: Final = 9
 """Commands, or event rows, that room is needed for."""
 ARENA: Final = 10
+OUT: Final = 11
+"""Address of EVENT[OUT_ROWS], to which events are copied while they are near the processor; all or the first ones of them."""
+OUT_ROWS: Final = 12
+FLUSHED: Final = 13
+"""Events that were copied there; those after them stand in EVENTS."""
 SCRATCH: Final = 16
-"""The kernel's own: one for each command of a group (`ahead.py`)."""
+"""The kernel's own: what is known of each command of a group (`ahead.py`): a slot, or minus the place of a level."""
 WORDS: Final = 32
 
 ROWS: Final = -1

@@ -133,6 +133,21 @@ def prefetch(words: Words, at: int) -> None:
 
 
 @intrinsic
+def _copy_words(_context: Any, _to: Any, _from: Any, _count: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        to, source, count = arguments
+        cgutils.raw_memcpy(builder, to, source, count, 8)
+
+    return types.void(_to, _from, _count), generate
+
+
+@inlined
+def copy_words(to: Words, source: Words, count: int) -> None:
+    """Where the two do not overlap."""
+    _copy_words(to, source, count)
+
+
+@intrinsic
 def _leading_zeros(_context: Any, _word: Any) -> Any:
     def generate(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.ctlz(arguments[0], context.get_constant(types.boolean, 0))

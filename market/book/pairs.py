@@ -4,8 +4,9 @@ Must not know: what ends a leg.
 """
 
 from market.book import layout as L
+from market.book.commands import command_at
 from market.book.conditions import is_market_type
-from market.book.layout import CommandRecord, Records
+from market.book.layout import CommandRecord
 from market.book.linked import link_pair
 from market.book.machine import ZERO, Words, constant, inlined, routine
 from market.book.placing import place_aside, working_price
@@ -110,18 +111,18 @@ def _place_pair(
 
 @routine
 def place_leg(
-    events: Words, told: int, arena: Words, cause: Cause, commands: Records, order: Words, at: int, first: int, end: int
+    events: Words, told: int, arena: Words, cause: Cause, commands: Words, order: Words, at: int, first: int, end: int
 ) -> int:
     """A NEW with the role of a leg: with its second, or for its first nothing is left to do, or it stands alone.
 
-    `at`, `first`, `end`: as `kernel.apply_command` has them.
+    The command at place `at` of `order`; those of its book that are applied at once stand there from `first` to before `end`.
     """
-    command: CommandRecord = commands[order[at] & L.LOW_HALF]
-    if at > first and _are_pair(commands[order[at - 1] & L.LOW_HALF], command):
+    command = command_at(commands, order[at] & L.LOW_HALF)
+    if at > first and _are_pair(command_at(commands, order[at - 1] & L.LOW_HALF), command):
         return told
     if at + 1 < end:
         index = order[at + 1] & L.LOW_HALF
-        second: CommandRecord = commands[index]
+        second = command_at(commands, index)
         if _are_pair(command, second):
             return _place_pair(events, told, arena, cause, Cause(index << 32, cause.kind), command, second)
     reason = _SYMBOL_HALTED if arena[L.HALTED] != 0 else _INVALID_COMMAND

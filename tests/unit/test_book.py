@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from market.book import BATCH_COMMANDS, Book, views
-from market.book import batch as compiled
+from market.book import kernel as compiled
 from market.book.build import source_digest
 from market.enums import CommandFlag, CommandKind, EventKind, OrdType, Side, StpMode, TimeInForce
 from market.instrument import INT_LIMIT, PPM
