@@ -12,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
 from typing import Final, TypeVar
 
 import msgspec
@@ -24,7 +23,7 @@ from actors.config import Settings, book_name
 from actors.errors import JournalCorrupt
 from actors.journal import Journal, SnapshotStore
 from actors.metrics import BookMetrics
-from actors.responders import Seen
+from actors.responders import Seen, apply_until_answered
 from actors.stream import Link, listen
 from actors.wire import (
     OUTSIDE_HEAD,
@@ -38,10 +37,9 @@ from actors.wire import (
     encoder,
     hello_decoder,
 )
-from market.book import Book
+from market.book import Book, Books
 from market.clock import MarketClock
-from market.numbering import OUTSIDE_ACCOUNT
-from market.records import COMMAND, EVENT, Records, joined, picked, same
+from market.records import COMMAND, EVENT, Records, same
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -65,7 +63,7 @@ class BookService:
         self.settings = settings
         self.partition = partition
         self.instruments = settings.instruments()
-        self.books = {k: Book(self.instruments[k], k) for k in settings.symbols_of(partition)}
+        self.books = Books({k: Book(self.instruments[k], k) for k in settings.symbols_of(partition)})
         self._owned = np.zeros(settings.symbols, np.bool_)
         self._owned[list(self.books)] = True
         self.journal = Journal(settings.pg_dsn, self.name)
@@ -122,7 +120,7 @@ class BookService:
                 raise JournalCorrupt(f"{self.name}: after seq {self.seq} comes {row.seq}")
             batch = decode_batch(row.payload, writable=False)
             self._inbox.note(batch.commands)
-            events = match(self.books, batch.commands)
+            events = self.books.apply(batch.commands)
             if not same(events, batch.events):
                 raise JournalCorrupt(f"{self.name}: seq {row.seq} matches to other events than it was journaled with")
             self.seq = row.seq
@@ -145,9 +143,9 @@ class BookService:
     async def _step(self, taken: Taken) -> None:
         began = time.perf_counter()
         if taken.feed is not None and self._inbox.responders.answer:
-            n, events = match_until_answered(self.books, taken.commands)
+            n, events = apply_until_answered(self.books, taken.commands)
         else:
-            n, events = len(taken.commands), match(self.books, taken.commands)
+            n, events = len(taken.commands), self.books.apply(taken.commands)
         matched = time.perf_counter()
         feed = self._inbox.took(taken, n)
         if n or taken.wakes:
@@ -281,44 +279,3 @@ class BookService:
     async def stop(self) -> None:
         await self.snapshot()
         await self.journal.close()
-
-
-def match(books: dict[int, Book], commands: Records) -> Records:
-    """Apply a batch to the books of its symbols, symbol by symbol; `command_index` points into `commands`."""
-    if len(commands) <= 1:
-        return books[int(commands["symbol"][0])].apply(commands) if len(commands) else np.zeros(0, EVENT)
-    symbols = commands["symbol"]
-    order = np.argsort(symbols, kind="stable")
-    symbols = symbols[order]
-    starts = [0, *(np.flatnonzero(symbols[1:] != symbols[:-1]) + 1).tolist(), len(commands)]
-    if len(starts) == 2:
-        return books[int(symbols[0])].apply(commands)
-    by_symbol = picked(commands, order)
-    by_symbol.flags.writeable = False  # else each book makes its own view that is not
-    parts = [books[int(symbols[a])].apply(by_symbol[a:b]) for a, b in pairwise(starts)]
-    told = joined(parts, EVENT)
-    at = told["command_index"]
-    at += np.repeat(starts[:-1], [len(part) for part in parts]).astype(np.int32)
-    at[:] = order[at]
-    return told
-
-
-def match_until_answered(books: dict[int, Book], commands: Records) -> tuple[int, Records]:
-    """Apply a venue's commands message by message, up to the first one that touched a user, whose account may answer.
-
-    How many were applied, and the events as `match` tells them.
-    """
-    times, n = commands["target_id"], len(commands)
-    ends = [*(np.flatnonzero(times[1:] != times[:-1]) + 1).tolist(), n] if n else []
-    parts: list[Records] = []
-    start = 0
-    for end in ends:
-        events = match(books, commands[start:end])
-        if len(events):
-            events["command_index"] += start
-            parts.append(events)
-        start = end
-        if (events["account"] != OUTSIDE_ACCOUNT).any() or (events["maker_order_id"] > 0).any():
-            break
-    told = joined(parts, EVENT) if parts else np.zeros(0, EVENT)
-    return start, picked(told, np.argsort(told["symbol"], kind="stable"))

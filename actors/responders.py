@@ -8,7 +8,12 @@ waits until they all have seen what the book told, and have sent what they had t
 
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from actors.wire import NEVER
+from market.book import Books
+from market.numbering import OUTSIDE_ACCOUNT
+from market.records import EVENT, Records, joined, picked
 
 
 class Seen(NamedTuple):
@@ -53,3 +58,24 @@ class Responders:
     def due_ns(self, after_ns: int) -> int:
         """The next market time later than `after_ns` that somebody waits for."""
         return min((one.due_ns for one in self._seen.values() if one.due_ns > after_ns), default=NEVER)
+
+
+def apply_until_answered(books: Books, commands: Records) -> tuple[int, Records]:
+    """Apply a venue's commands message by message, up to the first one that touched a user, whose account may answer.
+
+    How many were applied, and the events as `Books.apply` tells them.
+    """
+    times, n = commands["target_id"], len(commands)
+    ends = [*(np.flatnonzero(times[1:] != times[:-1]) + 1).tolist(), n] if n else []
+    parts: list[Records] = []
+    start = 0
+    for end in ends:
+        events = books.apply(commands[start:end])
+        if len(events):
+            events["command_index"] += start
+            parts.append(events)
+        start = end
+        if (events["account"] != OUTSIDE_ACCOUNT).any() or (events["maker_order_id"] > 0).any():
+            break
+    told = joined(parts, EVENT) if parts else np.zeros(0, EVENT)
+    return start, picked(told, np.argsort(told["symbol"], kind="stable"))

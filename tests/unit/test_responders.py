@@ -4,11 +4,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from actors.book_actor import match_until_answered
 from actors.book_inbox import OUTSIDE, PATIENCE, Inbox, Told
-from actors.responders import Seen
+from actors.responders import Seen, apply_until_answered
 from actors.wire import NEVER, Hello
-from market.book import Book
+from market.book import Book, Books
 from market.clock import MarketClock
 from market.enums import CommandKind, EventKind, OrdType, Side, TimeInForce
 from market.numbering import OUTSIDE_ACCOUNT
@@ -209,9 +208,9 @@ def test_matching_stops_after_the_message_that_touched_a_user() -> None:
             levels(3, price=PRICE + 2, side=Side.SELL),
         )
     )
-    n, events = match_until_answered({0: book}, heard)
+    n, events = apply_until_answered(Books({0: book}), heard)
     assert n == 4
     trades = events[events["kind"] == EventKind.TRADE]
     assert trades[["maker_order_id", "command_index"]].tolist() == [(7, 2)]
-    n, _ = match_until_answered({0: book}, heard[4:])
+    n, _ = apply_until_answered(Books({0: book}), heard[4:])
     assert n == 1
