@@ -185,6 +185,9 @@ class SnapshotStore:
     async def save(self, seq: int, payload: bytes) -> None:
         """Raises nothing: a snapshot is a cache, the journal is the truth."""
         try:
+            packed = await asyncio.to_thread(
+                zstandard.ZstdCompressor(_LEVEL).compress, payload
+            )  # orders go on meanwhile
             connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=60)
             try:
                 async with connection.transaction():
@@ -192,7 +195,7 @@ class SnapshotStore:
                         "INSERT INTO snapshot (stream, seq, payload) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
                         self._stream,
                         seq,
-                        zstandard.ZstdCompressor(_LEVEL).compress(payload),
+                        packed,
                     )
                     await connection.execute(
                         "DELETE FROM snapshot WHERE stream = $1 AND seq < (SELECT min(seq) FROM (SELECT seq FROM "
