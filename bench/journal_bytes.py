@@ -2,7 +2,10 @@
 
 import asyncpg
 
-_NEWEST = "SELECT stream, max(seq) AS seq FROM journal WHERE stream LIKE 'book-%' GROUP BY stream"
+_NEWEST = (
+    "SELECT stream, coalesce((SELECT max(seq) FROM journal WHERE journal.stream = journal_stream.stream), 0) AS seq "
+    "FROM journal_stream WHERE stream LIKE 'book-%'"
+)
 _BYTES = (
     "SELECT coalesce(sum(octet_length(payload)), 0)::bigint FROM unnest($1::text[], $2::bigint[], $3::bigint[]) "
     "AS rows (of, after, until) JOIN journal ON stream = of AND seq > after AND seq <= until"

@@ -101,7 +101,7 @@ class Runner:
         port = self._exchange.data_port if question.transport == DATA_PORT else self._exchange.port
         job = Job(
             self._exchange.host, port, work, question.codec, question.orders_per_frame, plans, WARM_S,
-            self._seconds, self._exchange.pid, rate,
+            self._seconds, self._exchange.pid, rate, pg_dsn=self._exchange.pg_dsn,
         )  # fmt: skip
         try:
             return self._pool.submit(load.run, job).result(self._seconds + WARM_S + ANSWER_LIMIT_S)
