@@ -350,14 +350,14 @@ class AccountService:
         sent = self._sent[batch.partition]
         if not sent:
             return
-        accounts = batch.commands["account"]
-        mine = accounts != OUTSIDE_ACCOUNT
-        if (partitions := self.settings.account_actors) > 1:
-            mine &= accounts % partitions == self.partition
-        own = batch.commands["command_id"][mine]
-        if not len(own):
+        accounts, ids = batch.commands["account"], batch.commands["command_id"]
+        if not len(ids) or accounts[0] == OUTSIDE_ACCOUNT:  # what the feed sends is a batch of its own
             return
-        newest = int(own[-1])
+        if (partitions := self.settings.account_actors) > 1:
+            ids = ids[accounts % partitions == self.partition]
+            if not len(ids):
+                return
+        newest = int(ids[-1])
         while sent and int(sent[0]["command_id"][-1]) <= newest:
             self._in_flight[batch.partition] -= len(sent.popleft())
 
