@@ -123,6 +123,40 @@ def find_client_id(t: Tables, row: int, words: Words, at: int) -> int:
         place = _after(place, entries)
 
 
+# -- where they would be ------------------------------------------------------------------------------------
+
+
+@inlined
+def id_home(t: Tables, order_id: int) -> int:
+    """Place of the entry at which a search for it begins."""
+    return _home(_id_hash(order_id), t.header[L.H_IDS])
+
+
+@inlined
+def client_id_home(t: Tables, row: int, words: Words, at: int) -> int:
+    return _home(_client_id_hash(row, words, at), t.header[L.H_CLIENT_IDS])
+
+
+@inlined
+def name_home(t: Tables, order: int) -> int:
+    return _home(_name_hash(t, order), t.header[L.H_CLIENT_IDS])
+
+
+@inlined
+def likely_slot(t: Tables, order_id: int) -> int:
+    """As `find_id` without a look at the order: another's of the same hash, now and then."""
+    hashed, entries = _id_hash(order_id), t.header[L.H_IDS]
+    place = _home(hashed, entries)
+    while True:
+        entry = t.ids[place]
+        if entry == 0 or entry >> 32 == hashed:
+            return entry & _LOW_HALF
+        place = _after(place, entries)
+
+
+# -- coming and going ---------------------------------------------------------------------------------------
+
+
 @inlined
 def remember_id(t: Tables, order: int) -> None:
     _remember(t.ids, t.header[L.H_IDS], _id_hash(t.orders[order + L.O_ID]), slot_of(order))

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from market.book.machine import entry, record_words, words_of
 from market.ledger.admit import admit_command
 from market.ledger.admit_lists import admit_list, hold_pending, place_pending
+from market.ledger.ahead import GROUP, ask_ahead_of_commands, ask_ahead_of_events
 from market.ledger.build import source_digest
 from market.ledger.ids import count_lost_orders, find_client_id, find_id, index_orders, refill_table
 from market.ledger.orders import link_orders, release_pending, remove, rename
@@ -48,6 +49,8 @@ def _compile(sources: str) -> Kernels:
         _ = sources
         t, words, refused = tables_of(header), record_words(commands), 0
         for k in range(len(commands)):
+            if k % GROUP == 0 and len(commands) > 1:
+                ask_ahead_of_commands(t, commands, words, k)
             reason = admit_command(t, commands[k], words, k, ts_ns)
             reasons[k] = reason
             refused += reason != 0
@@ -67,6 +70,8 @@ def _compile(sources: str) -> Kernels:
         _ = sources
         t, told = tables_of(header), 0
         for k in range(len(events)):
+            if k % GROUP == 0 and len(events) > 1:
+                ask_ahead_of_events(t, events, k)
             after = settle_event(t, events[k], commands, ts_ns, reports, told, answered)
             if after < 0:
                 return -1 - k

@@ -169,7 +169,9 @@ H_ASIDES_USED: Final = 14
 """Highest aside ever taken."""
 H_ADDRESSES: Final = 16
 """From here on: where the other tables lie, in the order of `tables.Tables`."""
-HEADER_WORDS: Final = 32
+H_SCRATCH: Final = 32
+"""32 words that mean nothing between two calls (`ahead.py`)."""
+HEADER_WORDS: Final = 64
 
 # COMMAND and REPORT as words.
 CLIENT_ID_WORDS: Final = 5
