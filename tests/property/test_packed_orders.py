@@ -267,4 +267,4 @@ def test_what_was_compiled_is_found_again() -> None:
     packed_kernel.warm()
     again = packed_kernel.compiled()
     packed_kernel.warm(again)
-    assert [sum(kernel.stats.cache_misses.values()) for kernel in again] == [0, 0, 0]  # type: ignore[attr-defined]
+    assert [sum(kernel.stats.cache_misses.values()) for kernel in again] == [0, 0, 0]  # type: ignore[union-attr]
