@@ -22,7 +22,7 @@ import msgspec
 from bench import load, machine
 from bench.baseline.rows import Row, Verdict, show, verdicts
 from bench.client import ConnectionBroken
-from bench.exchange import Terms, started
+from bench.exchange import Terms, attached_or_started
 from bench.load import Figures, Job
 from bench.measure import DATA_PORT, SYMBOLS, USERS, WARM_S, Question, Runner, check
 from bench.order_rows import INGRESS
@@ -65,11 +65,10 @@ def main(arguments: list[str]) -> int:
     if not cases:
         raise BenchError(f"no row has {options.only!r} in its name; there are place and ioc, 1x1 to 64x100.")
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, context) as pool, err.status("starting Raypit") as status, started() as exchange:
+    with ProcessPoolExecutor(1, context) as pool, attached_or_started(None, options.data) as exchange:
         runner = Runner(exchange, options.seconds, pool)
         runner.prepare()
-        status.update("starting the baseline")
-        with served(USERS, SYMBOLS, options.workers) as baseline:
+        with err.status("starting the baseline") as status, served(USERS, SYMBOLS, options.workers) as baseline:
             both = _Both(pool, baseline, runner, exchange.terms()[:SYMBOLS], options.seconds)
             rows: list[Row] = []
             for case in cases:
@@ -140,5 +139,6 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--only", default="", metavar="TEXT", help="only rows with this in their name, as `place 64x1 `"
     )
+    parser.add_argument("--data", metavar="DIR", help="data folder of a running exchange instead of one of our own")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write everything measured to this file")
     return parser.parse_args(arguments)
