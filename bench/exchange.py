@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from bench.report import BenchError
+from bench.report import BenchError, err
 from deploy import state_file
 from market.universe import instruments
 
@@ -189,6 +189,18 @@ def started(feed: str = "none", environment: Mapping[str, str] | None = None) ->
         _end(process)
         log.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def attached_or_started(url: str | None, data: str | None) -> Iterator[Exchange]:
+    """A running one when it is named, else one of our own."""
+    if url is not None or data is not None:
+        yield attach(url, data)
+        return
+    with contextlib.ExitStack() as stack:
+        with err.status("starting an exchange"):
+            exchange = stack.enter_context(started())
+        yield exchange
 
 
 def _await_ready(process: "subprocess.Popen[bytes]", folder: Path) -> Exchange:

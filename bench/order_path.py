@@ -5,21 +5,19 @@ generator is a process on the same machine and takes its share of the cores: rat
 """
 
 import argparse
-import contextlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from bench import workload
-from bench.exchange import Exchange, attach, started
+from bench.exchange import attached_or_started
 from bench.machine import Machine, describe
 from bench.measure import Finding, measure
 from bench.order_rows import further, questions
 from bench.order_tables import show_cpu, show_rates, show_targets
 from bench.order_targets import Target, targets
-from bench.report import BenchError, err, out, write_json
+from bench.report import BenchError, out, write_json
 
 ROUNDS: Final = 2
 
@@ -46,7 +44,7 @@ def main(arguments: list[str]) -> int:
         "Exchange and load generator share the cores.",
         highlight=False,
     )
-    with _exchange(options) as exchange:
+    with attached_or_started(options.url, options.data) as exchange:
         findings, failed = measure(exchange, asked, options.seconds, options.rounds)
     report = Report(machine, workload.__doc__ or "", findings, targets(findings), failed)
     show_rates(findings)
@@ -55,17 +53,6 @@ def main(arguments: list[str]) -> int:
     if options.json is not None:
         write_json(options.json, report)
     return 1 if failed else 0
-
-
-@contextlib.contextmanager
-def _exchange(options: argparse.Namespace) -> Iterator[Exchange]:
-    if options.url is not None or options.data is not None:
-        yield attach(options.url, options.data)
-        return
-    with contextlib.ExitStack() as stack:
-        with err.status("starting an exchange"):
-            exchange = stack.enter_context(started())
-        yield exchange
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:

@@ -6,7 +6,6 @@ started anew takes its place again. Paths, sessions and limits are those of the 
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
@@ -30,10 +29,6 @@ READ_BUFFER_BYTES: Final = 8 << 10
 """Of each socket at first; it grows with the frames."""
 SLICE: Final = 64
 """Sockets written to in one turn of the event loop: some 0.4 ms, then orders that came meanwhile are looked at."""
-MOST_PAUSE_S: Final = 0.02
-"""Between two rounds over the sockets that are not urgent."""
-LEAST_PAUSE_S: Final = 0.001
-"""The event loop's timers are no finer."""
 
 
 class DataPort:
@@ -42,12 +37,8 @@ class DataPort:
         self._count = count
         self.open: set[DataSocket] = set()
         self._urgent: list[DataSocket] = []
-        self._others: list[DataSocket] = []
-        """For the next round."""
-        self._round: deque[DataSocket] = deque()
-        self._writing = False
-        """A round is under way or will begin."""
-        self._began_s = self._rests_until_s = 0.0
+        self._others: deque[DataSocket] = deque()
+        self._scheduled = False
         self._server: asyncio.Server | None = None
         self._beats: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -115,49 +106,21 @@ class DataPort:
         self.open.discard(socket)
 
     def flush_soon(self, socket: DataSocket, urgent: bool) -> None:
-        if urgent:
-            if not self._urgent:
-                self._loop.call_soon(self._flush_urgent)
-            self._urgent.append(socket)
-            return
-        self._others.append(socket)
-        if not self._writing:
-            self._begin_soon()
+        (self._urgent if urgent else self._others).append(socket)
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._flush)
 
-    def _flush_urgent(self) -> None:
+    def _flush(self) -> None:
         urgent, self._urgent = self._urgent, []
+        others = self._others
         for socket in urgent:
             self._flush_one(socket)
-
-    def _begin_soon(self) -> None:
-        """A pause follows each round, as long as it took: what comes meanwhile leaves in one write a socket, and not
-        more than half of the time goes into telling everybody, however many listen.
-        """
-        self._writing = True
-        wait_s = self._rests_until_s - time.monotonic()
-        if wait_s < LEAST_PAUSE_S:
-            self._loop.call_soon(self._begin)
-        else:
-            self._loop.call_later(wait_s, self._begin)
-
-    def _begin(self) -> None:
-        self._round.extend(self._others)
-        self._others.clear()
-        self._began_s = time.monotonic()
-        self._flush_slice()
-
-    def _flush_slice(self) -> None:
-        going = self._round
-        for _ in range(min(SLICE, len(going))):
-            self._flush_one(going.popleft())
-        if going:
-            self._loop.call_soon(self._flush_slice)
-            return
-        now_s = time.monotonic()
-        self._rests_until_s = now_s + min(MOST_PAUSE_S, now_s - self._began_s)
-        self._writing = False
-        if self._others:
-            self._begin_soon()
+        for _ in range(min(SLICE, len(others))):
+            self._flush_one(others.popleft())
+        self._scheduled = bool(others or self._urgent)
+        if self._scheduled:
+            self._loop.call_soon(self._flush)
 
     def _flush_one(self, socket: DataSocket) -> None:
         try:

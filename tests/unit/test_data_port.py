@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import socket as sockets
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -341,32 +340,3 @@ def test_frames_are_those_of_the_rfc() -> None:
 def test_the_client_is_who_connects(peer: Any, told: str | None) -> None:
     assert address_of(peer) == told
     assert Handshake("/", "", {}, told).query_params.get("token") is None
-
-
-Written = asyncio.Queue[tuple[str, float]]
-
-
-class Slow:
-    """A socket whose writes take a while and which is marked `again` meanwhile."""
-
-    def __init__(self, port: DataPort, written: Written, name: str, again: int = 0) -> None:
-        self._port, self._written, self._name, self._again = port, written, name, again
-
-    def flush(self) -> None:
-        self._written.put_nowait((self._name, time.monotonic()))
-        time.sleep(0.004)  # the event loop is busy
-        if self._again:
-            self._again -= 1
-            self._port.flush_soon(self, urgent=False)  # type: ignore[arg-type]
-
-
-async def test_a_round_over_all_listeners_is_followed_by_a_pause_as_long_and_urgent_sockets_do_not_wait() -> None:
-    port, written = DataPort([], SocketCount()), Written()
-    for name in ("first", "second"):
-        port.flush_soon(Slow(port, written, name, again=1), urgent=False)  # type: ignore[arg-type]
-    told = [await written.get(), await written.get()]
-    port.flush_soon(Slow(port, written, "urgent"), urgent=True)  # type: ignore[arg-type]
-    told += [await written.get() for _ in range(3)]
-    assert [name for name, _ in told] == ["first", "second", "urgent", "first", "second"]
-    ended = told[1][1] + 0.004
-    assert told[3][1] - ended >= 0.006
