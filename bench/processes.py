@@ -16,6 +16,7 @@ _PARTS: Final = (
     ("raypit-postgres", "postgres"),
     ("bin/postgres", "postgres"),
     ("raypit-valkey", "valkey"),
+    ("deploy.fork_server", "fork server"),
 )
 """What stands in a command line, and how the part is called here."""
 OTHER: Final = "other"
@@ -26,6 +27,8 @@ _PROC: Final = Path("/proc")
 class _Process(NamedTuple):
     parent: int
     seconds: float
+    of_ended: float
+    """Of children that ended and were waited for."""
 
 
 def cpu_seconds(supervisor_pid: int) -> dict[str, float]:
@@ -37,6 +40,12 @@ def cpu_seconds(supervisor_pid: int) -> dict[str, float]:
             part = _part_of(_command(pid))
             found[part] = found.get(part, 0.0) + process.seconds
     return found
+
+
+def ended_cpu_seconds(supervisor_pid: int) -> float:
+    """CPU seconds of its processes that have ended, as far as somebody waited for them."""
+    processes = _processes()
+    return sum(one.of_ended for pid, one in processes.items() if _descends(pid, supervisor_pid, processes))
 
 
 def pids_of(supervisor_pid: int, part: str) -> list[int]:
@@ -59,7 +68,8 @@ def _processes() -> dict[int, _Process]:
         if folder.name.isdigit():
             with contextlib.suppress(OSError):
                 fields = (folder / "stat").read_text().rpartition(")")[2].split()
-                found[int(folder.name)] = _Process(int(fields[1]), (int(fields[11]) + int(fields[12])) / tick)
+                own, ended = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
+                found[int(folder.name)] = _Process(int(fields[1]), own / tick, ended / tick)
     return found
 
 
