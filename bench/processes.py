@@ -24,11 +24,18 @@ OTHER: Final = "other"
 _PROC: Final = Path("/proc")
 
 
+class Used(NamedTuple):
+    """Processor time in seconds."""
+
+    user: float
+    system: float
+
+
 class _Process(NamedTuple):
     parent: int
-    seconds: float
+    used: Used
     of_ended: float
-    """Of children that ended and were waited for."""
+    """Seconds of children that ended and were waited for."""
 
 
 def cpu_seconds(supervisor_pid: int) -> dict[str, float]:
@@ -38,7 +45,18 @@ def cpu_seconds(supervisor_pid: int) -> dict[str, float]:
     for pid, process in processes.items():
         if _descends(pid, supervisor_pid, processes):
             part = _part_of(_command(pid))
-            found[part] = found.get(part, 0.0) + process.seconds
+            found[part] = found.get(part, 0.0) + sum(process.used)
+    return found
+
+
+def used_by_process(supervisor_pid: int) -> dict[str, float]:
+    """The same for each process: `part pid user` and `part pid system`."""
+    processes = _processes()
+    found = {}
+    for pid, process in processes.items():
+        if _descends(pid, supervisor_pid, processes):
+            for name, seconds in process.used._asdict().items():
+                found[f"{_part_of(_command(pid))} {pid} {name}"] = seconds
     return found
 
 
@@ -68,8 +86,9 @@ def _processes() -> dict[int, _Process]:
         if folder.name.isdigit():
             with contextlib.suppress(OSError):
                 fields = (folder / "stat").read_text().rpartition(")")[2].split()
-                own, ended = int(fields[11]) + int(fields[12]), int(fields[13]) + int(fields[14])
-                found[int(folder.name)] = _Process(int(fields[1]), own / tick, ended / tick)
+                used = Used(int(fields[11]) / tick, int(fields[12]) / tick)
+                ended = (int(fields[13]) + int(fields[14])) / tick
+                found[int(folder.name)] = _Process(int(fields[1]), used, ended)
     return found
 
 

@@ -185,7 +185,7 @@ def take_over(asked: Asked) -> None:
     import numpy as np
     from ray._raylet import Config  # type: ignore[attr-defined]
 
-    os.setsid()  # the raylet ends the process group of a worker that is gone
+    os.setpgid(0, 0)  # the raylet ends the process group of a worker that is gone
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for place, file in enumerate(asked.files):
         os.dup2(file, place)
