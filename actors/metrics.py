@@ -74,7 +74,9 @@ class AccountMetrics(ActorMetrics):
         self.batches = self.counter("raypit_account_journal_batches", "Journal rows of the account stream")
         self.open_orders = self.gauge("raypit_open_orders", "Open orders")
         self.accounts = self.gauge("raypit_accounts", "Open accounts")
-        self.drift = self.gauge("raypit_conservation_drift_units", "Largest sum of postings over assets; must be 0")
+        self.drift = self.gauge(
+            "raypit_conservation_drift_units", "Largest sum of postings over assets, as of the last snapshot; must be 0"
+        )
         self.links = self.gauge("raypit_gateway_links", "Connected gateways and feeds")
         self.admit_s = self.histogram("raypit_admit_seconds", "Admitting one frame of commands")
         self.settle_s = self.histogram("raypit_settle_seconds", "Settling one batch")

@@ -1,7 +1,9 @@
 """`python -m bench [NAME [OPTIONS]]`."""
 
 import importlib
+import signal
 import sys
+from types import FrameType
 from typing import Final
 
 from rich.table import Table
@@ -19,6 +21,7 @@ BENCHMARKS: Final = (
     "oracle",
     "order_path",
     "predict",
+    "profile",
     "recording",
     "recovery",
     "scale",
@@ -36,6 +39,7 @@ def main(arguments: list[str]) -> int:
     if name not in BENCHMARKS:
         err.print(f"There is no benchmark {name!r}. `python -m bench` lists those there are.", highlight=False)
         return 2
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         return int(importlib.import_module(f"bench.{name}").main(rest))
     except BenchError as error:
@@ -43,6 +47,11 @@ def main(arguments: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _terminate(_: int, __: FrameType | None) -> None:
+    """As Ctrl-C: what was started is ended."""
+    raise KeyboardInterrupt
 
 
 def _list() -> None:

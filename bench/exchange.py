@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import ROUND_UP, Decimal
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from bench.report import BenchError
+from bench.report import BenchError, err
 from deploy import state_file
 from market.universe import instruments
 
@@ -160,8 +160,11 @@ def attach(url: str | None, data: str | None) -> Exchange:
 
 
 @contextlib.contextmanager
-def started(feed: str = "none") -> Iterator[Exchange]:
-    """An exchange of our own, with nobody else in its market but what `feed` brings; ended and its folder removed at the end."""
+def started(feed: str = "none", environment: Mapping[str, str] | None = None) -> Iterator[Exchange]:
+    """An exchange of our own, with nobody else in its market but what `feed` brings; ended and its folder removed at the end.
+
+    `environment`: variables that its processes have besides ours.
+    """
     folder = Path(tempfile.mkdtemp(prefix="raypit-bench-"))
     command = [
         sys.executable,
@@ -178,13 +181,26 @@ def started(feed: str = "none") -> Iterator[Exchange]:
         "0",
     ]
     log = (folder / "up.log").open("wb")
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+    variables = {**os.environ, **(environment or {})}
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=variables)
     try:
         yield _await_ready(process, folder)
     finally:
         _end(process)
         log.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def attached_or_started(url: str | None, data: str | None) -> Iterator[Exchange]:
+    """A running one when it is named, else one of our own."""
+    if url is not None or data is not None:
+        yield attach(url, data)
+        return
+    with contextlib.ExitStack() as stack:
+        with err.status("starting an exchange"):
+            exchange = stack.enter_context(started())
+        yield exchange
 
 
 def _await_ready(process: "subprocess.Popen[bytes]", folder: Path) -> Exchange:

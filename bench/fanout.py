@@ -7,7 +7,6 @@ Private: one user's order is hit by another's; from the book's stamp of the matc
 
 import argparse
 import asyncio
-import contextlib
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from rich.table import Table
 
 from actors.config import Settings
 from bench import fanout_fills
-from bench.exchange import Exchange, attach, started
+from bench.exchange import Exchange, attached_or_started
 from bench.fanout_load import Listeners
 from bench.machine import Machine, describe
 from bench.processes import cpu_seconds
@@ -88,7 +87,7 @@ class Bus:
 def main(arguments: list[str]) -> int:
     options = _options(arguments)
     machine = describe()
-    with _exchange(options) as exchange:
+    with attached_or_started(None, options.data) as exchange:
         ways = {"data port": exchange.data_port, "ingress": exchange.port}
         public = [_public(exchange, name, port, options) for name, port in ways.items() if options.way in (None, name)]
         with err.status("fills"):
@@ -207,17 +206,6 @@ def _targets(public: list[Public], fills: list[fanout_fills.Fills]) -> Iterator[
     yield "p99 in ms at the paced rate", MOST_P99_MS, soonest, soonest <= MOST_P99_MS
     fill = min(one.after_commit_p50_ms for one in fills)
     yield "a fill report after the commit: p50 in ms", MOST_FILL_MS, fill, fill <= MOST_FILL_MS
-
-
-@contextlib.contextmanager
-def _exchange(options: argparse.Namespace) -> Iterator[Exchange]:
-    if options.data is not None:
-        yield attach(None, options.data)
-        return
-    with contextlib.ExitStack() as stack:
-        with err.status("starting an exchange"):
-            exchange = stack.enter_context(started())
-        yield exchange
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:

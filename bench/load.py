@@ -12,12 +12,12 @@ import uvloop
 
 from bench import journal_bytes, packed_frames, workload
 from bench.client import Connection, ConnectionBroken, open_http, open_websocket
-from bench.processes import cpu_seconds, own_cpu_seconds
+from bench.processes import cpu_seconds, own_cpu_seconds, used_by_process
 from bench.workload import Plan, Step
 
 LOAD: Final = "load"
 DRAIN_LIMIT_S: Final = 20.0
-"""After the measured time clients finish their cycle, so that nothing rests behind them."""
+"""After the measured time clients cancel what rests."""
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -35,6 +35,8 @@ class Job(msgspec.Struct, frozen=True):
     rate: float = 0.0
     """Frames a second of all clients together; 0: each sends the next when it has the answer."""
     drain_limit_s: float = DRAIN_LIMIT_S
+    by_process: bool = False
+    """Processor time of each process rather than of each part (`bench.processes`)."""
     pg_dsn: str = ""
     """Of a running exchange, for the size of its journals."""
 
@@ -53,6 +55,8 @@ class Figures(msgspec.Struct, frozen=True):
     """Of requests that place orders (or are no-ops), from the write to the whole answer."""
     cpu_s: dict[str, float]
     """By part of the exchange, and of this load generator."""
+    fills_due: int = 0
+    """That these orders should have caused."""
     journal_bytes: int = 0
     """As the books' journals store them; 0: not known."""
 
@@ -72,6 +76,7 @@ class Tally:
         self.orders = 0
         self.cancels = 0
         self.fills = 0
+        self.fills_due = 0
         self.refused = 0
         self.reasons: Counter[str] = Counter()
 
@@ -92,6 +97,10 @@ class Client:
         self._fill = fill
         self._at = 0
         self._sent_ns = 0
+        self._pairs = any(step.connection for step in steps)
+        """Orders answer each other across connections: a cycle is one thing."""
+        self._skipped: set[int] = set()
+        """Steps not sent any more since the clock stopped."""
         for connection in connections:
             connection.on_message = self._on_message
 
@@ -123,17 +132,29 @@ class Client:
             tally.requests += 1
             tally.orders += step.orders
             tally.cancels += step.cancels
+            tally.fills_due += step.fills
             if step.fills:
                 tally.fills += message.count(self._fill) if step.needle else packed_frames.fills(message)
             if step.timed:
                 tally.latencies_ns.append(now_ns - self._sent_ns)
         self._at += 1
+        if tally.stopping and not self._pairs:
+            self._skip()
         if self._at == len(self._steps):
             self._at = 0
             if tally.stopping:
                 self.done.set_result(None)
                 return
         self.begin()
+
+    def _skip(self) -> None:
+        """To the next cancel of what rests: the clock has stopped, and nothing new is placed."""
+        while self._at < len(self._steps):
+            step = self._steps[self._at]
+            if step.cancels and step.undoes not in self._skipped:
+                return
+            self._skipped.add(self._at)
+            self._at += 1
 
 
 def run(job: Job) -> Figures:
@@ -185,7 +206,8 @@ async def _let_run(seconds: float, broken: list["asyncio.Future[None]"]) -> None
 
 
 def _cpu(job: Job) -> dict[str, float]:
-    found = cpu_seconds(job.supervisor_pid) if job.supervisor_pid else {}
+    used = used_by_process if job.by_process else cpu_seconds
+    found = used(job.supervisor_pid) if job.supervisor_pid else {}
     return found | {LOAD: own_cpu_seconds()}
 
 
@@ -195,7 +217,7 @@ def _figures(tally: Tally, seconds: float, cpu_s: dict[str, float]) -> Figures:
     p50, p99 = np.percentile(np.array(tally.latencies_ns), (50, 99)) / 1e6
     return Figures(
         seconds, tally.requests, tally.orders, tally.cancels, tally.fills, tally.refused, dict(tally.reasons),
-        float(p50), float(p99), cpu_s,
+        float(p50), float(p99), cpu_s, tally.fills_due,
     )  # fmt: skip
 
 

@@ -40,6 +40,11 @@ class Question(msgspec.Struct, frozen=True):
         words = [self.transport, self.codec, self.order, f"{self.clients}x{self.orders_per_frame}", "/", self.noop]
         return " ".join(word for word in words if word)
 
+    @property
+    def halves(self) -> bool:
+        """Orders are sent at half of their highest rate, too."""
+        return (self.transport, self.order, self.orders_per_frame) == (DATA_PORT, "place", 1) and self.clients > 1
+
 
 class Finding(msgspec.Struct, frozen=True):
     name: str
@@ -55,7 +60,7 @@ class Finding(msgspec.Struct, frozen=True):
 class Runner:
     def __init__(self, exchange: Exchange, seconds: float, pool: ProcessPoolExecutor) -> None:
         self._exchange = exchange
-        self._seconds = seconds
+        self.seconds = seconds
         self._pool = pool
         self._terms = exchange.terms()[:SYMBOLS]
         self._users: list[User] = []
@@ -64,7 +69,7 @@ class Runner:
         """Register users, and run once everything that only the first frame has to wait for."""
         while len(self._users) < USERS:
             self._users.append(self._exchange.register(self._terms))
-        self._measure(Question("WS", "JSON", 16, 1, "echo", "place"), "place")
+        self.measure(Question("WS", "JSON", 16, 1, "echo", "place"), "place")
 
     def can(self, question: Question) -> bool:
         """Fills are only counted where nobody else trades, and each pair of clients has a symbol for itself."""
@@ -74,44 +79,33 @@ class Runner:
         self._exchange.keep_signed_in(self._users)
         noops, orders = [], []
         for _ in range(rounds):
-            noops.append(self._measure(question, question.noop))
-            orders.append(self._measure(question, question.order))
+            noops.append(self.measure(question, question.noop))
+            orders.append(self.measure(question, question.order))
         for one in (*noops, *orders):
-            self._check(question, one)
+            check(question, one)
         noop, order = max(noops, key=_rate), max(orders, key=_rate)
         half = None
-        if question.transport == DATA_PORT and question.clients > 1:
-            half = self._measure(question, question.order, _rate(order) / 2)
+        if question.halves:
+            half = self.measure(question, question.order, _rate(order) / 2)
         return Finding(question.name, question, noop, order, _rate(order) / _rate(noop), half)
 
-    def _check(self, question: Question, found: Figures) -> None:
-        wrong, what = found.refused / max(1, found.commands), "of the commands were refused"
-        if question.order == "cross" and found.orders:
-            missing = 1 - found.fills / (found.orders / 2)
-            wrong, what = max((wrong, what), (missing, "of the fills are missing"))
-        if wrong > MOST_WRONG:
-            reasons = ", ".join(f"{code} x{n}" for code, n in found.reasons.items()) or "no reason was told"
-            raise BenchError(
-                f"{question.name}: {wrong:.2%} {what} ({reasons}), so the figures would mean nothing. "
-                "Use an exchange in which nobody else trades, or leave --url and --data away."
-            )
-
-    def _measure(self, question: Question, work: str, rate: float = 0.0) -> Figures:
-        plans = [self._plan(k, work) for k in range(question.clients)]
+    def measure(self, question: Question, work: str, rate: float = 0.0, by_process: bool = False) -> Figures:
+        """`rate`: frames a second of all clients together; 0: as many as are answered."""
+        plans = [self.plan(k, work) for k in range(question.clients)]
         port = self._exchange.data_port if question.transport == DATA_PORT else self._exchange.port
         job = Job(
             self._exchange.host, port, work, question.codec, question.orders_per_frame, plans, WARM_S,
-            self._seconds, self._exchange.pid, rate, pg_dsn=self._exchange.pg_dsn,
+            self.seconds, self._exchange.pid, rate, by_process=by_process, pg_dsn=self._exchange.pg_dsn,
         )  # fmt: skip
         try:
-            return self._pool.submit(load.run, job).result(self._seconds + WARM_S + ANSWER_LIMIT_S)
+            return self._pool.submit(load.run, job).result(self.seconds + WARM_S + ANSWER_LIMIT_S)
         except (ConnectionBroken, OSError, TimeoutError, BrokenProcessPool) as error:
             raise BenchError(
                 f"{question.name}: {str(error) or type(error).__name__}. See the exchange's logs "
                 f"({self._exchange.data or 'in its data folder'}/logs), and `raypit status`."
             ) from None
 
-    def _plan(self, number: int, work: str) -> Plan:
+    def plan(self, number: int, work: str) -> Plan:
         """No two clients share both user and symbol: each has the limit of open orders for itself."""
         users, terms = self._users, self._terms
         if work == "cross":
@@ -121,23 +115,45 @@ class Runner:
         return Plan(number, [user.access_token], terms[(k + turn) % len(terms)], user.api_key, user.secret)
 
 
+def check(question: Question, found: Figures) -> None:
+    """BenchError for figures that would mean nothing."""
+    wrong, what = found.refused / max(1, found.commands), "of the commands were refused"
+    if found.fills_due:
+        missing = 1 - found.fills / found.fills_due
+        wrong, what = max((wrong, what), (missing, "of the fills are missing"))
+    if wrong > MOST_WRONG:
+        reasons = ", ".join(f"{code} x{n}" for code, n in found.reasons.items()) or "no reason was told"
+        raise BenchError(
+            f"{question.name}: {wrong:.2%} {what} ({reasons}), so the figures would mean nothing. "
+            "Use an exchange in which nobody else trades, or leave --url and --data away."
+        )
+
+
 def _rate(figures: Figures) -> float:
     return figures.requests / figures.seconds
 
 
-def measure(exchange: Exchange, asked: list[Question], seconds: float, rounds: int) -> list[Finding]:
+def measure(
+    exchange: Exchange, asked: list[Question], seconds: float, rounds: int
+) -> tuple[list[Finding], dict[str, str]]:
+    """What was found, and of the rows that failed the reasons."""
     context = multiprocessing.get_context("spawn")
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with ProcessPoolExecutor(1, context) as pool, Progress(*columns, console=err, transient=True) as progress:
         task = progress.add_task("registering users", total=len(asked))
         runner = Runner(exchange, seconds, pool)
         runner.prepare()
-        findings = []
+        findings: list[Finding] = []
+        failed: dict[str, str] = {}
         for question in asked:
             progress.update(task, description=question.name)
             if runner.can(question):
-                findings.append(runner.answer(question, rounds))
+                try:
+                    findings.append(runner.answer(question, rounds))
+                except BenchError as error:
+                    failed[question.name] = str(error)
+                    err.print(f"[bold red]left out:[/] {error}", highlight=False)
             else:
                 err.print(f"{question.name} left out: others trade here, or symbols are too few.", highlight=False)
             progress.advance(task)
-    return findings
+    return findings, failed

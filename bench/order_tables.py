@@ -6,6 +6,7 @@ from rich.table import Table
 
 from bench.load import LOAD
 from bench.measure import Finding
+from bench.order_targets import Target
 from bench.report import out
 
 _PARTS: Final = ("gateway", "account", "book", "projector", "postgres", "valkey", "haproxy", "feed", "other", LOAD)
@@ -55,4 +56,20 @@ def show_cpu(findings: list[Finding]) -> None:
         each = [one.order.cpu_s.get(part, 0.0) / max(1, one.order.commands) * 1e6 for part in used]
         noop = sum(one.noop.cpu_s.values()) / one.noop.requests * 1e6
         table.add_row(one.name, *(f"{value:.1f}" for value in each), f"{sum(each):.1f}", f"{noop:.1f}")
+    out.print(table)
+
+
+def show_targets(targets: list[Target]) -> None:
+    if not targets:
+        return
+    table = Table(title="targets on two cores; of several rows the best counts", title_justify="left")
+    table.add_column("question")
+    for name in ("found", "aim", "must", ""):
+        table.add_column(name, justify="right")
+    for one in targets:
+        share = max(one.aim, one.must) < 1 and one.aim > one.must
+        cells = [f"{value:.0%}" if share else f"{value:,.4g}" for value in (one.found, one.aim, one.must)]
+        if one.found >= 1000:
+            cells[0] = f"{one.found:,.0f}"
+        table.add_row(one.text, *cells, f"[{'green' if one.met else 'red'}]{one.verdict}[/]")
     out.print(table)

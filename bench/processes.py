@@ -23,9 +23,16 @@ OTHER: Final = "other"
 _PROC: Final = Path("/proc")
 
 
+class Used(NamedTuple):
+    """Processor time in seconds."""
+
+    user: float
+    system: float
+
+
 class _Process(NamedTuple):
     parent: int
-    seconds: float
+    used: Used
 
 
 def cpu_seconds(supervisor_pid: int) -> dict[str, float]:
@@ -35,7 +42,18 @@ def cpu_seconds(supervisor_pid: int) -> dict[str, float]:
     for pid, process in processes.items():
         if _descends(pid, supervisor_pid, processes):
             part = _part_of(_command(pid))
-            found[part] = found.get(part, 0.0) + process.seconds
+            found[part] = found.get(part, 0.0) + sum(process.used)
+    return found
+
+
+def used_by_process(supervisor_pid: int) -> dict[str, float]:
+    """The same for each process: `part pid user` and `part pid system`."""
+    processes = _processes()
+    found = {}
+    for pid, process in processes.items():
+        if _descends(pid, supervisor_pid, processes):
+            for name, seconds in process.used._asdict().items():
+                found[f"{_part_of(_command(pid))} {pid} {name}"] = seconds
     return found
 
 
@@ -59,7 +77,8 @@ def _processes() -> dict[int, _Process]:
         if folder.name.isdigit():
             with contextlib.suppress(OSError):
                 fields = (folder / "stat").read_text().rpartition(")")[2].split()
-                found[int(folder.name)] = _Process(int(fields[1]), (int(fields[11]) + int(fields[12])) / tick)
+                used = Used(int(fields[11]) / tick, int(fields[12]) / tick)
+                found[int(folder.name)] = _Process(int(fields[1]), used)
     return found
 
 

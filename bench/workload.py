@@ -47,6 +47,8 @@ class Step(msgspec.Struct, frozen=True):
     cancels: int = 0
     fills: int = 0
     timed: bool = True
+    undoes: int = -1
+    """Of a cancel, the place of the step whose orders it cancels; -1: whatever rests."""
 
 
 class Codec(msgspec.Struct, frozen=True):
@@ -107,9 +109,13 @@ def place(plan: Plan, codec: Codec, size: int) -> list[Step]:
     lag = max(1, min(16, MOST_RESTING // per_slot))
     slots = _places(plan, size, slots=2 * lag)
     steps: list[Step] = []
+    placed: list[list[int]] = []
+    """By slot, where its frames stand."""
     for k, frames in enumerate([*slots, *([[]] * lag)]):
         if k >= lag:
-            steps += [_cancel(plan, codec, orders) for orders in slots[k - lag] if _resting(orders)]
+            due = zip(slots[k - lag], placed[k - lag], strict=True)
+            steps += [_cancel(plan, codec, orders, at) for orders, at in due if _resting(orders)]
+        placed.append([len(steps) + n for n in range(len(frames))])
         steps += [
             Step(codec.request(plan.terms, "place", one), codec.accepted, len(one), orders=len(one)) for one in frames
         ]
@@ -202,9 +208,10 @@ def _resting(orders: list[dict[str, str]]) -> list[dict[str, str]]:
     return [{"client_order_id": one["client_order_id"]} for one in orders if one["time_in_force"] == "GTC"]
 
 
-def _cancel(plan: Plan, codec: Codec, orders: list[dict[str, str]]) -> Step:
+def _cancel(plan: Plan, codec: Codec, orders: list[dict[str, str]], at: int) -> Step:
     named = _resting(orders)
-    return Step(codec.request(plan.terms, "cancel", named), codec.accepted, len(named), cancels=len(named), timed=False)
+    frame = codec.request(plan.terms, "cancel", named)
+    return Step(frame, codec.accepted, len(named), cancels=len(named), timed=False, undoes=at)
 
 
 # -- HTTP ---------------------------------------------------------------------------------------------------------
@@ -216,30 +223,22 @@ def live(plan: Plan) -> list[Step]:
     return [Step(_http(plan, "GET", "/health/live"), _HTTP_OK, 1)]
 
 
-def me(plan: Plan) -> list[Step]:
-    return [Step(_http(plan, "GET", "/api/auth/me"), _HTTP_OK, 1)]
+def noop(plan: Plan) -> list[Step]:
+    """The orders of `buy`, authenticated and decoded, and nothing done with them."""
+    return [Step(_http(plan, "POST", "/api/v1/trading/echo", order), _HTTP_OK, 1) for order in _buys(plan)]
 
 
 def buy(plan: Plan) -> list[Step]:
     """Orders that rest far below the market; a cancel-all after HTTP_RESTING of them."""
-    chance = random.Random(plan.number)
-    steps = []
-    for k in range(HTTP_RESTING):
-        away = Decimal(chance.randrange(600, 900)) / 1000
-        order = _order(plan, "BUY", plan.terms.price * away, str(k))
-        del order["side"]
-        steps.append(Step(_http(plan, "POST", "/api/trading/buy", order), _HTTP_OK, 1, orders=1))
+    steps = [Step(_http(plan, "POST", "/api/trading/buy", order), _HTTP_OK, 1, orders=1) for order in _buys(plan)]
     path = f"/api/trading/orders?symbol={plan.terms.symbol}"
     return [*steps, Step(_http(plan, "DELETE", path), _HTTP_OK, 1, cancels=1, timed=False)]
 
 
 def rest_buy(plan: Plan) -> list[Step]:
     """The same orders over the venue's API, signed: one form body each."""
-    chance = random.Random(plan.number)
     steps = []
-    for k in range(HTTP_RESTING):
-        away = Decimal(chance.randrange(600, 900)) / 1000
-        order = _order(plan, "BUY", plan.terms.price * away, str(k))
+    for order in _buys(plan):
         named = {
             "symbol": order["symbol"], "side": "BUY", "type": "LIMIT", "timeInForce": order["time_in_force"],
             "quantity": order["quantity"], "price": order["price"], "newClientOrderId": order["client_order_id"],
@@ -247,6 +246,17 @@ def rest_buy(plan: Plan) -> list[Step]:
         steps.append(Step(_signed(plan, "POST", "/api/v3/order", named), _HTTP_OK, 1, orders=1))
     gone = _signed(plan, "DELETE", "/api/v3/openOrders", {"symbol": plan.terms.symbol})
     return [*steps, Step(gone, _HTTP_OK, 1, cancels=1, timed=False)]
+
+
+def _buys(plan: Plan) -> list[dict[str, str]]:
+    chance = random.Random(plan.number)
+    orders = []
+    for k in range(HTTP_RESTING):
+        away = Decimal(chance.randrange(600, 900)) / 1000
+        order = _order(plan, "BUY", plan.terms.price * away, str(k))
+        del order["side"]
+        orders.append(order)
+    return orders
 
 
 def _signed(plan: Plan, method: str, path: str, parameters: dict[str, str]) -> bytes:
@@ -269,5 +279,5 @@ def _http(plan: Plan, method: str, path: str, body: dict[str, str] | None = None
     return head.encode() + b"\r\n" + content
 
 
-HTTP: Final = {"live": live, "me": me, "buy": buy, "rest_buy": rest_buy}
+HTTP: Final = {"live": live, "noop": noop, "buy": buy, "rest_buy": rest_buy}
 SOCKET: Final = {"echo": echo, "place": place, "ioc": ioc, "cross": cross}

@@ -206,6 +206,10 @@ class OrderList(msgspec.Struct):
     orders: list[OrderView]
 
 
+class Echoed(msgspec.Struct):
+    symbol: str
+
+
 class OrderPath(Request, kw_only=True):
     order_id: OrderId
 

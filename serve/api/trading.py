@@ -17,6 +17,7 @@ from serve.schema import (
     Control,
     ControlAction,
     ControlState,
+    Echoed,
     ExecutionList,
     HistoryQuery,
     OrderBatch,
@@ -55,6 +56,9 @@ def endpoints(gateway: Gateway) -> list[Endpoint]:
         Endpoint("POST", "trading/sell", api.sell, request=SideOrder, response=OrderView, roles=TRADERS, tags=tags,
                  summary="Sell", errors=PLACE_ERRORS,
                  description="Answers when the order is durable, with the fills it caused at once."),
+        Endpoint("POST", "trading/echo", api.echo, request=SideOrder, response=Echoed, roles=TRADERS, tags=tags,
+                 v1_only=True, summary="Do nothing",
+                 description="Authenticated and decoded like an order; what the benchmark measures orders against."),
         Endpoint("POST", "trading/orders", api.place_many, request=OrderBatch, response=BatchResult, roles=TRADERS,
                  tags=tags, summary="Place up to 1,000 orders",
                  description="Each order has its own result, in order; one that is refused does not touch the others.",
@@ -104,6 +108,9 @@ class TradingApi:
 
     async def sell(self, ctx: Context) -> OrderView:
         return await self.gateway.place(self._account(ctx), ctx.body, "SELL")
+
+    async def echo(self, ctx: Context) -> Echoed:
+        return Echoed(ctx.body.symbol)
 
     async def place_many(self, ctx: Context) -> BatchResult:
         return BatchResult(await self.gateway.place_many(self._account(ctx), ctx.body.orders))

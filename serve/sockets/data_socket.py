@@ -182,6 +182,13 @@ class DataSocket(WSListener):
         if session is None or ws is None or self._ended:
             return
         outbox = session.outbox
+        if not self._full and (only := outbox.take_only()) is not None:
+            if isinstance(only, Shared):  # first: what is told to a thousand
+                ws.send(_TEXT, only.payload)
+            else:
+                ws.send(_TEXT if isinstance(only, str) else _BINARY, only)
+            if outbox.closing is None:
+                return
         while outbox.waits and not self._full:
             messages = outbox.take_many(WRITE_BYTES)
             if len(messages) > 1:

@@ -75,6 +75,15 @@ class Outbox:
         """Something is to be sent before the socket may be closed."""
         return bool(self._queue or self._newest)
 
+    def take_only(self) -> Message | None:
+        """The one that waits; None: none does, or several."""
+        queue = self._queue
+        if len(queue) != 1 or self._newest:
+            return None
+        message = queue.popleft()
+        self._waiting_bytes -= len(message)
+        return message
+
     def take(self) -> Message:
         """The next one; there must be one."""
         if self._queue:

@@ -18,23 +18,17 @@ _LONG: Final = struct.Struct("!BBQ").pack
 
 
 class Shared:
-    """A text message that is told to many: its bytes on the wire are made once, when first needed."""
+    """A text message that is told to many: its bytes on the wire are made once."""
 
-    __slots__ = ("_frame", "_payload", "text")
+    __slots__ = ("_frame", "payload", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self._payload: bytes | None = None
+        self.payload = text.encode()
         self._frame: bytes | None = None
 
     def __len__(self) -> int:
         return len(self.text)
-
-    @property
-    def payload(self) -> bytes:
-        if self._payload is None:
-            self._payload = self.text.encode()
-        return self._payload
 
     @property
     def frame(self) -> bytes:

@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 
 from actors.balance_writer import AT_ONCE, BalanceWriter
-from actors.book_actor import match
 from actors.config import Settings
 from actors.give_way import server_gives_way
 from actors.order_copy import _FIXED, copy_orders
@@ -25,7 +24,7 @@ from actors.read_models import ReadModels, prepare
 from actors.wire import Batch
 from deploy.migrate import migrate
 from deploy.postgres import EmbeddedPostgres
-from market.book import Book
+from market.book import Book, Books
 from market.enums import CommandFlag, CommandKind, EventKind, ListRole, OrdStatus, OrdType, PegType, Side, StpMode
 from market.ledger import Ledger
 from market.reasons import Reason
@@ -221,11 +220,11 @@ def two_markets(seed: int, count: int) -> Records:
 
 
 def batches_of(flow: Records, sizes: Iterator[int]) -> list[Batch]:
-    books, made, at = {symbol: Book(WIDE, symbol) for symbol in (ONE, OTHER)}, list[Batch](), 0
+    books, made, at = Books({symbol: Book(WIDE, symbol) for symbol in (ONE, OTHER)}), list[Batch](), 0
     while at < len(flow):
         taken = flow[at : (at := at + next(sizes))].copy()
         seq = len(made) + 1
-        made.append(Batch(0, 1, seq, START_NS + 1000 * seq, taken, match(books, taken)))
+        made.append(Batch(0, 1, seq, START_NS + 1000 * seq, taken, books.apply(taken)))
     return made
 
 
