@@ -26,7 +26,9 @@ class Rule(NamedTuple):
     """Empty: all."""
 
     def knows(self, frame: Frame) -> bool:
-        return frame.path.startswith(self.path) and (not self.functions or frame.function in self.functions)
+        """By any part of the function's qualified name."""
+        names = self.functions
+        return frame.path.startswith(self.path) and (not names or not names.isdisjoint(frame.function.split(".")))
 
 
 def _rules(*told: tuple[str, str, str]) -> tuple[Rule, ...]:
