@@ -18,6 +18,7 @@ import structlog
 from actors.account_ops import Op, OwnRow, apply_ops, check_ops
 from actors.account_questions import AccountQuestions
 from actors.balance_writer import BalanceWriter
+from actors.book_answers import BookAnswers
 from actors.config import Settings, account_name, book_name
 from actors.delays import Delays
 from actors.errors import JournalCorrupt, Refused
@@ -53,7 +54,7 @@ IN_FLIGHT_LIMIT: Final = 131_072
 OPS_LIMIT: Final = 4_096
 """Order lists and other ops that wait for the journal; beyond it new lists are refused with OVERLOADED."""
 SNAPSHOT_EVERY_S: Final = 60.0
-SNAPSHOT_LAYOUT: Final = 2
+SNAPSHOT_LAYOUT: Final = 3
 """Higher whenever the ledger's snapshot or REPORT changes."""
 METRICS_EVERY_S: Final = 2.0
 
@@ -92,6 +93,8 @@ class AccountService:
         self.now_ns = MarketNow.of(settings)
         self.delays = Delays(self.now_ns, self._arrived, self._deliver)
         self.quiet: set[int] = set()
+        self._accounts = 0
+        """Open ones; counted, because the ledger would have to look through all its rows."""
         self._frames: list[tuple[Link, bytes]] = []
         """Frames of commands that this turn of the event loop read."""
         self._loud = np.ones(1, np.bool_)
@@ -102,6 +105,9 @@ class AccountService:
         self._command_id = [0] * len(self.books)
         self.gateways = GatewayLinks()
         self._batches: list[deque[Batch]] = [deque() for _ in self.books]
+        self._answers = BookAnswers(
+            self.books, lambda: (self.delays.next_command_ns, self.ledger.lists.wait), self._all_sent
+        )
         self._ops: deque[tuple[list[Op], asyncio.Future[None]]] = deque()
         self._committing = False
         self._at_rest: deque[Callable[[], None]] = deque()
@@ -151,6 +157,7 @@ class AccountService:
         phases.done("books")
         dropped = self.ledger.drop_pending()
         self._recovering = False
+        self._accounts = len(self.ledger.accounts())
         self._balances.mark_all()
         self._place_filled()
         for list_id in self.ledger.lists.never_started():
@@ -213,6 +220,8 @@ class AccountService:
         for future in waiting:
             if not future.done():
                 future.set_result(None)
+        if self.now_ns.replay:
+            self._answers.soon()
 
     def _take_ops(self) -> tuple[list[Op], list[asyncio.Future[None]]]:
         """Ops that still hold against the present state; the others are refused."""
@@ -273,8 +282,11 @@ class AccountService:
         await self.journal.append(self.own_seq, ts_ns or self.now_ns(), encoder.encode(row))
 
     def _apply(self, ops: list[Op], ts_ns: int, debits: bool) -> list[Records]:
+        named = () if debits else {op.account for op in ops if op.kind == "open"}
+        opened = sum(not self.ledger.is_open(account) for account in named)
         made = apply_ops(self.ledger, ops, ts_ns, debits, not debits)
         if not debits:
+            self._accounts += opened
             self._hush(op.account for op in ops if op.quiet)
             self.delays.saw(ops)
         for reports in made:
@@ -307,7 +319,15 @@ class AccountService:
         self.metrics.settle_s.observe(time.perf_counter() - began)
         if not self._recovering and len(self.ledger.lists):
             self._place_filled()
+        if self.now_ns.replay and not self._recovering:
+            self._answers.soon()
         return reports
+
+    def _all_sent(self) -> list[int] | None:
+        """By book the newest batch that is settled; None while commands that follow from one are still being made."""
+        if self._committing or self._ops or self._frames or any(self._batches):
+            return None
+        return [book.seq for book in self.books]
 
     def _place_filled(self) -> None:
         """Pending orders of lists whose working order was filled go to their book, or their list ends."""
@@ -330,14 +350,14 @@ class AccountService:
         sent = self._sent[batch.partition]
         if not sent:
             return
-        accounts = batch.commands["account"]
-        mine = accounts != OUTSIDE_ACCOUNT
-        if (partitions := self.settings.account_actors) > 1:
-            mine &= accounts % partitions == self.partition
-        own = batch.commands["command_id"][mine]
-        if not len(own):
+        accounts, ids = batch.commands["account"], batch.commands["command_id"]
+        if not len(ids) or accounts[0] == OUTSIDE_ACCOUNT:  # what the feed sends is a batch of its own
             return
-        newest = int(own[-1])
+        if (partitions := self.settings.account_actors) > 1:
+            ids = ids[accounts % partitions == self.partition]
+            if not len(ids):
+                return
+        newest = int(ids[-1])
         while sent and int(sent[0]["command_id"][-1]) <= newest:
             self._in_flight[batch.partition] -= len(sent.popleft())
 
@@ -352,6 +372,8 @@ class AccountService:
             fresh = picked(commands, commands["command_id"] > welcome.last_command_id)
             if len(fresh):
                 link.send(Kind.COMMANDS, fresh.tobytes())
+        if self.now_ns.replay:
+            self._answers.connected(book, self.books[book].seq)
         for symbol in self.settings.symbols_of(book):
             self.ledger.set_available(symbol, True)
 
@@ -361,6 +383,8 @@ class AccountService:
 
     def _send(self, commands: Records) -> None:
         """Number the commands per book and put them on its stream."""
+        if self.now_ns.replay:
+            self._answers.changed()
         n_b = len(self.books)
         owners = commands["symbol"] % n_b if n_b > 1 else None
         for book in range(n_b):
@@ -411,6 +435,8 @@ class AccountService:
     def _undelayed(self, link: Link, body: bytes) -> bytes:
         """What of a frame may go on at once; the rest comes later, or is too much."""
         body, overloaded = self.delays.take(link, body)
+        if self.now_ns.replay:
+            self._answers.changed()
         if len(overloaded):
             overloaded["gateway"] = self.gateways.id_of(link)
             self._answer(link, self.ledger.refuse(overloaded, Reason.OVERLOADED, self.now_ns()))
@@ -421,6 +447,8 @@ class AccountService:
             self._start(self._journal(link, Op("list", 0, name=name), commands))
 
         waits = self.delays.take_list(commands, go_on) if self.delays.commands else False
+        if waits and self.now_ns.replay:
+            self._answers.changed()
         if waits is None:
             self._answer(link, self.ledger.refuse(commands, Reason.OVERLOADED, self.now_ns()))
         elif not waits:
@@ -491,6 +519,8 @@ class AccountService:
         for link in {link for link, _ in arrived} if len(refused) else ():
             own = picked(refused, refused["gateway"] == self.gateways.id_of(link))
             self._answer(link, own)
+        if self.now_ns.replay:
+            self._answers.soon()
         self.metrics.refused.inc(len(refused))
         self.metrics.admit_s.observe(time.perf_counter() - began)
 
@@ -530,8 +560,7 @@ class AccountService:
         while True:
             await asyncio.sleep(METRICS_EVERY_S)
             self.metrics.open_orders.set(self.ledger.live_orders)
-            self.metrics.accounts.set(len(self.ledger.accounts()))
-            self.metrics.drift.set(int(np.abs(self.ledger.drift()).max()))
+            self.metrics.accounts.set(self._accounts)
             here = (self.own_seq, [book.seq for book in self.books])
             if time.monotonic() - snapshot_at > SNAPSHOT_EVERY_S and here != saved:
                 await self.snapshot()
@@ -545,6 +574,8 @@ class AccountService:
 
     def _copy(self) -> tuple[int, int, bytes]:
         own_seq = self.own_seq
+        # Both look at every account: too long a pause for every order to be made more often.
+        self.metrics.drift.set(int(np.abs(self.ledger.drift()).max()))
         state = _Snapshot(
             layout=SNAPSHOT_LAYOUT,
             own_seq=own_seq,
@@ -589,7 +620,7 @@ class AccountService:
             "books_live": all(book.live.is_set() for book in self.books),
             "in_flight": sum(self._in_flight),
             "live_orders": self.ledger.live_orders,
-            "accounts": len(self.ledger.accounts()),
+            "accounts": self._accounts,
         }
 
     async def stop(self) -> None:

@@ -1,11 +1,16 @@
-"""Writes balances and equity of users' accounts to their read models, beside the hot path."""
+"""Writes balances and equity of users' accounts to their read models, beside the hot path.
+
+A few accounts at a time: between them orders go first, however many accounts changed.
+"""
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 import asyncpg
+import numpy as np
 import structlog
 
 from actors.config import Settings
@@ -18,23 +23,44 @@ log = structlog.get_logger()
 
 FLUSH_EVERY_S: Final = 1.0
 EQUITY_EVERY_S: Final = 60.0
+AT_ONCE: Final = 128
+"""Accounts looked at in one turn of the event loop: some 0.5 ms."""
+
+_UPSERT: Final = (
+    "INSERT INTO balances (account, asset, free_units, locked_units) "
+    "SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[]) "
+    "ON CONFLICT (account, asset) DO UPDATE SET free_units = excluded.free_units, "
+    "locked_units = excluded.locked_units, updated_at = now()"
+)
+_INSERT_EQUITY: Final = (
+    "INSERT INTO equity (account, at, quote_units) SELECT account, $1, units "
+    "FROM unnest($2::bigint[], $3::numeric[]) AS worth (account, units) ON CONFLICT DO NOTHING"
+)
 
 
 class BalanceWriter:
     def __init__(self, settings: Settings, service: "AccountService") -> None:
         self._settings = settings
         self._service = service
-        self._dirty: set[int] = set()
         self._reference = settings.reference_asset
+        ledger = service.ledger
+        self._touched = [list(range(len(ledger.assets)))]
+        """Ids of assets by symbol + 1; the first: of what is no symbol's, any asset."""
+        self._touched += [
+            sorted({ledger.asset_ids[one.base.name], ledger.asset_ids[one.quote.name]}) for one in ledger.instruments
+        ]
+        self._dirty: set[int] = set()
+        """account x len(_touched) + symbol + 1"""
         self._minute = 0
         """Of market time, that equity was last written in."""
 
     def mark(self, reports: Records) -> None:
         if len(reports):
-            self._dirty.update(reports["account"].tolist())
+            keys = reports["account"].astype(np.int64) * len(self._touched) + (reports["symbol"] + 1)
+            self._dirty.update(keys.tolist())
 
     def mark_all(self) -> None:
-        self._dirty.update(self._service.ledger.accounts())
+        self._dirty.update(account * len(self._touched) for account in self._service.ledger.accounts())
 
     async def run(self) -> None:
         connection: asyncpg.Connection | None = None
@@ -56,44 +82,50 @@ class BalanceWriter:
                 connection = None
 
     async def _flush(self, connection: asyncpg.Connection) -> None:
-        ledger = self._service.ledger
-        taken = [a for a in self._dirty if a not in self._service.quiet]
-        self._dirty.clear()
-        rows = [
-            (account, ledger.assets[k].name, int(free), int(locked))
-            for account in taken
-            for k, (free, locked) in enumerate(ledger.balances(account))
-        ]
-        if not rows:
-            return
+        taken, self._dirty = sorted(self._dirty), set()
         try:
-            await connection.execute(
-                "INSERT INTO balances (account, asset, free_units, locked_units) "
-                "SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[]) "
-                "ON CONFLICT (account, asset) DO UPDATE SET free_units = excluded.free_units, "
-                "locked_units = excluded.locked_units, updated_at = now()",
-                *(list(column) for column in zip(*rows, strict=True)),
-            )
+            for first in range(0, len(taken), AT_ONCE):
+                if rows := self._rows(taken[first : first + AT_ONCE]):
+                    await connection.execute(_UPSERT, *(list(column) for column in zip(*rows, strict=True)))
         except Exception:
             self._dirty.update(taken)
             raise
 
+    def _rows(self, keys: Sequence[int]) -> list[tuple[int, str, int, int]]:
+        """Each account's assets that were touched, as they stand now."""
+        ledger, quiet = self._service.ledger, self._service.quiet
+        touched: dict[int, set[int]] = {}
+        for key in keys:
+            account, symbol = divmod(key, len(self._touched))
+            if account not in quiet:
+                touched.setdefault(account, set()).update(self._touched[symbol])
+        rows = []
+        for account, assets in touched.items():
+            held = ledger.balances(account)
+            rows += [(account, ledger.assets[k].name, *held[k].tolist()) for k in assets]
+        return rows
+
     async def _write_equity(self, connection: asyncpg.Connection, minute: int) -> None:
         at = datetime.fromtimestamp(minute * EQUITY_EVERY_S, UTC)
         accounts = [a for a in self._service.ledger.accounts() if a not in self._service.quiet]
-        await connection.executemany(
-            "INSERT INTO equity (account, at, quote_units) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-            [(account, at, self._equity(account)) for account in accounts],
-        )
+        worth = self._worth()
+        for first in range(0, len(accounts), AT_ONCE):
+            some = accounts[first : first + AT_ONCE]
+            await connection.execute(_INSERT_EQUITY, at, some, [self._equity(account, worth) for account in some])
 
-    def _equity(self, account: int) -> int:
-        """All assets at their last price, in units of the reference asset."""
+    def _worth(self) -> dict[int, tuple[int, int]]:
+        """By id of an asset: its units in a lot, and what a lot is worth at the last price, in units of the reference asset."""
         ledger = self._service.ledger
-        total = ledger.balances(account).sum(axis=1)
         prices = ledger.last_prices()
-        worth = int(total[ledger.asset_ids[self._reference]])
-        for k, one in enumerate(ledger.instruments):
-            if one.quote.name == self._reference and k in prices:
-                lots = int(total[ledger.asset_ids[one.base.name]]) // one.base_units_per_lot
-                worth += lots * prices[k] * one.quote_units_per_tick_lot
-        return worth
+        return {ledger.asset_ids[self._reference]: (1, 1)} | {
+            ledger.asset_ids[one.base.name]: (one.base_units_per_lot, prices[k] * one.quote_units_per_tick_lot)
+            for k, one in enumerate(ledger.instruments)
+            if one.quote.name == self._reference and k in prices
+        }
+
+    def _equity(self, account: int, worth: dict[int, tuple[int, int]]) -> int:
+        """All assets at their last price, in units of the reference asset."""
+        total = self._service.ledger.balances(account).sum(axis=1)
+        held = np.flatnonzero(total)
+        whole = zip(held.tolist(), total[held].tolist(), strict=True)
+        return sum(units // worth[asset][0] * worth[asset][1] for asset, units in whole if asset in worth)

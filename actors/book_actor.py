@@ -12,21 +12,22 @@ import time
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from itertools import pairwise
 from typing import Final, TypeVar
 
 import msgspec
 import numpy as np
 import structlog
 
-from actors.book_inbox import OUTSIDE, Inbox, Told
+from actors.book_inbox import OUTSIDE, Inbox, Taken, Told
 from actors.config import Settings, book_name
 from actors.errors import JournalCorrupt
 from actors.journal import Journal, SnapshotStore
 from actors.metrics import BookMetrics
+from actors.responders import Seen, apply_until_answered
 from actors.stream import Link, listen
 from actors.wire import (
     OUTSIDE_HEAD,
+    SEEN_BODY,
     Batch,
     Hello,
     Kind,
@@ -36,9 +37,9 @@ from actors.wire import (
     encoder,
     hello_decoder,
 )
-from market.book import Book
+from market.book import Book, Books
 from market.clock import MarketClock
-from market.records import COMMAND, EVENT, Records, joined, picked, same
+from market.records import COMMAND, EVENT, Records, same
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -62,7 +63,7 @@ class BookService:
         self.settings = settings
         self.partition = partition
         self.instruments = settings.instruments()
-        self.books = {k: Book(self.instruments[k], k) for k in settings.symbols_of(partition)}
+        self.books = Books({k: Book(self.instruments[k], k) for k in settings.symbols_of(partition)})
         self._owned = np.zeros(settings.symbols, np.bool_)
         self._owned[list(self.books)] = True
         self.journal = Journal(settings.pg_dsn, self.name)
@@ -119,7 +120,7 @@ class BookService:
                 raise JournalCorrupt(f"{self.name}: after seq {self.seq} comes {row.seq}")
             batch = decode_batch(row.payload, writable=False)
             self._inbox.note(batch.commands)
-            events = match(self.books, batch.commands)
+            events = self.books.apply(batch.commands)
             if not same(events, batch.events):
                 raise JournalCorrupt(f"{self.name}: seq {row.seq} matches to other events than it was journaled with")
             self.seq = row.seq
@@ -133,21 +134,26 @@ class BookService:
             self._wake.clear()
             while self._at_rest:
                 self._at_rest.popleft()()
-            commands, oldest, feed = self._inbox.take()
-            if len(commands):
-                ts_ns = self._now_ns()
-                began = time.perf_counter()
-                events = match(self.books, commands)
-                matched = time.perf_counter()
-                payload = await self._commit(commands, events, ts_ns)
-                self._publish(payload)
-                if feed is not None:
-                    self._inbox.acknowledge(feed)
-                self.metrics.batch(len(commands), events, matched - began, time.perf_counter() - matched, oldest)
-            if not self._inbox.empty or self._at_rest:
+            await self._step(self._inbox.take(self.seq, self.ts_ns))
+            if self._at_rest or self._inbox.has_next(self.seq):
                 self._wake.set()
             if time.monotonic() - self._snapshot_at > SNAPSHOT_EVERY_S and self.seq != self._snapshot_seq:
                 self._snapshot_task = asyncio.create_task(self._save(*self._copy()))
+
+    async def _step(self, taken: Taken) -> None:
+        began = time.perf_counter()
+        if taken.feed is not None and self._inbox.responders.answer:
+            n, events = apply_until_answered(self.books, taken.commands)
+        else:
+            n, events = len(taken.commands), self.books.apply(taken.commands)
+        matched = time.perf_counter()
+        feed = self._inbox.took(taken, n)
+        if n or taken.wakes:
+            payload = await self._commit(taken.commands[:n], events, self._now_ns())
+            self._publish(payload)
+            self.metrics.batch(n, events, matched - began, time.perf_counter() - matched, taken.oldest)
+        if feed is not None:
+            self._inbox.acknowledge(feed)
 
     async def _commit(self, commands: Records, events: Records, ts_ns: int) -> bytes:
         self.seq += 1
@@ -162,7 +168,9 @@ class BookService:
 
     def _now_ns(self) -> int:
         clock = self._inbox.clock
-        return max(self.ts_ns + 1, time.time_ns()) if clock is None else clock.now(time.monotonic_ns())
+        if clock is None:
+            return max(self.ts_ns + 1, time.time_ns())
+        return clock.now(time.monotonic_ns(), self._inbox.responders.due_ns(self.ts_ns))
 
     def _publish(self, payload: bytes) -> None:
         for link in self._followers:
@@ -179,6 +187,8 @@ class BookService:
             commands = np.frombuffer(body, COMMAND, offset=OUTSIDE_HEAD.size)
             self._check_owned(commands)
             self._inbox.put(link, commands, Told(*OUTSIDE_HEAD.unpack_from(body)))
+        elif kind == Kind.SEEN:
+            self._inbox.saw(link, Seen(*SEEN_BODY.unpack(body)))
         elif kind == Kind.HELLO:
             self._at_rest.append(partial(self._welcome, link, hello_decoder.decode(body)))
         else:
@@ -269,23 +279,3 @@ class BookService:
     async def stop(self) -> None:
         await self.snapshot()
         await self.journal.close()
-
-
-def match(books: dict[int, Book], commands: Records) -> Records:
-    """Apply a batch to the books of its symbols, symbol by symbol; `command_index` points into `commands`."""
-    if len(commands) <= 1:
-        return books[int(commands["symbol"][0])].apply(commands) if len(commands) else np.zeros(0, EVENT)
-    symbols = commands["symbol"]
-    order = np.argsort(symbols, kind="stable")
-    symbols = symbols[order]
-    starts = [0, *(np.flatnonzero(symbols[1:] != symbols[:-1]) + 1).tolist(), len(commands)]
-    if len(starts) == 2:
-        return books[int(symbols[0])].apply(commands)
-    by_symbol = picked(commands, order)
-    by_symbol.flags.writeable = False  # else each book makes its own view that is not
-    parts = [books[int(symbols[a])].apply(by_symbol[a:b]) for a, b in pairwise(starts)]
-    told = joined(parts, EVENT)
-    at = told["command_index"]
-    at += np.repeat(starts[:-1], [len(part) for part in parts]).astype(np.int32)
-    at[:] = order[at]
-    return told

@@ -1,6 +1,8 @@
 """What waits for a book: who sent it, in what order, and what of it was seen before.
 
-A frame of the feed is a batch of its own, in its place among what others sent; commands of accounts gather.
+A frame of the feed is a batch of its own; commands of accounts gather. Of a live venue they come in the order in which they
+were sent. In a replay, which may be far ahead, what accounts send goes first, and where accounts answer what happens
+(`actors.responders`) a frame of the feed is taken in pieces.
 """
 
 import time
@@ -10,6 +12,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from actors.responders import Responders, Seen
 from actors.stream import Link
 from actors.wire import ACK_BODY, Hello, Kind
 from market.clock import MarketClock
@@ -23,6 +26,9 @@ BATCH_LIMIT: Final = 8192
 """Commands in one journal row: about 2 MB, commits in some milliseconds."""
 QUEUE_LIMIT: Final = 65_536
 """Commands waiting; beyond it the senders are no longer read."""
+PATIENCE: Final = 16
+"""Batches of accounts, one after another, that the feed of a replay waits for: more than any order list has parts. Who floods
+the book cannot stop the market."""
 
 _OUTSIDE_KINDS: Final = (CommandKind.OUTSIDE_LEVEL, CommandKind.OUTSIDE_STATUS)
 
@@ -41,7 +47,10 @@ class Taken(NamedTuple):
     oldest: float
     """`perf_counter` when the oldest of them came."""
     feed: Link | None = None
-    """Who is told when it is journaled."""
+    told: Told | None = None
+    """By the feed: market time after them."""
+    wakes: bool = False
+    """It is a batch although nothing is in it: somebody waits for its time."""
 
 
 class _Waiting(NamedTuple):
@@ -64,7 +73,12 @@ class Inbox:
         self._partitions = partitions
         self._senders: dict[int, tuple[int, Link]] = {}
         self._partition_of: dict[Link, int] = {}
+        self.responders = Responders()
         self._waiting: deque[_Waiting] = deque()
+        self._feed: deque[_Waiting] = deque()
+        """Frames of a replay; of the first the rest that was not taken yet."""
+        self._in_a_row = 0
+        """Batches of accounts since the last one of the feed."""
         self._clears: Records = np.zeros(0, COMMAND)
         self._count = 0
         self._paused = False
@@ -72,9 +86,9 @@ class Inbox:
     def __len__(self) -> int:
         return self._count
 
-    @property
-    def empty(self) -> bool:
-        return not self._waiting and not len(self._clears)
+    def has_next(self, seq: int) -> bool:
+        """Something can be taken when `seq` is the newest batch."""
+        return bool(self._waiting) or len(self._clears) > 0 or self._is_feeds_turn(seq)
 
     @property
     def hears_a_venue(self) -> bool:
@@ -108,7 +122,16 @@ class Inbox:
 
     def left(self, link: Link) -> bool:
         """Whether it was the feed's."""
-        return self._partition_of.pop(link, None) == OUTSIDE
+        partition = self._partition_of.pop(link, None)
+        if partition is not None and self._senders[partition][1] is link:
+            self.responders.left(partition)
+        return partition == OUTSIDE
+
+    def saw(self, link: Link, seen: Seen) -> None:
+        """An account actor tells of itself."""
+        partition = self._partition_of[link]
+        if self._senders[partition][1] is link:
+            self.responders.told(partition, seen)
 
     def put(self, link: Link, commands: Records, told: Told | None = None) -> None:
         """What a sender sent; ValueError when it is not for it to send."""
@@ -118,7 +141,8 @@ class Inbox:
         if told is not None:
             _check_outside(commands)
             self._first_time(told)
-        self._waiting.append(_Waiting(link, partition, commands, time.perf_counter(), told))
+        queue = self._waiting if told is None or self.clock is None else self._feed
+        queue.append(_Waiting(link, partition, commands, time.perf_counter(), told))
         self._count += len(commands)
         if self._count > QUEUE_LIMIT:
             self._paused = True
@@ -136,17 +160,37 @@ class Inbox:
 
     # -- batches --------------------------------------------------------------------------------------------------
 
-    def take(self) -> Taken:
-        """The next batch, without commands that were seen before."""
-        taken = self._next()
+    def take(self, seq: int, ts_ns: int) -> Taken:
+        """The next batch, without commands that were seen before; `seq`, `ts_ns`: of the newest one. Of the feed's commands
+        the book says how many it took (`took`)."""
+        taken = self._next(seq, ts_ns)
         if self._paused and self._count <= QUEUE_LIMIT // 2:
             self._resume()
         return taken
 
-    def _next(self) -> Taken:
+    def _next(self, seq: int, ts_ns: int) -> Taken:
         if len(self._clears):
             clears, self._clears = self._clears, self._clears[:0]
             return Taken(clears, time.perf_counter())
+        if self._is_feeds_turn(seq):
+            self._in_a_row = 0
+            return self._of_feed(ts_ns)
+        taken = self._of_accounts()
+        self._in_a_row += len(taken.commands) > 0
+        return taken
+
+    def _is_feeds_turn(self, seq: int) -> bool:
+        """Of a replay's. In turns with the accounts; but where they answer what happens, all that they send goes first."""
+        if not self._feed:
+            return False
+        if not self.responders:
+            return not self._waiting or self._in_a_row > 0
+        if self._waiting:
+            return self._in_a_row >= PATIENCE
+        return self.responders.have_seen(seq)
+
+    def _of_accounts(self) -> Taken:
+        """What gathered; of a live venue a frame of the feed when its turn has come."""
         parts: list[Records] = []
         count, oldest = 0, 0.0
         while self._waiting and count < BATCH_LIMIT:
@@ -158,12 +202,9 @@ class Inbox:
             if commands is None:
                 continue
             if one.told is not None:
-                if self.clock is not None:
-                    self.clock.told(*one.told, time.monotonic_ns())
-                if len(commands):
-                    return Taken(commands, one.arrived, one.link)
-                self.acknowledge(one.link)
-            elif len(commands):
+                return Taken(commands, one.arrived, one.link, one.told)
+            if len(commands):
+                self._remember(one.partition, commands)
                 oldest = oldest or one.arrived
                 parts.append(commands)
                 count += len(commands)
@@ -171,20 +212,55 @@ class Inbox:
             return NOTHING
         return Taken(parts[0] if len(parts) == 1 else joined(parts, COMMAND), oldest)
 
+    def _of_feed(self, ts_ns: int) -> Taken:
+        """The first frame or the rest of it, as far as nobody waits for a time within."""
+        one = self._feed[0]
+        assert one.told is not None
+        commands = self._fresh(one)
+        if commands is None:
+            self._feed.popleft()
+            self._count -= len(one.commands)
+            return NOTHING
+        due_ns = self.responders.due_ns(ts_ns)
+        if due_ns > one.told.ts_ns:
+            return Taken(commands, one.arrived, one.link, one.told)
+        before = int(np.searchsorted(commands["target_id"], due_ns))
+        return Taken(commands[:before], one.arrived, one.link, Told(due_ns, 0.0), wakes=True)
+
+    def took(self, taken: Taken, n: int) -> Link | None:
+        """The first `n` commands of a batch were matched, all but where it is of the feed; what is left comes again. Who is to
+        be told when they are journaled."""
+        if taken.feed is None or taken.told is None:
+            return None
+        if n:
+            self._remember(OUTSIDE, taken.commands[:n])
+        if self.clock is None:
+            return taken.feed
+        one = self._feed.popleft()
+        self._count -= len(one.commands)
+        if n == len(taken.commands) and not taken.wakes:
+            self.clock.told(*taken.told, time.monotonic_ns())
+            return one.link
+        until = taken.told if n == len(taken.commands) else Told(int(taken.commands["target_id"][n - 1]), 0.0)
+        self.clock.told(*until, time.monotonic_ns())
+        rest = one.commands[one.commands["command_id"] > self.watermarks.get(OUTSIDE, 0)]
+        self._feed.appendleft(one._replace(commands=rest))
+        self._count += len(rest)
+        return None
+
     def _fresh(self, one: _Waiting) -> Records | None:
         """What was not seen before; None: an older incarnation of the sender sent it."""
         current = self._senders.get(one.partition)
         if current is None or current[1] is not one.link:
             return None
         commands = one.commands
-        if not len(commands):
-            return commands
-        ids, known = commands["command_id"], self.watermarks.get(one.partition, 0)
-        if ids[0] <= known:  # some were sent again
-            commands = picked(commands, ids > known)
-        if len(commands):
-            self.watermarks[one.partition] = int(commands["command_id"][-1])
+        known = self.watermarks.get(one.partition, 0)
+        if len(commands) and commands["command_id"][0] <= known:  # some were sent again
+            commands = picked(commands, commands["command_id"] > known)
         return commands
+
+    def _remember(self, partition: int, commands: Records) -> None:
+        self.watermarks[partition] = int(commands["command_id"][-1])
 
     def acknowledge(self, feed: Link) -> None:
         """All that was taken is journaled."""

@@ -20,6 +20,8 @@ log = structlog.get_logger()
 
 PATIENCE_NS: Final = 5 * SECOND_NS
 """So long after its end a candle is taken as it is stored, although nothing later was."""
+REFILLED_AT_ONCE: Final = 16
+"""Symbols filled anew in one step after a venue has told their past; the others follow in the next ones."""
 _COLUMNS: Final = "open_ns, open_ticks, high_ticks, low_ticks, close_ticks, volume_lots"
 
 
@@ -49,20 +51,43 @@ class CandleFeed:
         self._closes: dict[str, float] = {}
         self._traded_ns: dict[str, int] = {}
         """When the newest candle with a trade in it opened."""
+        self._told: dict[str, tuple[int, int]] = {}
+        """By symbol: from and to of what a venue told of its past, and is in."""
 
     async def fill(self, now_ns: int) -> None:
         """The past. Of a market without any yet: nothing."""
         until_ns = now_ns // self.width_ns * self.width_ns
+        self._told = await self._told_by_venues()
+        for symbol in self.symbols:
+            await self._fill(symbol, until_ns)
+        self.until_ns = until_ns
+
+    async def _fill(self, symbol: str, until_ns: int) -> None:
         from_ns = until_ns - 2 * LOOKBACK * self.width_ns
         width_s = self.width_ns // SECOND_NS
         stored = f"SELECT * FROM candles WHERE symbol = $1 AND width_s = {width_s}"  # noqa: S608
         source = MINUTES if self.width_ns == MINUTE_NS else stored
         query = f"SELECT {_COLUMNS} FROM ({source}) AS found WHERE open_ns >= $2 AND open_ns < $3 ORDER BY open_ns"  # noqa: S608
-        for symbol in self.symbols:
-            for row in await self._database.fetch(query, symbol, from_ns, until_ns):
-                self._add(symbol, row)
-            self._add_empty(symbol, until_ns)
-        self.until_ns = until_ns
+        rows = await self._database.fetch(query, symbol, from_ns, until_ns)
+        self._streams[symbol] = CandleStream(self.width_ns)
+        for row in rows:
+            self._add(symbol, row)
+        self._add_empty(symbol, until_ns)
+
+    async def _told_by_venues(self) -> dict[str, tuple[int, int]]:
+        """Venues tell whole minutes."""
+        if self.width_ns != MINUTE_NS:
+            return {}
+        rows = await self._database.fetch("SELECT symbol, from_ns, to_ns FROM venue_candle_spans")
+        return {row["symbol"]: (row["from_ns"], row["to_ns"]) for row in rows}
+
+    async def _fill_told(self) -> None:
+        """Anew, what a venue has told the past of since."""
+        spans = await self._told_by_venues()
+        new = [name for name, span in spans.items() if name in self._streams and self._told.get(name) != span]
+        for symbol in new[:REFILLED_AT_ONCE]:
+            await self._fill(symbol, self.until_ns)
+            self._told[symbol] = spans[symbol]
 
     def due(self, now_ns: int) -> bool:
         return now_ns >= self.until_ns + self.width_ns
@@ -73,7 +98,6 @@ class CandleFeed:
         if until_ns <= self.until_ns or not await self._is_stored(until_ns, now_ns):
             return False
         if until_ns - self.until_ns > 2 * LOOKBACK * self.width_ns:
-            self._streams = {name: CandleStream(self.width_ns) for name in self.symbols}
             await self.fill(now_ns)
             return True
         rows = await self._database.fetch(
@@ -86,6 +110,7 @@ class CandleFeed:
         for symbol in self.symbols:
             self._add_empty(symbol, until_ns)
         self.until_ns = until_ns
+        await self._fill_told()
         return True
 
     async def _is_stored(self, until_ns: int, now_ns: int) -> bool:

@@ -108,6 +108,11 @@ class Delays:
     def waits(self) -> bool:
         return bool(self._coming or self._going)
 
+    @property
+    def next_command_ns(self) -> int | None:
+        """When the next command that waits is due."""
+        return self._coming.next_ns
+
     # -- profiles -------------------------------------------------------------------------------------------------
 
     def saw(self, ops: list[Op]) -> None:

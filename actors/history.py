@@ -13,9 +13,9 @@ KEPT: Final = 65_536
 SAVED: Final = 8_192
 """Reports in a snapshot (2 MB)."""
 
-_NO_STATE: Final = np.zeros(256, np.bool_)
-"""By exec_type: reports that do not tell how an order stands."""
-_NO_STATE[[ExecType.REJECTED, ExecType.CANCEL_REJECTED, ExecType.BALANCE, ExecType.LIST]] = True
+_STATE: Final = np.ones(256, np.int64)
+"""By exec_type: 0 where a report does not tell how an order stands."""
+_STATE[[ExecType.REJECTED, ExecType.CANCEL_REJECTED, ExecType.BALANCE, ExecType.LIST]] = 0
 _ORDER_FIELDS: Final = [
     "account", "symbol", "order_id", "orig_order_id", "client_order_id", "side", "ord_type", "time_in_force",
     "stp_mode", "flags", "ord_status", "reason", "price_ticks", "qty_lots", "cum_qty_lots", "leaves_lots",
@@ -38,9 +38,16 @@ class ReportHistory:
         if not len(reports):
             return
         reports = reports[-KEPT:]
-        orders = np.where(_NO_STATE[reports["exec_type"]], 0, reports["order_id"])
+        orders = reports["order_id"] * _STATE[reports["exec_type"]]
         at = self._count % KEPT
-        first = min(len(reports), KEPT - at)
+        first = len(reports)
+        if at + first <= KEPT:
+            opaque(self._ring)[at : at + first] = opaque(reports)
+            self._accounts[at : at + first] = reports["account"]
+            self._orders[at : at + first] = orders
+            self._count += first
+            return
+        first = KEPT - at
         columns = ((opaque(self._ring), opaque(reports)), (self._accounts, reports["account"]), (self._orders, orders))
         for kept, new in columns:
             kept[at : at + first] = new[:first]

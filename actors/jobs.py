@@ -154,4 +154,5 @@ class Housekeeping:
             dsn=self._settings.pg_dsn, data_dir=self._settings.data_dir, horizons=self._settings.retrain
         )
         told = await in_a_process("actors.retraining", request, retraining_plan.Told, run, TRAINING_LIMIT_S)
-        return {name: to_builtins(turn) for name, turn in told.done.items()}
+        pruned = {"pruned": told.pruned} if told.pruned else {}
+        return {name: to_builtins(turn) for name, turn in told.done.items()} | pruned

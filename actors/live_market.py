@@ -12,12 +12,12 @@ from actors.batches import run_of
 from actors.market_now import MarketNow
 from actors.tape_store import TapeStore
 from actors.wire import Batch
-from market.book import Book
+from market.book import Book, Books
 from market.candles import CANDLE, folded, seconds_of
 from market.enums import Side
 from market.instrument import Instrument
 from market.intervals import MINUTE_NS, SECOND_NS
-from market.records import COMMAND, Records, joined, picked
+from market.records import COMMAND, Records, joined
 from market.stream_events import Top
 from market.tape import TapeEnds, tape_of
 from market.windows import MINUTES_NS, SECONDS_NS, RecentTrades, by_symbol
@@ -36,7 +36,7 @@ class TopChange(NamedTuple):
 class LiveMarket:
     def __init__(self, instruments: Sequence[Instrument], now_ns: MarketNow | None = None) -> None:
         self.instruments = instruments
-        self.books = {k: Book(one, k) for k, one in enumerate(instruments)}
+        self.books = Books({k: Book(one, k) for k, one in enumerate(instruments)})
         self.recent = [RecentTrades() for _ in instruments]
         self.tops = [Top(0, 0, 0, 0, 0) for _ in instruments]
         """As of the last time that a symbol's top was looked at."""
@@ -96,12 +96,8 @@ class LiveMarket:
         if not parts:
             return set()
         commands = joined(parts, COMMAND) if len(parts) > 1 else parts[0]
-        own = picked(commands, np.argsort(commands["symbol"], kind="stable"))
-        touched = set()
-        for symbol, part in by_symbol(own):
-            self.books[symbol].apply(part)
-            touched.add(symbol)
-        return touched
+        self.books.apply(commands)
+        return set(np.unique(commands["symbol"]).tolist())
 
     def _look(self, symbol: int) -> TopChange | None:
         old, new = self.tops[symbol], self.top(symbol)

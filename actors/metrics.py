@@ -3,15 +3,18 @@
 import time
 from typing import Final
 
-import numpy as np
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import Counter as LabelledCounter
 from prometheus_client.metrics_core import Metric
 
+from actors.meters import Counter, Histogram
 from market.enums import EventKind
 from market.quality import Counters, Quality
 from market.records import Records
 
 SECONDS: Final = (0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0, 10.0)
+_TRADE: Final = bytes([EventKind.TRADE])
+_REJECTED: Final = bytes([EventKind.REJECTED])
 
 
 class ActorMetrics:
@@ -21,8 +24,8 @@ class ActorMetrics:
         self._labels = {"actor": actor}
 
     def counter(self, name: str, text: str) -> Counter:
-        made = Counter(name, text, ["actor"], registry=self.registry).labels(self.actor)
-        assert isinstance(made, Counter)
+        made = Counter(name, text, self.actor)
+        self.registry.register(made)
         return made
 
     def gauge(self, name: str, text: str) -> Gauge:
@@ -31,8 +34,8 @@ class ActorMetrics:
         return made
 
     def histogram(self, name: str, text: str) -> Histogram:
-        made = Histogram(name, text, ["actor"], registry=self.registry, buckets=SECONDS).labels(self.actor)
-        assert isinstance(made, Histogram)
+        made = Histogram(name, text, self.actor, SECONDS)
+        self.registry.register(made)
         return made
 
     def collect(self) -> list[Metric]:
@@ -52,10 +55,10 @@ class BookMetrics(ActorMetrics):
         self._wait = self.histogram("raypit_book_seconds", "From arrival of a batch's oldest command to its commit")
 
     def batch(self, commands: int, events: Records, match_s: float, commit_s: float, oldest: float) -> None:
-        kinds = np.bincount(events["kind"], minlength=len(EventKind))
+        kinds = events["kind"].tobytes()
         self._orders.inc(commands)
-        self._fills.inc(int(kinds[EventKind.TRADE]))
-        self._refused.inc(int(kinds[EventKind.REJECTED]))
+        self._fills.inc(kinds.count(_TRADE))
+        self._refused.inc(kinds.count(_REJECTED))
         self._batches.inc()
         self._match.observe(match_s)
         self._commit.observe(commit_s)
@@ -71,7 +74,9 @@ class AccountMetrics(ActorMetrics):
         self.batches = self.counter("raypit_account_journal_batches", "Journal rows of the account stream")
         self.open_orders = self.gauge("raypit_open_orders", "Open orders")
         self.accounts = self.gauge("raypit_accounts", "Open accounts")
-        self.drift = self.gauge("raypit_conservation_drift_units", "Largest sum of postings over assets; must be 0")
+        self.drift = self.gauge(
+            "raypit_conservation_drift_units", "Largest sum of postings over assets, as of the last snapshot; must be 0"
+        )
         self.links = self.gauge("raypit_gateway_links", "Connected gateways and feeds")
         self.admit_s = self.histogram("raypit_admit_seconds", "Admitting one frame of commands")
         self.settle_s = self.histogram("raypit_settle_seconds", "Settling one batch")
@@ -92,7 +97,9 @@ class JobMetrics:
     def __init__(self, of: ActorMetrics) -> None:
         self._actor = of.actor
         labels, registry = ["actor", "job"], of.registry
-        self._runs = Counter("raypit_job_runs", "Runs of scheduled work", [*labels, "outcome"], registry=registry)
+        self._runs = LabelledCounter(
+            "raypit_job_runs", "Runs of scheduled work", [*labels, "outcome"], registry=registry
+        )
         self._seconds = Gauge("raypit_job_seconds", "Length of the last run", labels, registry=registry)
         self._succeeded = Gauge("raypit_job_success_time_seconds", "When it last went well", labels, registry=registry)
         self.quality = of.gauge("raypit_stored_quality_score", "Of the day of stored data checked last, 0 to 100")

@@ -14,7 +14,15 @@ from ml.forecast import Manifest, SavedModel
 CHANNEL: Final = "models"
 """NOTIFY with the version when one is promoted."""
 REPORT: Final = "report.html"
+KEPT: Final = 10
+"""The newest versions of each name that pruning leaves, beside those in service and the untrained baselines."""
 _COLUMNS: Final = "version, manifest, created_ns, promoted_ns"
+_PRUNE: Final = """
+DELETE FROM models WHERE promoted_ns IS NULL AND manifest #> '{metrics,trained}' IS DISTINCT FROM 'false' AND version IN (
+    SELECT version FROM (SELECT version, row_number() OVER (PARTITION BY name ORDER BY version DESC) AS age FROM models) AS aged
+    WHERE age > $1
+) RETURNING version
+"""
 
 
 class NoSuchModel(LookupError):
@@ -73,6 +81,16 @@ class ModelRegistry:
             )  # fmt: skip
             await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, str(version))
         return self._row(row, version)
+
+    async def prune(self, kept: int = KEPT) -> list[int]:
+        """Remove old versions, rows and files; those removed. What a removed one had said stays in log and scores."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute("LOCK TABLE models IN SHARE ROW EXCLUSIVE MODE")
+            rows = await connection.fetch(_PRUNE, kept)
+        gone: list[int] = [row["version"] for row in rows]
+        for version in gone:
+            await asyncio.to_thread(shutil.rmtree, self._folder(version), ignore_errors=True)
+        return sorted(gone)
 
     async def promoted(self) -> list[ModelRow]:
         """One for each horizon that has any, the shortest first."""

@@ -17,18 +17,13 @@ from actors.staging import COPY_BEGIN, COPY_END, Column
 _FIXED: Final = {
     "order_id": ">i8", "account": ">i8", "side": ">i2", "ord_type": ">i2", "time_in_force": ">i2", "stp_mode": ">i2",
     "flags": ">i2", "price_ticks": ">i8", "qty_lots": ">i8", "leaves_lots": ">i8", "cum_qty_lots": ">i8",
-    "ord_status": ">i2", "reason": ">i2", "created_ns": ">i8", "updated_ns": ">i8",
+    "cum_quote_units": ">i8", "ord_status": ">i2", "reason": ">i2", "created_ns": ">i8", "updated_ns": ">i8",
 }  # fmt: skip
-_DIGITS: Final = 5
-"""Of base 10,000: a numeric of up to 20 decimal digits. The server drops those that are zeros in front."""
-_NUMERIC: Final = np.dtype(
-    [("count", ">i2"), ("weight", ">i2"), ("sign", ">i2"), ("scale", ">i2"), ("digits", ">i2", _DIGITS)]
-)
-_COLUMNS: Final = ("client_order_id", "symbol", "cum_quote_units", *_FIXED)
+_COLUMNS: Final = ("client_order_id", "symbol", *_FIXED)
 
 
 def _rest() -> np.dtype[np.void]:
-    fields: list[tuple[str, Any]] = [("size of cum_quote_units", ">i4"), ("cum_quote_units", _NUMERIC)]
+    fields: list[tuple[str, Any]] = []
     for name, kind in _FIXED.items():
         fields += [(f"size of {name}", ">i4"), (name, kind)]
     return np.dtype(fields)
@@ -82,11 +77,4 @@ def _rest_of(columns: Mapping[str, Column]) -> Column:
     for name, kind in _FIXED.items():
         rest[f"size of {name}"] = np.dtype(kind).itemsize
         rest[name] = columns[name]
-    rest["size of cum_quote_units"] = _NUMERIC.itemsize
-    amount = rest["cum_quote_units"]
-    units = columns["cum_quote_units"]
-    amount["count"], amount["weight"] = _DIGITS, _DIGITS - 1
-    if units.any():
-        for k in range(_DIGITS):
-            amount["digits"][:, k] = units // 10_000 ** (_DIGITS - 1 - k) % 10_000
     return rest.view(np.dtype(("V", _REST.itemsize)))

@@ -24,6 +24,7 @@ class Changes(NamedTuple):
     """Columns, one entry per order, by order id."""
 
     order_id: Column
+    account: Column
     accepted_at: Column
     """Index of its ACCEPTED event; UNCHANGED when it is older than the run."""
     qty_lots: Column
@@ -102,6 +103,7 @@ def changes_of(events: Records, ts_ns: Column, quiet: Collection[int]) -> Change
     ends = np.append(starts[1:], len(order_id)) - 1
     return Changes(
         order_id[starts],
+        np.where(is_own, told["account"], told["maker_account"])[starts],
         last_of(at, accepted, starts),
         last_of(told["qty_lots"], accepted | (kind == EventKind.AMENDED), starts),
         leaves[ends],

@@ -24,7 +24,7 @@ _NEW_ORDERS: Final = Staging(
         "price_ticks": "bigint", "created_ns": "bigint", **_STATE,
     },
 )  # fmt: skip
-_CHANGES: Final = Staging("order_changes", {"order_id": "bigint", **_STATE})
+_CHANGES: Final = Staging("order_changes", {"order_id": "bigint", "account": "bigint", **_STATE})
 # What plain orders do not have is staged apart: most rows would carry zeros.
 _TERMS: Final = Staging(
     "order_terms",
@@ -37,8 +37,8 @@ _TERMS: Final = Staging(
 _TURNS: Final = Staging(
     "order_turns",
     {
-        "order_id": "bigint", "client_order_id": "bytea", "price_ticks": "bigint", "prevented_lots": "bigint",
-        "prevented_match_id": "bigint", "working_ns": "bigint", "tracking_ns": "bigint",
+        "order_id": "bigint", "account": "bigint", "client_order_id": "bytea", "price_ticks": "bigint",
+        "prevented_lots": "bigint", "prevented_match_id": "bigint", "working_ns": "bigint", "tracking_ns": "bigint",
     },
 )  # fmt: skip
 _AMENDMENTS: Final = Staging(
@@ -77,7 +77,7 @@ _UPDATE_ORDERS: Final = (
     "leaves_lots = c.leaves_lots, cum_qty_lots = o.cum_qty_lots + c.cum_qty_lots, "
     "cum_quote_units = o.cum_quote_units + c.cum_quote_units, "
     "ord_status = CASE WHEN c.ord_status < 0 THEN o.ord_status ELSE c.ord_status END, reason = c.reason, "
-    "updated_ns = c.updated_ns FROM order_changes AS c WHERE o.order_id = c.order_id"
+    "updated_ns = c.updated_ns FROM order_changes AS c WHERE o.account = c.account AND o.order_id = c.order_id"
 )
 _TURN_ORDERS: Final = (
     "UPDATE orders AS o SET client_order_id = coalesce("
@@ -87,7 +87,7 @@ _TURN_ORDERS: Final = (
     "prevented_match_id = greatest(o.prevented_match_id, c.prevented_match_id, 0), "
     "working_ns = CASE WHEN c.working_ns < 0 THEN o.working_ns ELSE c.working_ns END, "
     "tracking_ns = CASE WHEN c.tracking_ns < 0 THEN o.tracking_ns ELSE c.tracking_ns END "
-    "FROM order_turns AS c WHERE o.order_id = c.order_id"
+    "FROM order_turns AS c WHERE o.account = c.account AND o.order_id = c.order_id"
 )
 # An order that is older than the run stands in `orders` as it was before.
 _INSERT_AMENDMENTS: Final = (
@@ -96,7 +96,7 @@ _INSERT_AMENDMENTS: Final = (
     "coalesce(nullif(convert_from(rtrim(c.orig_client_order_id, '\\x00'), 'LATIN1'), ''), o.client_order_id, ''), "
     "coalesce(nullif(convert_from(rtrim(c.new_client_order_id, '\\x00'), 'LATIN1'), ''), o.client_order_id, ''), "
     "CASE WHEN c.orig_qty_lots < 0 THEN o.qty_lots ELSE c.orig_qty_lots END, c.new_qty_lots, c.ts_ns "
-    "FROM new_amendments AS c LEFT JOIN orders AS o ON o.order_id = c.order_id "
+    "FROM new_amendments AS c LEFT JOIN orders AS o ON o.account = c.account AND o.order_id = c.order_id "
     "JOIN unnest($1::text[]) WITH ORDINALITY AS names (name, number) ON number = c.symbol + 1 "
     "WHERE c.orig_qty_lots >= 0 OR o.order_id IS NOT NULL ON CONFLICT DO NOTHING"
 )
@@ -146,7 +146,7 @@ class OrderTables:
         return rows
 
     async def _write_new(self, columns: dict[str, Column], born: Records, born_by: Records, created_ns: Column) -> None:
-        columns |= {name: born[name] for name in ("account", "symbol", "side", "ord_type", "time_in_force")}
+        columns |= {name: born[name] for name in ("symbol", "side", "ord_type", "time_in_force")}
         columns |= {name: born[name] for name in ("stp_mode", "flags", "price_ticks")}
         columns |= {"client_order_id": born_by["client_order_id"], "created_ns": created_ns}
         terms = terms_of(born, born_by, created_ns)

@@ -40,6 +40,7 @@ class Turns(NamedTuple):
     """Columns, one entry per order, by order id."""
 
     order_id: Column
+    account: Column
     client_order_id: Column
     """Its newest name; empty: it was not renamed."""
     price_ticks: Column
@@ -134,6 +135,7 @@ def turns_of(rare: Rare, quiet: Collection[int]) -> Turns:
     renamed = last_of(legs.at, _renames(rare)[legs.at], starts)
     return Turns(
         legs.order_id[starts],
+        np.where(legs.is_own, told["account"], told["maker_account"])[starts],
         np.where(renamed >= 0, rare.commands["client_order_id"][renamed], _UNNAMED),
         last_of(told["price_ticks"], triggered, starts),
         np.add.reduceat(lost, starts),

@@ -14,6 +14,7 @@ import structlog
 from actors.book_actor import BookSnapshot
 from actors.config import Settings, book_name
 from actors.follower import BookFollower
+from actors.give_way import server_gives_way
 from actors.jobs import Housekeeping
 from actors.journal import Journal
 from actors.live_market import LiveMarket
@@ -152,6 +153,7 @@ class ProjectorService:
                 try:
                     if connection is None or connection.is_closed():
                         connection = await asyncpg.connect(self.settings.pg_dsn, timeout=5, command_timeout=60)
+                        server_gives_way(connection, self.settings.pg_dsn)
                         await prepare(connection)
                     await self._learn_quiet_if_new(connection, models)
                     self.metrics.rows.inc(await models.write(connection, NAME))

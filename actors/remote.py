@@ -18,6 +18,7 @@ import structlog
 from prometheus_client.metrics_core import Metric
 
 from actors.config import NAMESPACE, Settings, account_name, book_name
+from actors.give_way import READ_MODELS_NICE
 from actors.memory import give_back
 
 log = structlog.get_logger()
@@ -133,7 +134,7 @@ class ProjectorActor(Host):
     def __init__(self, settings: Settings) -> None:
         from actors.projector import ProjectorService
 
-        super().__init__(settings, "projector", lambda: ProjectorService(settings), nice=5)
+        super().__init__(settings, "projector", lambda: ProjectorService(settings), READ_MODELS_NICE)
 
     def queue(self, symbol: int, order_id: int) -> Any:
         """`ProjectorService.queue`"""

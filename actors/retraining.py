@@ -60,6 +60,7 @@ async def retrain(request: Request, tell: Tell) -> Told:
 
             told.done[name] = await _turn(registry, pool, symbols, HORIZONS[name], from_ns, done)
             done(1.0)
+        told.pruned = await registry.prune()
     return told
 
 

@@ -32,6 +32,8 @@ class Told(msgspec.Struct):
 
     fraction: float = 0.0
     done: dict[str, Turn] = {}
+    pruned: list[int] = []
+    """Versions too old to keep."""
 
 
 def horizons_of(text: str) -> tuple[str, ...]:

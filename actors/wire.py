@@ -40,12 +40,17 @@ class Kind(IntEnum):
     ACK = 10
     """A book to the feed: `ACK_BODY`, one for each OUTSIDE frame in turn, when what it holds is journaled; one without
     commands has moved the clock by then."""
+    SEEN = 11
+    """An account actor to a book of a replay: `SEEN_BODY`, what `actors.responders.Seen` says."""
 
 
 OUTSIDE_HEAD: Final = struct.Struct("<qd")
 """Market time (ns) after these commands; its pace, in market seconds per second of the wall (0: it stands still)."""
 ACK_BODY: Final = struct.Struct("<q")
 """command_id of the feed's newest journaled command."""
+SEEN_BODY: Final = struct.Struct("<qq?")
+NEVER: Final = (1 << 63) - 1
+"""No market time."""
 
 
 class Hello(msgspec.Struct):

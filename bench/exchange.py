@@ -67,6 +67,12 @@ class Exchange:
         """Nobody else trades: prices stay where the benchmark puts them."""
 
     @cached_property
+    def pg_dsn(self) -> str:
+        """Of its database; empty: not known."""
+        state = None if self.data is None else state_file.read(self.data.expanduser())
+        return "" if state is None else state.pg_dsn
+
+    @cached_property
     def data_port(self) -> int:
         """Of WebSockets straight to the gateway."""
         found = self.ask("GET", "/api/v1/system/status").get("data_port")

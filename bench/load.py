@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import uvloop
 
-from bench import packed_frames, workload
+from bench import journal_bytes, packed_frames, workload
 from bench.client import Connection, ConnectionBroken, open_http, open_websocket
 from bench.processes import cpu_seconds, own_cpu_seconds, used_by_process
 from bench.workload import Plan, Step
@@ -37,6 +37,8 @@ class Job(msgspec.Struct, frozen=True):
     drain_limit_s: float = DRAIN_LIMIT_S
     by_process: bool = False
     """Processor time of each process rather than of each part (`bench.processes`)."""
+    pg_dsn: str = ""
+    """Of a running exchange, for the size of its journals."""
 
 
 class Figures(msgspec.Struct, frozen=True):
@@ -55,6 +57,8 @@ class Figures(msgspec.Struct, frozen=True):
     """By part of the exchange, and of this load generator."""
     fills_due: int = 0
     """That these orders should have caused."""
+    journal_bytes: int = 0
+    """As the books' journals store them; 0: not known."""
 
     @property
     def commands(self) -> int:
@@ -165,19 +169,22 @@ async def _run(job: Job) -> Figures:
     for client in clients:
         client.begin()
     await _let_run(job.warm_s, broken)
+    first = await journal_bytes.newest(job.pg_dsn)
     before, began = _cpu(job), time.perf_counter()
     tally.counting = True
     await _let_run(job.seconds, broken)
     tally.counting = False
     seconds = time.perf_counter() - began
     after = _cpu(job)
+    last = await journal_bytes.newest(job.pg_dsn)
     tally.stopping = True
     async with asyncio.timeout(job.drain_limit_s):
         await asyncio.gather(*(client.done for client in clients))
     for client in clients:
         for connection in client._connections:
             connection.close()
-    return _figures(tally, seconds, {part: after[part] - before.get(part, 0.0) for part in after})
+    figures = _figures(tally, seconds, {part: after[part] - before.get(part, 0.0) for part in after})
+    return msgspec.structs.replace(figures, journal_bytes=await journal_bytes.between(job.pg_dsn, first, last))
 
 
 async def _client(job: Job, plan: Plan, tally: Tally) -> Client:

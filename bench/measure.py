@@ -95,7 +95,7 @@ class Runner:
         port = self._exchange.data_port if question.transport == DATA_PORT else self._exchange.port
         job = Job(
             self._exchange.host, port, work, question.codec, question.orders_per_frame, plans, WARM_S,
-            self.seconds, self._exchange.pid, rate, by_process=by_process,
+            self.seconds, self._exchange.pid, rate, by_process=by_process, pg_dsn=self._exchange.pg_dsn,
         )  # fmt: skip
         try:
             return self._pool.submit(load.run, job).result(self.seconds + WARM_S + ANSWER_LIMIT_S)

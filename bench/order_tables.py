@@ -17,7 +17,18 @@ _LEAST_CPU_S: Final = 0.01
 def show_rates(findings: list[Finding]) -> None:
     table = Table(title="no-op and durable order, frames a second and round trips", title_justify="left")
     table.add_column("clients x orders a frame", no_wrap=True)
-    for name in ("no-op/s", "p50 ms", "order/s", "p50 ms", "p99 ms", "ratio", "orders/s", "cancels/s", "fills/s"):
+    for name in (
+        "no-op/s",
+        "p50 ms",
+        "order/s",
+        "p50 ms",
+        "p99 ms",
+        "ratio",
+        "orders/s",
+        "cancels/s",
+        "fills/s",
+        "journal MB/s",
+    ):
         table.add_column(name, justify="right")
     for one in findings:
         noop, order = one.noop, one.order
@@ -30,6 +41,7 @@ def show_rates(findings: list[Finding]) -> None:
             f"{order.p99_ms:.2f}",
             f"{one.ratio:.0%}",
             *(f"{n / order.seconds:,.0f}" if n else "" for n in (order.orders, order.cancels, order.fills)),
+            f"{order.journal_bytes / order.seconds / 1e6:.2f}" if order.journal_bytes else "",
         )
     out.print(table)
 

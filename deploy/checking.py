@@ -17,7 +17,6 @@ from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from actors.account_ops import OwnRow, apply_ops
-from actors.book_actor import match
 from actors.config import account_name, book_name, instruments_of
 from actors.errors import JournalCorrupt
 from actors.journal import Journal, Row
@@ -25,7 +24,7 @@ from actors.wire import Batch, decode_batch
 from deploy import state_file
 from deploy.control import ask
 from deploy.errors import DeployError
-from market.book import Book
+from market.book import Book, Books
 from market.instrument import from_units
 from market.ledger import Ledger
 
@@ -116,10 +115,10 @@ class _Replay:
         seq, digests = self._live.get(name, (self._newest.get(name, 0), None))
         task = progress.add_task(name, total=seq)
         symbols = range(partition, self._shape.symbols, self._shape.book_actors)
-        books = {k: Book(self._instruments[k], k) for k in symbols}
+        books = Books({k: Book(self._instruments[k], k) for k in symbols})
         try:
             async for batch in self._batches(name, seq, progress, task):
-                if match(books, batch.commands).tobytes() != batch.events.tobytes():
+                if books.apply(batch.commands).tobytes() != batch.events.tobytes():
                     self.differences.append(f"{name}: seq {batch.seq} matches to other events than were journaled")
                     return
         except JournalCorrupt as error:

@@ -256,7 +256,7 @@ def spawn(
         group=account.gid if account.switched else None,
         extra_groups=[] if account.switched else None,
         pass_fds=pass_fds,
-        preexec_fn=_dies_with(os.getpid(), death_signal),
+        preexec_fn=dies_with(os.getpid(), death_signal),
     )
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError), process.stdin:  # ended already: its log says why
@@ -264,7 +264,7 @@ def spawn(
     return process
 
 
-def _dies_with(parent: int, number: signal.Signals) -> Callable[[], None]:
+def dies_with(parent: int, number: signal.Signals) -> Callable[[], None]:
     def arrange() -> None:
         # After the change of user, which would clear it.
         if sys.platform == "linux":

@@ -47,6 +47,8 @@ SETTINGS: Mapping[str, str] = {
     # One flush of the file system instead of one per file: 1,300 of them before recovery even begins.
     "recovery_init_sync_method": "syncfs" if sys.platform == "linux" else "fsync",
     "autovacuum": "on",
+    # Its workers have no lower priority than the journal's process: they rest longer between pages.
+    "autovacuum_vacuum_cost_delay": "10ms",
     "jit": "off",
     "timezone": "UTC",
     "log_timezone": "UTC",

@@ -9,22 +9,51 @@ pinned; everything private to Ray that we touch is in this file.
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 DASHBOARD_MODULES: Final = ("NodeHead", "UsageStatsHead")
 """Cluster and actors pages; the second is asked by every page and is no process. Each other module costs 90 MB."""
 
 
+class AgentPorts(NamedTuple):
+    """Of the dashboard agent and the runtime environment agent; 0: each chooses, and the raylet waits for it.
+
+    The raylet takes no work before it has read them, from files that the agents leave when they have started: seconds. So we
+    choose, and leave the files.
+    """
+
+    metrics_agent_port: int = 0
+    metrics_export_port: int = 0
+    dashboard_agent_listen_port: int = 0
+    runtime_env_agent_port: int = 0
+
+
 class RayHead:
     """GCS, raylet and agents, in `folder`; ends with this process, however it ends."""
 
-    def __init__(self, folder: Path, num_cpus: int, object_store_bytes: int) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        num_cpus: int,
+        object_store_bytes: int,
+        agent_ports: "AgentPorts | None" = None,
+        worker: Path | None = None,
+    ) -> None:
+        """`worker`: a program for the raylet to start in the place of Ray's own `default_worker.py`."""
+        from ray import _raylet
         from ray._private import node, parameter, services
         from ray._private.authentication import authentication_token_setup as tokens
 
         class Head(node.Node):  # type: ignore[misc]
             def start_api_server(self, **_: Any) -> None:
                 self._webui_url = ""
+
+            def start_raylet(self, *args: Any, **named: Any) -> None:
+                for name, port in (agent_ports or AgentPorts())._asdict().items():
+                    if port:
+                        what = getattr(_raylet, f"{name.upper()}_NAME")
+                        _raylet.persist_port(self._session_dir, self._node_id, what, port)  # type: ignore[attr-defined]
+                super().start_raylet(*args, **named)
 
         tokens.enable_token_auth_by_default()
         tokens.ensure_token_if_auth_enabled({}, create_token_if_missing=True)
@@ -39,6 +68,8 @@ class RayHead:
                 temp_dir=str(folder),
                 no_monitor=True,
                 include_log_monitor=False,
+                worker_path=str(worker) if worker else None,
+                **(agent_ports or AgentPorts())._asdict(),
             ),
             head=True,
             shutdown_at_exit=False,

@@ -10,7 +10,9 @@ from typing import Any, Final
 import structlog
 
 from deploy.errors import RayError
-from deploy.ray_head import RayHead
+from deploy.forking import WORKER
+from deploy.ray_head import AgentPorts, RayHead
+from deploy.ray_worker import ADDRESS
 
 log = structlog.get_logger()
 
@@ -30,6 +32,7 @@ ENVIRONMENT: Final = {
     "RAY_SERVE_PORT_QUARANTINE_S": "0",
     "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
     "RAY_SERVE_CONTROL_LOOP_INTERVAL_S": "1",
+    "RAY_SERVE_CONTROLLER_CALLBACK_IMPORT_PATH": "serve.pace:controller",
     "RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH": "serve.uvicorn_defaults:callback",
     # What an idle cluster spends most of its time with.
     "RAY_task_events_report_interval_ms": "0",
@@ -96,13 +99,15 @@ class RayRuntime:
         self._dashboard = dashboard
         self._folder = folder
         self._head: RayHead | None = None
+        self._joined_dashboard: str | None = None
 
-    def start(self) -> str | None:
-        """Start or join it; the address of its dashboard. RayError when it cannot be had."""
+    def start(self) -> None:
+        """Start or join it. RayError when it cannot be had."""
         attempts = ATTEMPTS if self._address is None else 1  # joining, Ray itself tries for a minute
         for attempt in range(1, attempts + 1):
             try:
-                return self._start()
+                self._start()
+                return
             except Exception as error:  # Ray tells of a slow start by half a dozen kinds, bare Exception among them
                 log.warning("Ray did not start", attempt=attempt, error=repr(error))
                 with contextlib.suppress(Exception):
@@ -111,17 +116,25 @@ class RayRuntime:
                     raise RayError(self._told(error)) from error
         raise AssertionError("unreachable")
 
-    def _start(self) -> str | None:
+    def _start(self) -> None:
         import ray
 
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "namespace": "raypit"}
         if self._address is not None:
             _must_listen(self._address)
             url = ray.init(address=self._address, **options).dashboard_url
-            return f"http://{url}" if url else None
-        self._head = RayHead(self._folder, max(2, os.cpu_count() or 2), OBJECT_STORE_BYTES)
+            self._joined_dashboard = f"http://{url}" if url else None
+            return
+        agents = AgentPorts(*(free_port() for _ in AgentPorts._fields))
+        worker = WORKER if ADDRESS in os.environ else None
+        self._head = RayHead(self._folder, max(2, os.cpu_count() or 2), OBJECT_STORE_BYTES, agents, worker)
         ray.init(address=self._head.address, **options)
-        return self._head.start_dashboard(free_port()) if self._dashboard else None
+
+    def start_dashboard(self) -> str | None:
+        """Where it answers in a few seconds; nothing waits for it, so it comes last. None: there is to be none."""
+        if self._head is None or not self._dashboard:
+            return self._joined_dashboard
+        return self._head.start_dashboard(free_port())
 
     def stop(self) -> None:
         import ray

@@ -23,10 +23,11 @@ import structlog
 from actors.logs import configure
 from actors.memory import give_back
 from actors.phases import Phases
-from deploy import bytecode, instruments, orphans, ports, promises, ray_runtime, state_file
+from deploy import bytecode, instruments, orphans, ports, promises, ray_runtime, state_file, warm
 from deploy.control import Control
 from deploy.data_dir import DataDir
 from deploy.errors import ServiceError
+from deploy.forking import ForkServer
 from deploy.migrate import check_durability, migrate
 from deploy.postgres import EmbeddedPostgres
 from deploy.settings import ASSISTANT_KEY, Options
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-KERNELS: Final = ("book", "ledger", "packed")
-"""Parts of `deploy.warm`."""
 WATCH_EVERY_S: Final = 0.5
 READY_LIMIT_S: Final = 120.0
 RETIRE_LIMIT_S: Final = 5.0
@@ -56,6 +55,7 @@ class Supervisor:
         self._progress = progress
         self._postgres: EmbeddedPostgres | None = None
         self._valkey: EmbeddedValkey | None = None
+        self._fork_server: ForkServer | None = None
         self._stopping = threading.Event()
         self._control: Control | None = None
         self.url = ""
@@ -89,6 +89,8 @@ class Supervisor:
         bytecode.keep(self.data.path / "bytecode")
         self._ray = ray_runtime.RayRuntime(self.options.ray, self.options.dashboard, ray_dir)
         kernels = self._warm()
+        if self.options.ray is None:
+            self._start_fork_server(ray_dir.parent / "fork.sock", kernels=not kernels)
         self._progress("PostgreSQL")
         pg_dsn = self._start_postgres()
         self._phases.done("postgres")
@@ -179,14 +181,24 @@ class Supervisor:
             await connection.close()
 
     def _warm(self) -> "list[subprocess.Popen[bytes]]":
-        """Compile the kernels beside everything else and side by side; on a first start that takes longest."""
+        """Compile kernels that are not yet, beside everything else and side by side: on a first start that takes longest."""
+        notes = self.data.path / "kernels"
         with (self.data.path / "logs" / "warm.log").open("wb") as log_file:
             return [
                 subprocess.Popen(  # noqa: S603  a module and a part of our own
-                    [sys.executable, "-m", "deploy.warm", part], stdout=log_file, stderr=log_file
+                    [sys.executable, "-m", "deploy.warm", part, str(notes)], stdout=log_file, stderr=log_file
                 )
-                for part in KERNELS
+                for part in warm.missing(notes)
             ]
+
+    def _start_fork_server(self, path: Path, kernels: bool) -> None:
+        server = ForkServer(path, self.data.path / "logs" / "fork_server.log")
+        try:
+            server.start(kernels)
+        except OSError as error:  # slower, and nothing else
+            log.warning("no fork server: workers start in Ray's own way", error=repr(error))
+            return
+        self._fork_server = server
 
     def _await_kernels(self, kernels: "list[subprocess.Popen[bytes]]") -> None:
         self._progress("matching engine (compiled once)")
@@ -222,7 +234,7 @@ class Supervisor:
 
         assert self._ray is not None
         self._progress("Ray")
-        self.dashboard = self._ray.start()
+        self._ray.start()
         self._phases.done("ray")
         if kernels is not None:
             self._await_kernels(kernels)
@@ -238,12 +250,17 @@ class Supervisor:
         self._progress("gateway")
         self._await_ready()
         self._phases.done("ready")
+        self.dashboard = self._ray.start_dashboard()
 
     def _start_gateway(self) -> None:
-        from ray import serve as ray_serve
+        from serve import pace
 
-        from serve import predictor
-        from serve.app import APP_NAME, deployment
+        with pace.without_pandas():
+            from ray import serve as ray_serve
+
+            from serve import predictor
+            from serve.replica import APP_NAME, deployment
+        pace.driver()
 
         port = self._port
         ports.must_be_free(self.options.host, port, "--port")
@@ -275,10 +292,12 @@ class Supervisor:
         return found
 
     def _language_model(self) -> "ModelSettings | None":
+        url, model = self.options.assistant_url, self.options.assistant_model
+        if url is None or model is None:
+            return None
         from serve.assistant.language_model import ModelSettings
 
-        url, model = self.options.assistant_url, self.options.assistant_model
-        return None if url is None or model is None else ModelSettings(url, model, self._assistant_key)
+        return ModelSettings(url, model, self._assistant_key)
 
     def _await_ready(self) -> None:
         from urllib.request import urlopen
@@ -300,7 +319,7 @@ class Supervisor:
         misses = 0.0
         while not self._stopping.wait(WATCH_EVERY_S):
             try:
-                for server in (self._postgres, self._valkey):
+                for server in (self._postgres, self._valkey, self._fork_server):
                     if server is not None and not server.alive():
                         log.error("died, starting it anew", server=server.name)
                         server.start()
@@ -337,7 +356,7 @@ class Supervisor:
             self._end_ray()
         if self._mark:
             orphans.end(self._mark)
-        for server in (self._valkey, self._postgres):
+        for server in (self._fork_server, self._valkey, self._postgres):
             if server is not None:
                 server.stop()
         if self._control is not None:
@@ -376,7 +395,7 @@ async def _retire_gateway() -> None:
     """Serve's own shutdown waits for open sockets and then cuts them, so they are closed before."""
     from ray import serve as ray_serve
 
-    from serve.app import APP_NAME, DEPLOYMENT
+    from serve.replica import APP_NAME, DEPLOYMENT
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     handle = ray_serve.get_deployment_handle(DEPLOYMENT, APP_NAME)

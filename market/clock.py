@@ -34,9 +34,11 @@ class MarketClock:
         self._told_ns, self._pace, self._told_at = ts_ns, pace, wall_ns
         return self.now(wall_ns)
 
-    def now(self, wall_ns: int) -> int:
+    def now(self, wall_ns: int, until_ns: int | None = None) -> int:
+        """`until_ns`: it does not get further by itself."""
         passed_ns = min(max(0, wall_ns - self._told_at), LEASE_NS)
-        self._least_ns = max(self._least_ns, self._told_ns + int(self._pace * passed_ns))
+        now_ns = self._told_ns + int(self._pace * passed_ns)
+        self._least_ns = max(self._least_ns, now_ns if until_ns is None else min(now_ns, until_ns))
         return self._least_ns
 
 

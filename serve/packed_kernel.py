@@ -62,10 +62,35 @@ class Kernels(NamedTuple):
     tell: Callable[[Words, Words, Words, Bytes], int]
 
 
+_NAME_WORDS: Final = COMMAND.itemsize // 8 - _word(COMMAND, "client_order_id")
+
+
+# Not within `_compile`: a routine in an entry's closure is another one in every process, and nothing is found in the cache.
+@routine
+def _name_length(row: Words, at: int) -> int:
+    """Of visible ASCII characters followed by zeros; -1: it is not like that, or too long."""
+    length, ended = 0, False
+    for k in range(_NAME_WORDS):
+        word = row[at + k]
+        if ended and word != 0:
+            return -1
+        for shift in range(0, 64, 8):
+            one = (word >> shift) & 255
+            if one == 0:
+                if word >> shift != 0:
+                    return -1
+                ended = True
+                break
+            if one < 33 or one > 126:
+                return -1
+            length += 1
+    return length if length <= CLIENT_ORDER_ID_CHARS else -1
+
+
 def _compile(sources: str) -> Kernels:
     # `sources` is in each closure, hence in the key of numba's cache: see `market/book/build.py`.
     name_of_place, name_of_cancel, name_of_command = (_word(one, "client_order_id") for one in (PLACE, CANCEL, COMMAND))
-    name_words = COMMAND.itemsize // 8 - name_of_command
+    name_words = _NAME_WORDS
     c_order_id, c_price, c_lots = (_word(COMMAND, name) for name in ("order_id", "price_ticks", "qty_lots"))
     c_quote, c_expected = (_word(COMMAND, name) for name in ("quote_units", "expected_leaves"))
     c_side, c_type, c_tif = (_bit(COMMAND, name) for name in ("side", "ord_type", "time_in_force"))
@@ -83,27 +108,7 @@ def _compile(sources: str) -> Kernels:
     last_open = min(ENDED) - 1
     assert {*range(last_open + 1, len(OrdStatus))} == ENDED
     field_of_name, field_of_id = FIELD_NUMBERS["client_order_id"], FIELD_NUMBERS["order_id"]
-    chars, int_limit = CLIENT_ORDER_ID_CHARS, INT_LIMIT
-
-    @routine
-    def name_length(row: Words, at: int) -> int:
-        """Of visible ASCII characters followed by zeros; -1: it is not like that, or too long."""
-        length, ended = 0, False
-        for k in range(name_words):
-            word = row[at + k]
-            if ended and word != 0:
-                return -1
-            for shift in range(0, 64, 8):
-                one = (word >> shift) & 255
-                if one == 0:
-                    if word >> shift != 0:
-                        return -1
-                    ended = True
-                    break
-                if one < 33 or one > 126:
-                    return -1
-                length += 1
-        return length if length <= chars else -1
+    int_limit = INT_LIMIT
 
     @entry
     def place(orders: Words, commands: Words, limits: Words, account: int, state: Bytes) -> int:
@@ -134,7 +139,7 @@ def _compile(sources: str) -> Kernels:
                     continue
             else:
                 continue
-            length = name_length(row, name_of_place)
+            length = _name_length(row, name_of_place)
             if length < 0:
                 continue
             flags = by_quote if quote != 0 else 0
@@ -157,7 +162,7 @@ def _compile(sources: str) -> Kernels:
         left = 0
         for k in range(len(orders)):
             row, made = orders[k], commands[k]
-            length = name_length(row, name_of_cancel)
+            length = _name_length(row, name_of_cancel)
             if length < 0 or (length > 0) != (row[0] == 0) or row[0] < 0 or row[0] >= int_limit:
                 state[k] = 2 if length < 0 else 0
                 left += 1
@@ -200,11 +205,20 @@ def _compile(sources: str) -> Kernels:
     return Kernels(place, cancel, tell)
 
 
-_SOURCES: Final[list[Any]] = [PLACE, CANCEL, RESULT, COMMAND, REPORT, FIELD_NUMBERS, list(Reason), list(CommandFlag)]
-kernels = _compile(repr(_SOURCES))
+_SOURCES: Final[list[Any]] = [
+    PLACE, CANCEL, RESULT, COMMAND, REPORT, FIELD_NUMBERS, list(Reason), list(CommandFlag), CLIENT_ORDER_ID_CHARS,
+]  # fmt: skip
 
 
-def warm() -> None:
+def compiled() -> Kernels:
+    """Each when it is first called, or read from numba's cache."""
+    return _compile(repr(_SOURCES))
+
+
+kernels = compiled()
+
+
+def warm(kernels: Kernels = kernels) -> None:
     """Compile, or read what was compiled."""
     limits, state = np.ones((1, 10), np.int64), np.zeros(1, np.uint8)
     commands, results = words(np.zeros(1, COMMAND)), words(np.zeros(1, RESULT))

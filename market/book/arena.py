@@ -19,7 +19,6 @@ _FIRST_ORDERS = 256
 _FIRST_PAGES = 64
 _STORES = tuple(L.BIDS + store * L.SIDE_WORDS for store in range(L.STORES))
 
-PAGES_PER_COMMAND = 2
 _LARGEST_MULTIPLIER_PPM = 10**12
 """Keeps `refusals.set_bands` inside 64 bits; a million times the last price."""
 
@@ -154,7 +153,7 @@ def records_in_use(arena: WordArray) -> int:
 def capacity_for(arena: WordArray, commands: int) -> Capacity:
     """Enough for `commands` more commands, each of which may wait in a page of its own and then rest in another."""
     orders = most_orders(arena, commands)
-    pages = min(most_pages(arena) + PAGES_PER_COMMAND * commands, orders)
+    pages = min(most_pages(arena) + L.PAGES_PER_COMMAND * commands, orders)
     now = capacity_of(arena)
     return Capacity(_doubled(now.orders, orders), _doubled(now.pages, pages))
 

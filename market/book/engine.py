@@ -6,41 +6,26 @@ Not safe for two threads at once. Must not know: accounts' balances, journals, t
 import struct
 from decimal import Decimal
 from hashlib import blake2b
-from itertools import pairwise
 
 import numpy as np
 
 from market.book import arena as arenas
+from market.book import call as C
 from market.book import layout as L
 from market.book import snapshot
-from market.book.kernel import match
+from market.book.applying import Applying
 from market.book.layout import Records, WordArray
 from market.book.views import write_depth, write_orders, write_outside
-from market.enums import ListRole, Side
+from market.enums import Side
 from market.instrument import PPM, Asset, Instrument
-from market.records import COMMAND, EVENT
+from market.records import COMMAND
 
 MAX_LIVE_ORDERS = 1_000_000
 """Resting orders of one symbol; 64 bytes each, as many again for one that is not plain, 16 to 32 in the table of ids, and
 up to 2 KB for a level alone in its page."""
 
-BATCH_COMMANDS = 8_192
-"""Longer batches run in pieces of this, which bounds the room prepared for the worst case."""
 
-_FIRST_EVENT_ROWS = 1 << 16
-"""Rows that are never written take no memory."""
-
-_EVENTS_PER_COMMAND = 5
-"""REPLACE at most: CANCELED or REJECTED, ACCEPTED, QUEUED and a match that leaves the maker in the book, EXPIRED or QUEUED."""
-_EVENTS_PER_ORDER_GONE = 4
-"""PREVENTED and EXPIRED of a maker, or QUEUED, its last trade and the EXPIRED of its pair; and its first QUEUED."""
-_EVENTS_PER_PART = 2
-"""QUEUED and the trade."""
-_EVENTS_PER_STOP = 5
-"""Beside those: TRACKING, TRIGGERED, QUEUED and a match that leaves the maker in the book, EXPIRED or QUEUED."""
-
-
-class Book:
+class Book(Applying):
     def __init__(self, instrument: Instrument, symbol_id: int, max_live_orders: int = MAX_LIVE_ORDERS) -> None:
         """Empty, trading. Raises ValueError for numbers outside their domain."""
         if not 0 <= symbol_id < 1 << 31 or not 0 < max_live_orders < 1 << 30:
@@ -48,68 +33,45 @@ class Book:
         self._take_over(arenas.fresh(symbol_id, max_live_orders), instrument)
 
     def _take_over(self, arena: WordArray, instrument: Instrument) -> None:
+        super().__init__()
         self.instrument = instrument
-        self._arena = arena
-        self._events: WordArray = np.zeros(0, np.int64)
-        self._event_bytes = memoryview(b"")
-        self._room = 0
-        """So many commands can be applied before room has to be looked at."""
+        self._tables: list[WordArray] = []
+        self._lie_at(arena)
         live = self.orders()
         display = live["display_lots"][live["display_lots"] > 0]
         parts = -(-live["qty_lots"][live["display_lots"] > 0] // display)
         leaves = live["leaves_lots"]
         arenas.set_filters(arena, instrument, int(leaves.max(initial=0)), int(parts.max(initial=0)))
 
-    # --- commands ---------------------------------------------------------------------------------------
-    def apply(self, commands: Records) -> Records:
-        """COMMAND[n], all of this symbol, in order -> the EVENT[m] they cause, which the caller owns."""
-        if commands.dtype != COMMAND or commands.ndim != 1:
-            raise TypeError(f"expected COMMAND[n], got {commands.dtype} of {commands.ndim} dimensions")
-        flags = commands.flags
-        if flags.writeable or not flags.c_contiguous:
-            commands = _read_only(commands)
-        count = len(commands)
-        if count <= BATCH_COMMANDS:
-            return np.frombuffer(self._apply_piece(commands, 0, count), EVENT)
-        edges = [*range(0, count, BATCH_COMMANDS), count]
-        # A pair stays in one piece (L1).
-        roles = commands["list_role"]
-        edges[1:-1] = [edge + int(roles[edge - 1] == ListRole.OCO_FIRST) for edge in edges[1:-1]]
-        pieces = (self._apply_piece(commands, start, stop) for start, stop in pairwise(edges))
-        return np.frombuffer(bytearray().join(pieces), EVENT)
+    # --- where it lies ----------------------------------------------------------------------------------
+    def enter(self, table: WordArray) -> None:
+        """Keep the address of its arena in the table, by its symbol, until it leaves."""
+        table[self._arena[L.SYMBOL]] = self._call[C.ARENA]
+        self._tables.append(table)
 
-    def _apply_piece(self, commands: Records, start: int, stop: int) -> bytearray:
-        self._room -= stop - start
-        if self._room < 0:
-            self._make_room(stop - start)
-        told = match(commands, start, stop, self._events, self._arena)
-        return bytearray(self._event_bytes[: told * EVENT.itemsize])
+    def leave(self, table: WordArray) -> None:
+        table[self._arena[L.SYMBOL]] = 0
+        self._tables = [one for one in self._tables if one is not table]
 
-    def _make_room(self, count: int) -> None:
-        """For `count` commands now, and note how many more would fit."""
-        arena = self._arena
-        capacity = arenas.capacity_for(arena, count)
-        if capacity != arenas.capacity_of(arena):
-            self._arena = arena = arenas.assembled(arenas.content_of(arena), capacity)
-        live, outside, used = int(arena[L.LIVE]), int(arena[L.OUTSIDE]), arenas.records_in_use(arena)
-        parts = _EVENTS_PER_PART * int(arena[L.MOST_PARTS])
-        # Commands of this room may rest before they go: each counts as an order too.
-        per_command = _EVENTS_PER_COMMAND + _EVENTS_PER_ORDER_GONE + _EVENTS_PER_STOP + parts
-        held = _EVENTS_PER_ORDER_GONE * live + _EVENTS_PER_STOP * int(arena[L.STOPS]) + parts * int(arena[L.ICEBERGS])
-        held += outside  # each is taken from once before it is eaten, or a user's order before it goes
-        rows = per_command * count + held
-        if rows * L.EVENT_WORDS > len(self._events):
-            rows = max(_FIRST_EVENT_ROWS, 1 << rows.bit_length())
-            self._events = np.zeros(rows * L.EVENT_WORDS, np.int64)
-            self._event_bytes = self._events.data.cast("B")
-        rows = len(self._events) // L.EVENT_WORDS
-        # No page stands empty, so there are never more of them than orders either.
-        by_pages = (capacity.pages - arenas.most_pages(arena)) // arenas.PAGES_PER_COMMAND
-        by_pages = max(by_pages, capacity.pages - used)
-        self._room = min((rows - held) // per_command, capacity.orders - used, by_pages) - count
-        assert self._room >= 0
+    def _lie_at(self, arena: WordArray) -> None:
+        self._arena = arena
+        self._call[C.ARENA] = C.address_of(arena)
+        for table in self._tables:
+            table[arena[L.SYMBOL]] = self._call[C.ARENA]
+
+    def make_room(self, count: int) -> None:
+        """For `count` commands more."""
+        capacity = arenas.capacity_for(self._arena, count)
+        self._lie_at(arenas.assembled(arenas.content_of(self._arena), capacity))
+
+    def _make_room(self, place: int, count: int) -> None:
+        self.make_room(count)
 
     # --- state ------------------------------------------------------------------------------------------
+    @property
+    def symbol_id(self) -> int:
+        return int(self._arena[L.SYMBOL])
+
     @property
     def halted(self) -> bool:
         return bool(self._arena[L.HALTED])
@@ -190,7 +152,7 @@ class Book:
 
     # --- snapshots --------------------------------------------------------------------------------------
     def snapshot(self) -> bytes:
-        return snapshot.encode(arenas.content_of(self._arena), self.instrument, int(self._arena[L.SYMBOL]))
+        return snapshot.encode(arenas.content_of(self._arena), self.instrument, self.symbol_id)
 
     @classmethod
     def restore(cls, instrument: Instrument, symbol_id: int, data: bytes) -> "Book":
@@ -202,13 +164,6 @@ class Book:
         book = cls.__new__(cls)
         book._take_over(arenas.restored(content), instrument)
         return book
-
-
-def _read_only(commands: Records) -> Records:
-    """The kernel is compiled once, for commands as they come out of frames: contiguous and read-only."""
-    view = np.ascontiguousarray(commands).view()
-    view.flags.writeable = False
-    return view
 
 
 def warm() -> None:

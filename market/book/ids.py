@@ -47,6 +47,20 @@ def find_order(arena: Words, order_id: int) -> int:
 
 
 @inlined
+def is_live(arena: Words, order_id: int) -> bool:
+    """Whether an id > 0 is in use; ids that ascend, as those of one sender do, need no search."""
+    return order_id <= arena[L.HIGHEST_ID] and find_any(arena, order_id) != 0
+
+
+@inlined
+def find_likely(arena: Words, order_id: int, likely: int) -> int:
+    """As `find_order`; `likely`: a slot in which it may be. A free slot has no id."""
+    if likely > 0 and order_id > 0 and arena[order_at(arena, likely) + L.ID] == order_id:
+        return likely
+    return find_order(arena, order_id)
+
+
+@inlined
 def find_any(arena: Words, order_id: int) -> int:
     """As `find_order`, of outside levels too, whose ids are below 0."""
     table, mask = arena[L.IDS_AT], arena[L.IDS_MASK]
@@ -89,6 +103,7 @@ def remember_order(arena: Words, order_id: int, slot: int) -> None:
     while arena[table + place] != 0:
         place = (place + 1) & mask
     arena[table + place] = hashed << 32 | slot
+    arena[L.HIGHEST_ID] = max(arena[L.HIGHEST_ID], order_id)
 
 
 @inlined

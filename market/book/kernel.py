@@ -1,33 +1,54 @@
-"""The matching engine: `match` applies a batch of commands to an arena and writes the events they cause.
+"""The matching engine: `match` applies a batch of commands to one book, or to as many as they name, and writes the events.
 
-Compiled; the rules are those of SEMANTICS.md. The caller has made room (`arena.py`): no slot, page, id or
-event row can run out in here, so nothing can fail half-way.
+In a batch of many books the commands of one are applied together, and the books by their place in the table: so each
+book's memory is met once. Each book has room for its commands before the first of them (no slot, page, id or event row
+can run out half-way); where there is none the call ends between two books, Python makes it (`applying.py`), and the next
+call goes on. The rules are those of SEMANTICS.md.
 
-Must not know: Python objects, time, other symbols, how the arena grows.
+Must not know: Python objects, time, how an arena grows.
 """
 
 from collections.abc import Callable
+from functools import cache
 
+from numba import from_dtype, types
+
+from market.book import call as C
 from market.book import layout as L
 from market.book.ahead import GROUP, ask_ahead
+from market.book.arranging import arrange, count_symbols, end_of
 from market.book.build import source_digest
-from market.book.conditions import is_market_type
-from market.book.filters import is_notional_below, set_bands
-from market.book.ids import aside, find_order, order_at
+from market.book.changing import amend, cancel, cancel_all, make_way
+from market.book.commands import command_at
+from market.book.filters import set_bands
 from market.book.layout import CommandRecord, Records, WordArray
-from market.book.levels import level_of_key, next_key, store_at
-from market.book.linked import end_other, other_of
-from market.book.machine import ZERO, Words, constant, entry, inlined, routine, signed, words_of
+from market.book.machine import (
+    ZERO,
+    Words,
+    constant,
+    copy_words,
+    direct,
+    entry,
+    inlined,
+    record_words,
+    routine,
+    signed,
+    words_at,
+    words_of,
+)
 from market.book.outside import apply_outside
 from market.book.pairs import is_leg, place_leg
 from market.book.placing import enter, place, working_price
-from market.book.queues import leaves_of, remove_order, store_of
 from market.book.refusals import is_malformed, is_plain, is_plainly_malformed, plainly_refused, refused
-from market.book.tell import AMENDED, CANCELED, Cause, tell_not_changed, tell_plain, tell_refused, tell_resting
+from market.book.room import has_room, rows_for
+from market.book.tell import Cause, tell_refused
 from market.book.triggers import first_in_line, look_at_trades
-from market.enums import CancelRestriction, CommandFlag, CommandKind
-from market.numbering import OUTSIDE_ACCOUNT
+from market.enums import CommandKind
 from market.reasons import Reason
+from market.records import COMMAND
+
+_FLUSHED_AT_ONCE = constant(256)
+"""Events: few enough that they are still near."""
 
 _NEW = constant(CommandKind.NEW)
 _CANCEL = constant(CommandKind.CANCEL)
@@ -35,37 +56,12 @@ _REPLACE = constant(CommandKind.REPLACE)
 _AMEND = constant(CommandKind.AMEND)
 _CANCEL_ALL = constant(CommandKind.CANCEL_ALL)
 _LAST_KIND = constant(max(CommandKind))
-_STOP_ON_FAILURE = constant(CommandFlag.STOP_ON_FAILURE)
-_ALLOW_FAILURE = constant(CommandFlag.ALLOW_FAILURE)
-_UNRESTRICTED = constant(CancelRestriction.NONE)
-_ONLY_NEW = constant(CancelRestriction.ONLY_NEW)
-_LAST_RESTRICTION = constant(max(CancelRestriction))
-
 _NONE = constant(Reason.NONE)
 _SYMBOL_HALTED = constant(Reason.SYMBOL_HALTED)
 _INVALID_COMMAND = constant(Reason.INVALID_COMMAND)
-_UNKNOWN_ORDER = constant(Reason.UNKNOWN_ORDER)
-_LOT_SIZE = constant(Reason.LOT_SIZE)
-_MARKET_LOT_SIZE = constant(Reason.MARKET_LOT_SIZE)
-_NOTIONAL = constant(Reason.NOTIONAL)
-_ORDER_CHANGED = constant(Reason.ORDER_CHANGED)
-_CANCEL_RESTRICTED = constant(Reason.CANCEL_RESTRICTED)
-_AMEND_NOT_REDUCED = constant(Reason.AMEND_NOT_REDUCED)
-_MAX_NUM_ORDER_AMENDS = constant(Reason.MAX_NUM_ORDER_AMENDS)
-_USER_CANCELED = constant(Reason.USER_CANCELED)
-_OCO_CANCELED = constant(Reason.OCO_CANCELED)
-_REPLACED = constant(Reason.REPLACED)
 
-_BYTE = 0xFF
-
-
-@inlined
-def _own_order(arena: Words, order_id: int, account: int) -> int:
-    """C2: slot of a live order of that account, or 0."""
-    slot = find_order(arena, order_id)
-    if slot != 0 and arena[order_at(arena, slot) + L.OWNER] >> 32 != account:
-        return 0
-    return slot
+Match = Callable[[Records, WordArray], int]
+"""Commands and the words of `call.py` -> the number of events, or why it ended early."""
 
 
 # -- new ----------------------------------------------------------------------------------------------------
@@ -90,270 +86,124 @@ def _refused(arena: Words, command: CommandRecord) -> tuple[int, int]:
     return refused(arena, command, price, ZERO, arena[L.LIVE]), price
 
 
-# -- cancel -------------------------------------------------------------------------------------------------
-
-
 @routine
-def _is_restricted(arena: Words, order: int, restriction: int) -> bool:
-    """C4."""
-    prevented = arena[aside(arena, order) + L.PREVENTED] if arena[order + L.META] & L.WAS_PREVENTED else 0
-    is_filled = arena[order + L.QTY] - leaves_of(arena, order) - prevented > 0
-    return is_filled if restriction == _ONLY_NEW else not is_filled
-
-
-@inlined
-def _cancel_slot(events: Words, told: int, arena: Words, cause: Cause, slot: int, reason: int) -> int:
-    """C1, L6."""
-    order = order_at(arena, slot)
-    if arena[order + L.META] & L.PAIRED:
-        told = end_other(events, told, arena, cause, order, CANCELED, _OCO_CANCELED)
-    told = tell_resting(events, told, arena, cause, order, CANCELED, reason)
-    remove_order(arena, slot)
+def trigger(events: Words, before: int, told: int, arena: Words, cause: Cause, command: CommandRecord) -> int:
+    """T3, T4: the orders that the trades told since `before` reach, and those that theirs reach."""
+    told = look_at_trades(events, before, told, arena, cause)
+    slot = first_in_line(arena)
+    while slot != 0:
+        before = told
+        told, slot = enter(events, told, arena, cause, slot)
+        if slot != 0:
+            told = place(events, told, arena, cause, command, ZERO, slot)
+        told = look_at_trades(events, before, told, arena, cause)
+        slot = first_in_line(arena)
     return told
 
 
-@routine
-def _cancel_special(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord, slot: int) -> int:
-    """C2, C4, L6."""
-    restriction = signed(command.cancel_restriction)
-    reason = _NONE
-    if restriction > _LAST_RESTRICTION or command.account == OUTSIDE_ACCOUNT:
-        reason = _INVALID_COMMAND
-    elif slot == 0:
-        reason = _UNKNOWN_ORDER
-    elif restriction != _UNRESTRICTED and _is_restricted(arena, order_at(arena, slot), restriction):
-        reason = _CANCEL_RESTRICTED
-    if reason != _NONE:
-        return tell_refused(events, told, arena, cause, command, reason, False)
-    return _cancel_slot(events, told, arena, cause, slot, _USER_CANCELED)
+@inlined
+def _events_from(call: Words, flushed: int) -> Words:
+    """Where event 0 would lie, if the first one not yet taken out lies at the beginning of EVENTS."""
+    return words_at(call[C.EVENTS] - flushed * L.EVENT_WORDS * L.WORD_BYTES)
 
 
 @inlined
-def _cancel(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord) -> int:
-    slot = _own_order(arena, command.order_id, command.account)
-    order = order_at(arena, slot)
-    if slot == 0 or command.cancel_restriction != _UNRESTRICTED or arena[order + L.META] & L.SPECIAL:
-        return _cancel_special(events, told, arena, cause, command, slot)
-    told = tell_plain(events, told, arena, cause, order, CANCELED, _USER_CANCELED)
-    remove_order(arena, slot)
-    return told
-
-
-@routine
-def _cancel_all(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord) -> int:
-    """C3: walks everything, in the order in which it tells."""
-    if command.account == OUTSIDE_ACCOUNT:
-        return tell_refused(events, told, arena, cause, command, _INVALID_COMMAND, False)
-    before = told
-    for store in range(L.LINE):
-        key = arena[store_at(store) + L.BEST_KEY]
-        while key != L.NO_KEY:
-            slot = arena[level_of_key(arena, store, key) + L.HEAD]
-            # Now, because the level and its page go with their last order.
-            key = next_key(arena, store, key)
-            while slot != 0:
-                order = order_at(arena, slot)
-                following = arena[order + L.LINKS] >> 32
-                if arena[order + L.OWNER] >> 32 == command.account:
-                    told = tell_resting(events, told, arena, cause, order, CANCELED, _USER_CANCELED)
-                    remove_order(arena, slot)
-                slot = following
-    if told == before:
-        told = tell_refused(events, told, arena, cause, command, _UNKNOWN_ORDER, False)
-    return told
-
-
-# -- replace ------------------------------------------------------------------------------------------------
+def _flush(call: Words, flushed: int, told: int) -> Words:
+    """Copy what stands in EVENTS to OUT, while it is near; where events are written from now on."""
+    words = (told - flushed) * L.EVENT_WORDS
+    copy_words(words_at(call[C.OUT] + flushed * L.EVENT_WORDS * L.WORD_BYTES), words_at(call[C.EVENTS]), words)
+    return _events_from(call, told)
 
 
 @inlined
-def _why_not_canceled(arena: Words, command: CommandRecord, slot: int) -> int:
-    """P1: the reason against the cancel of a REPLACE."""
-    target, expected, restriction = order_at(arena, slot), command.expected_leaves, signed(command.cancel_restriction)
-    if slot == 0:
-        return _UNKNOWN_ORDER
-    if expected >= 0 and expected != leaves_of(arena, target):
-        return _ORDER_CHANGED
-    if restriction != _UNRESTRICTED and _is_restricted(arena, target, restriction):
-        return _CANCEL_RESTRICTED
-    return _NONE
+def _ended(call: Words, why: int, needed: int, at: int, told: int, flushed: int, place: int) -> int:
+    call[C.NEEDED], call[C.AT], call[C.TOLD], call[C.FLUSHED], call[C.PLACE] = needed, at, told, flushed, place
+    return why
 
 
-@inlined
-def _resting_leg(arena: Words, slot: int, other: int) -> int:
-    """Of a target and the other leg of its pair the one that rests, of which there is at most one; 0: none."""
-    if store_of(arena[order_at(arena, slot) + L.META]) < L.FALLS:
-        return slot
-    if other != 0 and store_of(arena[order_at(arena, other) + L.META]) < L.FALLS:
-        return other
-    return 0
-
-
-@inlined
-def _why_not_replaced(arena: Words, command: CommandRecord, slot: int) -> int:
-    """P1: the reason against the new order, as if the target were gone."""
-    other = other_of(arena, order_at(arena, slot))
-    gone = _resting_leg(arena, slot, other)
-    live = arena[L.LIVE] - (1 if other == 0 else 2)
-    return refused(arena, command, working_price(arena, command, gone), gone, live)
-
-
-@routine
-def _make_way(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord) -> tuple[int, int, int]:
-    """P1 to P4, up to the new order. Events told, the reason against it, its working price."""
-    flags = signed(command.flags)
-    allow, atomic = flags & _ALLOW_FAILURE != 0, flags & (_ALLOW_FAILURE | _STOP_ON_FAILURE) == 0
-    slot = _own_order(arena, command.target_id, command.account)
-    failure = _why_not_canceled(arena, command, slot)
-    if arena[L.HALTED] != 0:
-        reason = _SYMBOL_HALTED
-    elif is_malformed(arena, command) or is_leg(command):
-        reason = _INVALID_COMMAND
-    elif failure != _NONE:
-        reason = _NONE if allow else failure
-    else:
-        reason = _why_not_replaced(arena, command, slot) if atomic else _NONE
-    if reason != _NONE:
-        return told, reason, ZERO
-    if failure != _NONE:
-        told = tell_not_changed(events, told, arena, cause, command, command.target_id, failure)
-    else:
-        told = _cancel_slot(events, told, arena, cause, slot, _REPLACED)
-    price = working_price(arena, command, ZERO)
-    return told, _NONE if atomic else refused(arena, command, price, ZERO, arena[L.LIVE]), price
-
-
-# -- amend --------------------------------------------------------------------------------------------------
-
-
-@inlined
-def _is_too_little(arena: Words, order: int, total: int) -> bool:
-    """A2: NOTIONAL."""
-    price = arena[order + L.PRICE]
-    if is_market_type((arena[order + L.META] >> L.ORD_TYPE_BIT) & _BYTE):
-        price = arena[aside(arena, order) + L.STOP_PRICE]
-        price = price if price != 0 else arena[L.LAST_PRICE]
-    return price > 0 and is_notional_below(arena, price, total)
-
-
-@inlined
-def _is_lot_outside(arena: Words, order: int, total: int) -> int:
-    """A2: the reason of LOT_SIZE or MARKET_LOT_SIZE."""
-    if is_market_type((arena[order + L.META] >> L.ORD_TYPE_BIT) & _BYTE):
-        return _MARKET_LOT_SIZE if total < arena[L.MARKET_MIN_QTY] or total > arena[L.MARKET_MAX_QTY] else _NONE
-    return _LOT_SIZE if total < arena[L.MIN_QTY] or total > arena[L.MAX_QTY] else _NONE
-
-
-@inlined
-def _amends_of(arena: Words, order: int) -> int:
-    return (arena[order + L.OWNER] >> L.AMENDS_BIT) & L.AMENDS_MASK
-
-
-@inlined
-def _why_not_amended(arena: Words, slot: int, total: int) -> int:
-    order = order_at(arena, slot)
-    if slot == 0:
-        return _UNKNOWN_ORDER
-    if not arena[order + L.QTY] - leaves_of(arena, order) < total < arena[order + L.QTY]:
-        return _AMEND_NOT_REDUCED
-    reason, other = _is_lot_outside(arena, order, total), other_of(arena, order)
-    if reason != _NONE:
-        return reason
-    if _is_too_little(arena, order, total) or (other != 0 and _is_too_little(arena, order_at(arena, other), total)):
-        return _NOTIONAL
-    return _MAX_NUM_ORDER_AMENDS if _amends_of(arena, order) >= arena[L.MAX_AMENDS] else _NONE
-
-
-@routine
-def _reduce(events: Words, told: int, arena: Words, cause: Cause, order: int, total: int) -> int:
-    """A1, I5: an iceberg gives first what it hides."""
-    less = arena[order + L.QTY] - total
-    arena[order + L.QTY] = total
-    arena[order + L.OWNER] += 1 << L.AMENDS_BIT
-    if arena[order + L.META] & L.ICEBERG:
-        from_hidden = min(less, arena[aside(arena, order) + L.HIDDEN])
-        arena[aside(arena, order) + L.HIDDEN] -= from_hidden
-        less -= from_hidden
-    arena[order + L.LEAVES] -= less
-    arena[arena[L.PAGES_AT] + arena[order + L.LEVEL] + L.TOTAL] -= less
-    return tell_resting(events, told, arena, cause, order, AMENDED, _NONE)
-
-
-@routine
-def _amend(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord) -> int:
-    slot, total = _own_order(arena, command.order_id, command.account), command.qty_lots
-    if arena[L.HALTED] != 0:
-        reason = _SYMBOL_HALTED
-    elif command.account == OUTSIDE_ACCOUNT:
-        reason = _INVALID_COMMAND
-    else:
-        reason = _why_not_amended(arena, slot, total)
-    if reason != _NONE:
-        return tell_refused(events, told, arena, cause, command, reason, False)
-    order = order_at(arena, slot)
-    other = other_of(arena, order)
-    if other != 0:
-        told = _reduce(events, told, arena, cause, order_at(arena, other), total)
-    return _reduce(events, told, arena, cause, order, total)
-
-
-def _compile_match(sources: str) -> Callable[[Records, int, int, WordArray, WordArray], int]:
+def _compile_match(sources: str) -> Callable[[Records, WordArray], int]:
     @entry
-    def match(commands: Records, start: int, stop: int, event_words: WordArray, arena_words: WordArray) -> int:
-        """Apply `commands[start:stop]`; the number of events written. `event_words` is EVENT[n]."""
+    def match(records: Records, call_words: WordArray) -> int:
+        """Apply the commands; the number of events written, or ROWS, ROOM or UNKNOWN."""
         _ = sources  # in the closure, hence in the key of numba's cache: a change in any source recompiles
-        events, arena, told = words_of(event_words), words_of(arena_words), ZERO
-        if arena[L.LAST_PRICE] != arena[L.BAND_PRICE]:
-            set_bands(arena)
-        for index in range(start, stop):
-            if (index - start) % GROUP == 0:
-                ask_ahead(arena, commands, index, stop, events, told * L.EVENT_WORDS)
-            command = commands[index]
-            kind = signed(command.kind)
-            cause, before = Cause(index << 32, kind << L.COMMAND_KIND_BIT), told
-            places, reason, price = False, _NONE, command.price_ticks
-            if kind == _NEW:
-                if is_plain(command):
-                    places, reason = True, _plainly_refused(arena, command)
-                elif is_leg(command):
-                    told = place_leg(events, told, arena, cause, commands, index, start, stop)
-                else:
+        call, commands, count = words_of(call_words), record_words(records), len(records)
+        arenas, symbols, order = words_at(call[C.ARENAS]), call[C.SYMBOLS], words_at(call[C.ORDER])
+        rows, out_rows = call[C.EVENT_ROWS], call[C.OUT_ROWS]
+        at, told, flushed = call[C.AT], call[C.TOLD], call[C.FLUSHED]
+        events = _events_from(call, flushed)
+        if symbols != 0 and at == 0:
+            unknown = count_symbols(commands, count, arenas, symbols, words_at(call[C.COUNTS]))
+            if unknown >= 0:
+                return _ended(call, C.UNKNOWN, unknown, at, told, flushed, unknown)
+            arrange(commands, count, symbols, words_at(call[C.COUNTS]), order)
+        while at < count:
+            first, end, seat = at, end_of(commands, count, order, at, symbols != 0), order[at] >> 32
+            arena = words_at(arenas[seat])
+            if not has_room(arena, end - first):
+                return _ended(call, C.ROOM, end - first, at, told, flushed, seat)
+            needed = rows_for(arena, end - first)
+            if needed > rows - (told - flushed):
+                return _ended(call, C.ROWS, needed, at, told, flushed, seat)
+            if arena[L.LAST_PRICE] != arena[L.BAND_PRICE]:
+                set_bands(arena)
+            arena[L.EXEC_ID] -= told
+            while at < end:
+                if at % GROUP == 0:
+                    if told - flushed >= _FLUSHED_AT_ONCE and told <= out_rows:
+                        events, flushed = _flush(call, flushed, told), told
+                    ask_ahead(arenas, commands, count, order, at, call, symbols != 0)
+                likely = call[C.SCRATCH + at % GROUP]
+                index = order[at] & L.LOW_HALF
+                command = command_at(commands, index)
+                kind = signed(command.kind)
+                cause, before = Cause(index << 32, kind << L.COMMAND_KIND_BIT), told
+                places, reason, price = False, _NONE, command.price_ticks
+                if kind == _NEW:
+                    if is_plain(command):
+                        places, reason = True, _plainly_refused(arena, command)
+                    elif is_leg(command):
+                        told = place_leg(events, told, arena, cause, commands, order, at, first, end)
+                    else:
+                        places = True
+                        reason, price = _refused(arena, command)
+                elif kind == _CANCEL:
+                    told = cancel(events, told, arena, cause, command, likely)
+                elif kind == _REPLACE:
                     places = True
-                    reason, price = _refused(arena, command)
-            elif kind == _CANCEL:
-                told = _cancel(events, told, arena, cause, command)
-            elif kind == _REPLACE:
-                places = True
-                told, reason, price = _make_way(events, told, arena, cause, command)
-            elif kind == _AMEND:
-                told = _amend(events, told, arena, cause, command)
-            elif kind == _CANCEL_ALL:
-                told = _cancel_all(events, told, arena, cause, command)
-            elif kind <= _LAST_KIND:
-                told = apply_outside(events, told, arena, cause, command)
-                if arena[L.LAST_PRICE] != arena[L.BAND_PRICE]:
-                    set_bands(arena)
-            else:
-                told = tell_refused(events, told, arena, cause, command, _INVALID_COMMAND, False)
-            if places:
-                if reason != _NONE:
-                    told = tell_refused(events, told, arena, cause, command, reason, True)
+                    told, reason, price = make_way(events, told, arena, cause, command, likely)
+                elif kind == _AMEND:
+                    told = amend(events, told, arena, cause, command, likely)
+                elif kind == _CANCEL_ALL:
+                    told = cancel_all(events, told, arena, cause, command)
+                elif kind <= _LAST_KIND:
+                    told = apply_outside(events, told, arena, cause, command)
+                    if arena[L.LAST_PRICE] != arena[L.BAND_PRICE]:
+                        set_bands(arena)
                 else:
-                    told = place(events, told, arena, cause, command, price, ZERO)
-            if arena[L.STOPS] != 0:
-                told = look_at_trades(events, before, told, arena, cause)
-                slot = first_in_line(arena)
-                while slot != 0:
-                    before = told
-                    told, slot = enter(events, told, arena, cause, slot)
-                    if slot != 0:
-                        told = place(events, told, arena, cause, command, ZERO, slot)
-                    told = look_at_trades(events, before, told, arena, cause)
-                    slot = first_in_line(arena)
-        arena[L.EXEC_ID] += told
+                    told = tell_refused(events, told, arena, cause, command, _INVALID_COMMAND, False)
+                if places:
+                    if reason != _NONE:
+                        told = tell_refused(events, told, arena, cause, command, reason, True)
+                    else:
+                        told = place(events, told, arena, cause, command, price, ZERO)
+                if arena[L.STOPS] != 0:
+                    told = trigger(events, before, told, arena, cause, command)
+                at += 1
+            arena[L.EXEC_ID] += told
+        if out_rows >= told:
+            _flush(call, flushed, told)
+            flushed = told
+        call[C.AT], call[C.TOLD], call[C.FLUSHED] = 0, 0, flushed
         return told
 
     return match
 
 
 match = _compile_match(source_digest())
+
+
+@cache
+def compiled() -> Match:
+    """`match` without numba's choice by the types of what it gets: COMMAND[n], one behind the other, and int64[n]."""
+    commands = types.Array(from_dtype(COMMAND), 1, "C", readonly=True)
+    return direct(match, (commands, types.Array(types.int64, 1, "C")))

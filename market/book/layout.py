@@ -42,6 +42,7 @@ class CommandRecord(Protocol):
     time_in_force: int
     stp_mode: int
     flags: int
+    symbol: int
     account: int
     order_id: int
     target_id: int
@@ -150,6 +151,8 @@ ASIDE: Final = 85
 """Words from an order to its aside."""
 ASIDES_USED: Final = 86
 """Words from the first aside to the end of the last one ever written."""
+HIGHEST_ID: Final = 87
+"""No order that lives has a higher id."""
 
 HEADER_WORDS: Final = 96
 
@@ -230,6 +233,9 @@ LEVEL_WORDS: Final = 4
 PAGE_WORDS: Final = FIRST_LEVEL + PAGE_LEVELS * LEVEL_WORDS
 
 DIRECTORY_ENTRY_WORDS: Final = 2
+
+PAGES_PER_COMMAND: Final = 2
+"""A command may wait in a page of its own and then rest in another."""
 
 COMMAND_WORDS: Final = COMMAND.itemsize // WORD_BYTES
 

@@ -23,11 +23,17 @@ def key_of(price: int, store: int) -> int:
 
 
 @inlined
+def last_page(arena: Words, store: int) -> int:
+    """Place of the directory entry of the best page; of an empty store the word before its directory."""
+    own = store_at(store)
+    return arena[own + L.DIRECTORY_AT] + (arena[own + L.DIRECTORY_COUNT] - 1) * L.DIRECTORY_ENTRY_WORDS
+
+
+@inlined
 def best_level(arena: Words, store: int) -> int:
     """Place of the best level of a store that is not empty."""
-    own = store_at(store)
-    last = arena[own + L.DIRECTORY_AT] + (arena[own + L.DIRECTORY_COUNT] - 1) * L.DIRECTORY_ENTRY_WORDS
-    tick = arena[own + L.BEST_KEY] & (L.PAGE_LEVELS - 1)
+    last = last_page(arena, store)
+    tick = arena[store_at(store) + L.BEST_KEY] & (L.PAGE_LEVELS - 1)
     return arena[L.PAGES_AT] + arena[last + 1] * L.PAGE_WORDS + L.FIRST_LEVEL + tick * L.LEVEL_WORDS
 
 

@@ -33,6 +33,15 @@ def entry(function: _Function) -> _Function:
     return compiled
 
 
+def direct(kernel: Callable[..., Any], signature: tuple[Any, ...]) -> Callable[..., Any]:
+    """A kernel for one signature, as it lies below numba's dispatcher: which does not look at types any more, so the
+    caller must. Compiled, or out of the cache, now."""
+    compiler: Any = kernel
+    compiler.compile(signature)
+    compiled: Callable[..., Any] = compiler.overloads[signature].entry_point
+    return compiled
+
+
 def routine(function: _Function) -> _Function:
     """A part of kernels; LLVM decides whether to inline it."""
     compiled: _Function = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
@@ -56,6 +65,20 @@ def _words_of(_context: Any, _array: Any) -> Any:
 @inlined
 def words_of(array: NDArray[np.int64]) -> Words:
     words: Words = _words_of(array)
+    return words
+
+
+@intrinsic
+def _words_at(_context: Any, _address: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.int64)(types.int64), generate
+
+
+@inlined
+def words_at(address: int) -> Words:
+    words: Words = _words_at(address)
     return words
 
 
@@ -107,6 +130,21 @@ def _prefetch(_context: Any, _words: Any, _at: Any) -> Any:
 def prefetch(words: Words, at: int) -> None:
     """Ask for the cache line of a word; any place will do, nothing is read."""
     _prefetch(words, at)
+
+
+@intrinsic
+def _copy_words(_context: Any, _to: Any, _from: Any, _count: Any) -> Any:
+    def generate(_context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
+        to, source, count = arguments
+        cgutils.raw_memcpy(builder, to, source, count, 8)
+
+    return types.void(_to, _from, _count), generate
+
+
+@inlined
+def copy_words(to: Words, source: Words, count: int) -> None:
+    """Where the two do not overlap."""
+    _copy_words(to, source, count)
 
 
 @intrinsic

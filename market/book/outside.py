@@ -91,6 +91,7 @@ def _go(arena: Words, slot: int, edge: bool) -> None:
         _end_queues(arena, store_of(arena[level + L.META]) & 1, arena[level + L.PRICE])
     leave_store(arena, slot)
     forget_order(arena, arena[level + L.ID], slot)
+    arena[level + L.ID] = 0
     arena[level + L.LINKS] = arena[L.FREE_ORDER]
     arena[L.FREE_ORDER] = slot
     arena[L.OUTSIDE] -= 1

@@ -4,8 +4,9 @@ Must not know: what ends a leg.
 """
 
 from market.book import layout as L
+from market.book.commands import command_at
 from market.book.conditions import is_market_type
-from market.book.layout import CommandRecord, Records
+from market.book.layout import CommandRecord
 from market.book.linked import link_pair
 from market.book.machine import ZERO, Words, constant, inlined, routine
 from market.book.placing import place_aside, working_price
@@ -85,9 +86,8 @@ def _prices_fit(arena: Words, far: CommandRecord, price: int, stop: int) -> bool
 
 @routine
 def _place_pair(
-    events: Words, told: int, arena: Words, cause: Cause, first: CommandRecord, second: CommandRecord
+    events: Words, told: int, arena: Words, cause: Cause, after: Cause, first: CommandRecord, second: CommandRecord
 ) -> int:
-    after = Cause(cause.place + (1 << 32), cause.kind)
     price, other_price = working_price(arena, first, ZERO), working_price(arena, second, ZERO)
     reason = _reason_against(arena, first, price, ZERO)
     other_reason = _reason_against(arena, second, other_price, _ONE)
@@ -111,13 +111,19 @@ def _place_pair(
 
 @routine
 def place_leg(
-    events: Words, told: int, arena: Words, cause: Cause, commands: Records, index: int, start: int, stop: int
+    events: Words, told: int, arena: Words, cause: Cause, commands: Words, order: Words, at: int, first: int, end: int
 ) -> int:
-    """A NEW with the role of a leg: with its second, or for its first nothing is left to do, or it stands alone."""
-    command: CommandRecord = commands[index]
-    if index > start and _are_pair(commands[index - 1], command):
+    """A NEW with the role of a leg: with its second, or for its first nothing is left to do, or it stands alone.
+
+    The command at place `at` of `order`; those of its book that are applied at once stand there from `first` to before `end`.
+    """
+    command = command_at(commands, order[at] & L.LOW_HALF)
+    if at > first and _are_pair(command_at(commands, order[at - 1] & L.LOW_HALF), command):
         return told
-    if index + 1 < stop and _are_pair(command, commands[index + 1]):
-        return _place_pair(events, told, arena, cause, command, commands[index + 1])
+    if at + 1 < end:
+        index = order[at + 1] & L.LOW_HALF
+        second = command_at(commands, index)
+        if _are_pair(command, second):
+            return _place_pair(events, told, arena, cause, Cause(index << 32, cause.kind), command, second)
     reason = _SYMBOL_HALTED if arena[L.HALTED] != 0 else _INVALID_COMMAND
     return tell_refused(events, told, arena, cause, command, reason, True)

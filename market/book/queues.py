@@ -141,6 +141,7 @@ def free_record(arena: Words, slot: int) -> None:
     if arena[order + L.META] & L.ICEBERG:
         arena[L.ICEBERGS] -= 1
     forget_order(arena, arena[order + L.ID], slot)
+    arena[order + L.ID] = 0
     arena[order + L.LINKS] = arena[L.FREE_ORDER]
     arena[L.FREE_ORDER] = slot
     arena[L.LIVE] -= 1
@@ -164,6 +165,7 @@ def remove_order(arena: Words, slot: int) -> None:
         _uncount(arena, meta, store)
     _dequeue(arena, order, store)
     forget_order(arena, arena[order + L.ID], slot)
+    arena[order + L.ID] = 0
     arena[order + L.LINKS] = arena[L.FREE_ORDER]
     arena[L.FREE_ORDER] = slot
     arena[L.LIVE] -= 1

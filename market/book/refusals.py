@@ -9,7 +9,7 @@ Must not know: events; changes nothing.
 from market.book import layout as L
 from market.book.conditions import is_badly_conditioned, refused_conditional
 from market.book.filters import is_notional_outside, outside_band
-from market.book.ids import find_order
+from market.book.ids import is_live
 from market.book.layout import CommandRecord
 from market.book.levels import key_of, next_key, store_at
 from market.book.machine import ZERO, Words, constant, inlined, routine, signed
@@ -70,7 +70,7 @@ def is_plainly_malformed(arena: Words, command: CommandRecord) -> bool:
             return True
     elif command.qty_lots == 0 and not (by_quote and command.quote_units > 0):
         return True
-    return command.order_id <= 0 or find_order(arena, command.order_id) != 0
+    return command.order_id <= 0 or is_live(arena, command.order_id)
 
 
 @routine

@@ -30,29 +30,24 @@ from market.enums import (
 )
 from market.instrument import BIPS, INT_LIMIT
 from market.ledger import layout as L
-from market.ledger.orders import (
-    enter,
-    given_asset,
-    has_no_limit,
-    is_held,
-    is_pending,
-    is_stop,
-    ord_type_of,
-    units_locked,
-)
+from market.ledger.ids import find_client_id, find_id
+from market.ledger.locks import given_asset, units_locked
+from market.ledger.orders import enter, next_of
 from market.ledger.records import CommandRecord
 from market.ledger.tables import (
     Tables,
+    aside_of,
     balance_at,
     count_at,
-    find_client_id,
-    find_id,
     instrument_at,
     is_symbol,
     open_row,
     order_at,
     row_at,
+    row_of,
+    symbol_of,
 )
+from market.ledger.terms import has_no_limit, is_held, is_pending, is_stop, leader_of, ord_type_of
 from market.reasons import Reason
 
 _NEW = int(CommandKind.NEW)
@@ -232,12 +227,13 @@ def _why_too_many(t: Tables, command: CommandRecord, row: int) -> int:
     slot = t.rows[row_at(row) + L.R_HEAD]
     while slot != 0:
         order = order_at(slot)
-        if t.orders[order + L.O_SYMBOL] == command.symbol:
-            algos += is_stop(ord_type_of(t, order)) and t.orders[order + L.O_WORKING] == 0
-            icebergs += t.orders[order + L.O_DISPLAY] != 0
+        if symbol_of(t, order) == command.symbol:
+            aside = aside_of(t, order)
+            algos += is_stop(ord_type_of(t, order)) and t.asides[aside + L.A_WORKING] == 0
+            icebergs += t.asides[aside + L.A_DISPLAY] != 0
             if t.orders[order + L.O_META] & L.SIDE_MASK == _BUY:
                 lots = min(lots + t.orders[order + L.O_LEAVES], signed(_LARGEST))
-        slot = t.orders[order + L.O_NEXT]
+        slot = next_of(t.orders[order + L.O_LINKS])
     if is_stop(signed(command.ord_type)) and algos >= t.instruments[instrument + L.I_MAX_NUM_ALGO]:
         return _MAX_NUM_ALGO_ORDERS
     if command.display_lots != 0 and icebergs >= t.instruments[instrument + L.I_MAX_NUM_ICEBERG]:
@@ -264,14 +260,14 @@ def _is_special(t: Tables, command: CommandRecord) -> bool:
 def _own_order(t: Tables, row: int, order_id: int) -> int:
     """Slot of the account's open order, or 0."""
     slot = find_id(t, order_id)
-    return slot if slot != 0 and t.orders[order_at(slot) + L.O_ROW] == row else 0
+    return slot if slot != 0 and row_of(t, order_at(slot)) == row else 0
 
 
 @inlined
 def _target_of(t: Tables, command: CommandRecord, row: int) -> int:
     """Slot of the order that a REPLACE names, or 0."""
     slot = _own_order(t, row, command.target_id)
-    return slot if slot != 0 and t.orders[order_at(slot) + L.O_SYMBOL] == command.symbol else 0
+    return slot if slot != 0 and symbol_of(t, order_at(slot)) == command.symbol else 0
 
 
 @routine
@@ -350,7 +346,7 @@ def _admit_change(t: Tables, command: CommandRecord, words: Words, client_id: in
     by_client_id = command.flags & _BY_CLIENT_ORDER_ID != 0
     slot = find_client_id(t, row, words, client_id) if by_client_id else _own_order(t, row, command.order_id)
     order = order_at(slot)
-    if slot == 0 or (command.symbol >= 0 and t.orders[order + L.O_SYMBOL] != command.symbol):
+    if slot == 0 or (command.symbol >= 0 and symbol_of(t, order) != command.symbol):
         return _UNKNOWN_ORDER
     if command.kind == _AMEND and not by_client_id:
         namesake = find_client_id(t, row, words, client_id)
@@ -358,14 +354,14 @@ def _admit_change(t: Tables, command: CommandRecord, words: Words, client_id: in
             return _DUPLICATE_CLIENT_ORDER_ID
     if is_held(t, order):
         # It is not in the book; canceling its leader ends it too. When the leader is filled it is about to be placed.
-        slot = find_id(t, t.orders[order + L.O_LEADER])
+        slot = find_id(t, leader_of(t, order))
         if command.kind == _AMEND or slot == 0:
             return _ORDER_PENDING
         if command.cancel_restriction != 0:
             return _CANCEL_RESTRICTED
         order = order_at(slot)
     command.order_id = t.orders[order + L.O_ID]
-    command.symbol = t.orders[order + L.O_SYMBOL]
+    command.symbol = symbol_of(t, order)
     available = t.instruments[instrument_at(command.symbol) + L.I_AVAILABLE] != 0
     return _NONE if available else _BOOK_UNAVAILABLE
 

@@ -7,9 +7,22 @@ from market.book.machine import Words, inlined, routine, signed
 from market.enums import FILL_MODEL_BIT, FILL_MODEL_MASK, CommandKind, ListRole, OrdStatus, OrdType, Side
 from market.ledger import layout as L
 from market.ledger.admit import need_of, sign, why_refused
-from market.ledger.orders import enter, fit_lock, given_asset, hold, lock, pair_up, remove, set_status
+from market.ledger.ids import find_id
+from market.ledger.locks import fit_lock, given_asset, lock, pair_up, reserved_of
+from market.ledger.orders import enter, hold, remove
 from market.ledger.records import CommandRecord
-from market.ledger.tables import Array, Records, Tables, balance_at, count_order_id, find_id, open_row, order_at
+from market.ledger.tables import (
+    Array,
+    Records,
+    Tables,
+    aside_of,
+    balance_at,
+    count_order_id,
+    open_row,
+    order_at,
+    row_of,
+)
+from market.ledger.terms import set_status
 from market.reasons import Reason
 
 _NEW = int(CommandKind.NEW)
@@ -80,7 +93,7 @@ def admit_list(t: Tables, commands: Records, words: Words, ts_ns: int, reasons: 
         units = signed(0)
         if reasons[k] == _NONE and (pair or k == 0):
             balance = balance_at(t, row, given_asset(t, command.symbol, command.side))
-            shared = t.orders[order_at(find_id(t, head.order_id)) + L.O_RESERVED] if k == 1 else signed(0)
+            shared = reserved_of(t, order_at(find_id(t, head.order_id))) if k == 1 else signed(0)
             need = need_of(t, command, t.balances[balance + L.B_FREE] + shared)
             reasons[k], units = need.reason, signed(0) if k == 1 else need.units
         if reasons[k] != _NONE:
@@ -113,7 +126,7 @@ def hold_pending(t: Tables, commands: Records, words: Words, ts_ns: int) -> None
             client_id = k * L.COMMAND_WORDS + L.COMMAND_CLIENT_ID
             enter(t, command, words, client_id, row, signed(0), signed(0), ts_ns)
             slot = find_id(t, command.order_id)
-        t.orders[order_at(slot) + L.O_LEADER] = head.order_id
+        t.asides[aside_of(t, order_at(slot)) + L.A_LEADER] = head.order_id
         t.orders[order_at(slot) + L.O_CREATED] = ts_ns
         hold(t, order_at(slot))
     if n == 3:
@@ -128,8 +141,8 @@ def place_pending(t: Tables, commands: Records) -> int:
     n = len(commands)
     head: CommandRecord = commands[0]
     first = order_at(find_id(t, head.order_id))
-    balance = balance_at(t, t.orders[first + L.O_ROW], given_asset(t, head.symbol, head.side))
-    free, needed = t.balances[balance + L.B_FREE] + t.orders[first + L.O_RESERVED], signed(0)
+    balance = balance_at(t, row_of(t, first), given_asset(t, head.symbol, head.side))
+    free, needed = t.balances[balance + L.B_FREE] + reserved_of(t, first), signed(0)
     for k in range(n):
         command: CommandRecord = commands[k]
         need = need_of(t, command, free)
@@ -137,10 +150,10 @@ def place_pending(t: Tables, commands: Records) -> int:
             return need.reason
         needed = max(needed, need.units)
     # What is too much, of what the working order brought, is given back when the book has the orders.
-    lock(t, first, max(signed(0), needed - t.orders[first + L.O_RESERVED]))
+    lock(t, first, max(signed(0), needed - reserved_of(t, first)))
     for k in range(n):
         placed: CommandRecord = commands[k]
         order = order_at(find_id(t, placed.order_id))
         set_status(t, order, _PENDING)
-        t.orders[order + L.O_BUDGET] = placed.quote_units
+        t.asides[aside_of(t, order) + L.A_BUDGET] = placed.quote_units
     return _NONE

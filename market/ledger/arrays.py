@@ -3,32 +3,64 @@
 Must not know: commands, events, rules.
 """
 
+import mmap
 from collections.abc import Sequence
+from math import prod
+from typing import NamedTuple
 
 import numpy as np
 
 from market.instrument import Instrument, assets_of
 from market.ledger import layout as L
 from market.ledger.kernel import kernels
-from market.ledger.tables import Array, Arrays
+from market.ledger.tables import Array, Arrays, addressed
 
 FIRST_ROWS = 64
 FIRST_SLOTS = 1024
-_TABLE_ENTRIES_PER_SLOT = 4
+_FIRST_ENTRIES = 1024
+_WORD_BYTES = 8
+_OWN_PAGES_WORDS = 1 << 13
+"""64 KB. Below, an order may lie on two cache lines, but all of them are in the cache."""
+_HUGE_PAGES_WORDS = 1 << 19
+"""4 MB, as numpy: fewer and larger pages, so that the processor finds them faster."""
 
 
 def _zeros(*shape: int) -> Array:
-    return np.zeros(shape, np.int64)
+    """What is never written takes no memory, and what is let go is given back.
+
+    A large numpy array may come from malloc's heap instead: written when it is made, kept when it is let go.
+    """
+    words = prod(shape)
+    if words < _OWN_PAGES_WORDS:
+        return np.zeros(shape, np.int64)
+    pages = mmap.mmap(-1, words * _WORD_BYTES, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if words >= _HUGE_PAGES_WORDS and hasattr(mmap, "MADV_HUGEPAGE"):
+        pages.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(pages, np.int64).reshape(shape)
 
 
 def power_of_two(least: int) -> int:
     return 1 << (least - 1).bit_length()
 
 
-def fresh(instruments: Sequence[Instrument], partition: int, partitions: int, rows: int = 0, slots: int = 0) -> Arrays:
-    """No accounts, no orders, room for so many."""
+class Room(NamedTuple):
+    """For how many of each there is to be room."""
+
+    rows: int = 0
+    orders: int = 0
+    named: int = 0
+    """Orders with a client order id."""
+
+
+_NO_ROOM = Room()
+
+
+def fresh(instruments: Sequence[Instrument], partition: int, partitions: int, room: Room = _NO_ROOM) -> Arrays:
+    """No accounts, no orders."""
     symbols, assets = len(instruments), len(assets_of(instruments))
-    rows, slots = power_of_two(max(rows, FIRST_ROWS)), power_of_two(max(slots, FIRST_SLOTS))
+    if symbols > L.MAX_SYMBOLS:
+        raise ValueError(f"{symbols} instruments; a ledger has at most {L.MAX_SYMBOLS}")
+    rows, slots = power_of_two(max(room.rows, FIRST_ROWS)), power_of_two(max(room.orders + 1, FIRST_SLOTS))
     arrays = Arrays(
         header=_zeros(L.HEADER_WORDS),
         rows=_zeros(rows, L.ROW_WORDS),
@@ -37,14 +69,17 @@ def fresh(instruments: Sequence[Instrument], partition: int, partitions: int, ro
         positions=_zeros(rows, symbols, L.POSITION_WORDS),
         instruments=_table_of(instruments),
         orders=_zeros(slots, L.ORDER_WORDS),
-        ids=_zeros(0),
-        client_ids=_zeros(0),
+        asides=_zeros(slots, L.ASIDE_WORDS),
+        names=_zeros(slots, L.CLIENT_ID_WORDS),
+        ids=_zeros(entries_for(room.orders)),
+        client_ids=_zeros(entries_for(room.named)),
     )
     arrays.header[L.H_NEXT_ORDER] = 1
     arrays.header[L.H_PARTITION], arrays.header[L.H_PARTITIONS] = partition, partitions
     arrays.header[L.H_ROWS] = L.SYSTEM_ROWS
     arrays.header[L.H_ASSETS], arrays.header[L.H_SYMBOLS] = assets, symbols
-    return indexed(arrays)
+    arrays.header[L.H_IDS], arrays.header[L.H_CLIENT_IDS] = len(arrays.ids), len(arrays.client_ids)
+    return addressed(arrays)
 
 
 def _table_of(instruments: Sequence[Instrument]) -> Array:
@@ -63,37 +98,78 @@ def _table_of(instruments: Sequence[Instrument]) -> Array:
     return table
 
 
-def indexed(arrays: Arrays) -> Arrays:
-    """Hash tables and the list of free slots anew, for the present pool of orders."""
-    entries = _TABLE_ENTRIES_PER_SLOT * len(arrays.orders)
-    arrays.header[L.H_SLOTS], arrays.header[L.H_TABLE_MASK] = len(arrays.orders), entries - 1
-    arrays = arrays._replace(ids=_zeros(entries), client_ids=_zeros(entries))
-    kernels.build_index(arrays)
-    return arrays
+# -- growth -------------------------------------------------------------------------------------------------
 
 
-def with_slots(arrays: Arrays, least: int) -> Arrays:
-    """Room for `least` orders (slot 0 is never used), at least twice the present."""
-    orders = _zeros(power_of_two(max(least + 1, 2 * len(arrays.orders))), L.ORDER_WORDS)
-    orders[: len(arrays.orders)] = arrays.orders
-    return indexed(arrays._replace(orders=orders))
+def entries_for(orders: int) -> int:
+    """Of a hash table: three quarters of them are in use at most."""
+    return max(_FIRST_ENTRIES, orders * 4 // 3 + 2)
+
+
+def orders_that_fit(arrays: Arrays) -> tuple[int, int]:
+    """So many open orders, and so many of them with client order ids."""
+    ids, named = ((len(table) - 2) * 3 // 4 for table in (arrays.ids, arrays.client_ids))
+    return min(len(arrays.orders) - 1, ids), named
+
+
+def with_room(arrays: Arrays, orders: int, named: int) -> Arrays:
+    """Room for so many orders, so many of them with client order ids."""
+    if orders >= len(arrays.orders):
+        arrays = _with_slots(arrays, power_of_two(orders + 1))
+    if entries_for(orders) > len(arrays.ids):
+        arrays = arrays._replace(ids=_larger(arrays.ids, orders))
+    if entries_for(named) > len(arrays.client_ids):
+        arrays = arrays._replace(client_ids=_larger(arrays.client_ids, named))
+    arrays.header[L.H_IDS], arrays.header[L.H_CLIENT_IDS] = len(arrays.ids), len(arrays.client_ids)
+    return addressed(arrays)
+
+
+def _larger(table: Array, orders: int) -> Array:
+    """A hash table with the same entries in more room: a third more at least, little of which is then idle."""
+    larger = _zeros(entries_for(max(orders, len(table))))
+    kernels.refill(table, larger)
+    return larger
+
+
+def _with_slots(arrays: Arrays, slots: int) -> Arrays:
+    used, asides = int(arrays.header[L.H_USED]) + 1, int(arrays.header[L.H_ASIDES_USED]) + 1
+    return arrays._replace(
+        orders=_longer(arrays.orders, slots, used),
+        asides=_longer(arrays.asides, slots, asides if asides > 1 else 0),
+        names=_longer_names(arrays, slots),
+    )
+
+
+def _longer_names(arrays: Arrays, slots: int) -> Array:
+    """Where no order has one nothing is written."""
+    longer = _zeros(slots, L.CLIENT_ID_WORDS)
+    named = np.flatnonzero(arrays.orders[: int(arrays.header[L.H_USED]) + 1, L.O_META] & L.NAMED)
+    longer[named] = arrays.names[named]
+    return longer
 
 
 def with_rows(arrays: Arrays, least: int) -> Arrays:
     """Room for `least` accounts, the house's rows included."""
-    size = power_of_two(least)
+    return addressed(_with_rows(arrays, least))
+
+
+def _with_rows(arrays: Arrays, least: int) -> Arrays:
+    size, rows = power_of_two(least), int(arrays.header[L.H_ROWS])
     by_row = {name: getattr(arrays, name) for name in ("rows", "counts", "balances", "positions")}
-    return arrays._replace(**{name: _longer(array, size) for name, array in by_row.items()})
+    return arrays._replace(**{name: _longer(array, size, rows) for name, array in by_row.items()})
 
 
-def _longer(array: Array, rows: int) -> Array:
-    longer = _zeros(rows, *array.shape[1:])
-    longer[: len(array)] = array
+def _longer(array: Array, count: int, used: int) -> Array:
+    """With the first `used` of the elements."""
+    longer = _zeros(count, *array.shape[1:])
+    longer[:used] = array[:used]
     return longer
 
 
 def copied(arrays: Arrays) -> Arrays:
-    return Arrays(*(array.copy() for array in arrays))
+    twin = _with_slots(_with_rows(arrays, len(arrays.rows)), len(arrays.orders))
+    rest = ("header", "instruments", "ids", "client_ids")
+    return addressed(twin._replace(**{name: getattr(arrays, name).copy() for name in rest}))
 
 
 def partition_of(arrays: Arrays) -> tuple[int, int]:

@@ -12,28 +12,19 @@ from market.book.machine import Words, inlined, routine, signed
 from market.enums import EventKind, ExecType, OrdStatus
 from market.instrument import PPM
 from market.ledger import layout as L
-from market.ledger.orders import (
-    fit_lock,
-    is_budgeted,
-    is_buy,
-    is_by_quote,
-    is_stop,
-    lock,
-    ord_type_of,
-    part,
-    pays_for,
-    release_lots,
-    rename,
-    units_to_lock,
-)
+from market.ledger.asides import cum_of, open_aside, units_at_own_price
+from market.ledger.locks import fit_lock, give_locked, lock, part, release_lots, units_to_lock
+from market.ledger.orders import pays_for, rename
 from market.ledger.positions import keep_buy, keep_sell
 from market.ledger.records import EventRecord
-from market.ledger.tables import Tables, balance_at, instrument_at, position_at
+from market.ledger.tables import Tables, aside_of, balance_at, instrument_at, position_at, row_of, symbol_of
+from market.ledger.terms import is_budgeted, is_buy, is_by_quote, is_plain, is_stop, ord_type_of
 from market.reasons import Reason
 
 _ACCEPTED = int(EventKind.ACCEPTED)
 _TRADE = int(EventKind.TRADE)
 _CANCELED = int(EventKind.CANCELED)
+_EXPIRED = int(EventKind.EXPIRED)
 _AMENDED = int(EventKind.AMENDED)
 _PREVENTED = int(EventKind.PREVENTED)
 _TRIGGERED = int(EventKind.TRIGGERED)
@@ -105,8 +96,7 @@ def _receive(t: Tables, row: int, house: int, asset: int, units: int, ppm: int) 
 @inlined
 def _give(t: Tables, order: int, house: int, asset: int, units: int) -> None:
     """Post what a trade costs, out of what the order locks."""
-    t.orders[order + L.O_RESERVED] -= units
-    t.balances[balance_at(t, t.orders[order + L.O_ROW], asset) + L.B_LOCKED] -= units
+    give_locked(t, order, asset, units)
     t.balances[balance_at(t, house, asset) + L.B_FREE] += units
 
 
@@ -114,18 +104,26 @@ def _give(t: Tables, order: int, house: int, asset: int, units: int) -> None:
 def _bring(t: Tables, payee: int, units: int, fee: int) -> None:
     """Lock what the order received for the pending one. What is free is not looked at: a replay knows no pending orders."""
     lock(t, payee, units - fee)
-    t.orders[payee + L.O_BROUGHT] += units - fee
+    t.asides[aside_of(t, payee) + L.A_BROUGHT] += units - fee
+
+
+@inlined
+def _count_fill(t: Tables, order: int, lots: int, quote_units: int) -> None:
+    """Of a plain order it follows from the leaves."""
+    if not is_plain(t, order):
+        aside = aside_of(t, order)
+        t.asides[aside + L.A_CUM] += lots
+        t.asides[aside + L.A_CUM_QUOTE] += quote_units
 
 
 @routine
 def _fill(t: Tables, order: int, lots: int, quote_units: int, ppm: int, house: int) -> tuple[int, int]:
     """Post one side of a trade; the commission and its asset."""
-    row, symbol = t.orders[order + L.O_ROW], t.orders[order + L.O_SYMBOL]
+    row, symbol = row_of(t, order), symbol_of(t, order)
     instrument, position = instrument_at(symbol), position_at(t, row, symbol)
     base, quote = t.instruments[instrument + L.I_BASE], t.instruments[instrument + L.I_QUOTE]
     base_units = lots * t.instruments[instrument + L.I_BASE_PER_LOT]
-    t.orders[order + L.O_CUM] += lots
-    t.orders[order + L.O_CUM_QUOTE] += quote_units
+    _count_fill(t, order, lots, quote_units)
     if is_buy(t, order):
         if not is_budgeted(t, order):
             lock(t, order, quote_units - units_to_lock(t, order, lots))  # price improvement goes back to free
@@ -152,7 +150,7 @@ def _unpaid(exec_type: int, status: int, ends: bool) -> Outcome:
 
 @inlined
 def _working(t: Tables, order: int) -> int:
-    return _S_PARTIALLY_FILLED if t.orders[order + L.O_CUM] != 0 else _S_NEW
+    return _S_PARTIALLY_FILLED if cum_of(t, order) != 0 else _S_NEW
 
 
 @inlined
@@ -165,28 +163,30 @@ def _price(t: Tables, order: int, price_ticks: int) -> None:
 
 @inlined
 def _accepted(t: Tables, order: int, event: EventRecord, ts_ns: int) -> Outcome:
-    if t.orders[order + L.O_LEADER] == 0:
+    aside = aside_of(t, order)
+    if t.asides[aside + L.A_LEADER] == 0:
         t.orders[order + L.O_CREATED] = ts_ns
-    lock(t, order, t.orders[order + L.O_BORROW])
-    t.orders[order + L.O_BORROW] = 0
-    if not is_stop(ord_type_of(t, order)):
-        t.orders[order + L.O_WORKING] = ts_ns
-    elif t.orders[order + L.O_STOP] == 0:
-        t.orders[order + L.O_TRACKING] = ts_ns
-    _price(t, order, event.price_ticks)
+    if not is_plain(t, order):
+        lock(t, order, t.asides[aside + L.A_BORROW])
+        t.asides[aside + L.A_BORROW] = 0
+        if not is_stop(ord_type_of(t, order)):
+            t.asides[aside + L.A_WORKING] = ts_ns
+        elif t.asides[aside + L.A_STOP] == 0:
+            t.asides[aside + L.A_TRACKING] = ts_ns
+        _price(t, order, event.price_ticks)
     return _unpaid(_X_NEW, _S_NEW, False)
 
 
 @inlined
 def _triggered(t: Tables, order: int, event: EventRecord, ts_ns: int) -> Outcome:
-    t.orders[order + L.O_WORKING] = ts_ns
+    t.asides[aside_of(t, order) + L.A_WORKING] = ts_ns
     _price(t, order, event.price_ticks)
     return _unpaid(_X_TRIGGERED, _S_NEW, False)
 
 
 @inlined
 def _tracking(t: Tables, order: int, ts_ns: int) -> Outcome:
-    t.orders[order + L.O_TRACKING] = ts_ns
+    t.asides[aside_of(t, order) + L.A_TRACKING] = ts_ns
     return _unpaid(_X_TRACKING, _S_NEW, False)
 
 
@@ -203,7 +203,7 @@ def _traded(t: Tables, order: int, event: EventRecord, leg: Leg) -> Outcome:
 def _decremented(t: Tables, order: int, event: EventRecord, leg: Leg) -> Outcome:
     release_lots(t, order, event.qty_lots)
     t.orders[order + L.O_LEAVES] = leg.leaves
-    t.orders[order + L.O_PREVENTED] += event.qty_lots
+    t.asides[aside_of(t, order) + L.A_PREVENTED] += event.qty_lots
     return _unpaid(_X_TRADE_PREVENTION, _working(t, order), False)
 
 
@@ -211,12 +211,17 @@ def _decremented(t: Tables, order: int, event: EventRecord, leg: Leg) -> Outcome
 def _amended(t: Tables, order: int, event: EventRecord, words: Words, name: int) -> Outcome:
     """`words` from `name` on: its new client order id, if any."""
     before = t.orders[order + L.O_LEAVES]
+    if is_plain(t, order):
+        release_lots(t, order, before - event.leaves_lots)
     t.orders[order + L.O_QTY] = event.qty_lots
     t.orders[order + L.O_LEAVES] = event.leaves_lots
-    t.orders[order + L.O_DISPLAY] = min(t.orders[order + L.O_DISPLAY], event.leaves_lots)
-    if is_budgeted(t, order):  # an order without a price is amended while it waits: all of its budget is there
-        t.orders[order + L.O_BUDGET] -= mul_div(t.orders[order + L.O_BUDGET], before - event.leaves_lots, before)
-    fit_lock(t, order)
+    if not is_plain(t, order):
+        aside = aside_of(t, order)
+        t.asides[aside + L.A_DISPLAY] = min(t.asides[aside + L.A_DISPLAY], event.leaves_lots)
+        if is_budgeted(t, order):  # an order without a price is amended while it waits: all of its budget is there
+            budget = t.asides[aside + L.A_BUDGET]
+            t.asides[aside + L.A_BUDGET] -= mul_div(budget, before - event.leaves_lots, before)
+        fit_lock(t, order)
     if name >= 0:
         rename(t, order, words, name)
     return _unpaid(_X_REPLACED, _working(t, order), False)
@@ -227,10 +232,27 @@ def _expired(t: Tables, order: int, reason: int) -> Outcome:
     status = _S_EXPIRED
     if reason == _SELF_TRADE_PREVENTION:
         status = _S_EXPIRED_IN_MATCH
-        t.orders[order + L.O_PREVENTED] += t.orders[order + L.O_LEAVES]
-    elif reason == _QUOTE_SPENT and t.orders[order + L.O_CUM] > 0:
+        t.asides[aside_of(t, order) + L.A_PREVENTED] += t.orders[order + L.O_LEAVES]
+    elif reason == _QUOTE_SPENT and cum_of(t, order) > 0:
         status = _S_FILLED
     return _unpaid(_X_EXPIRED, status, True)
+
+
+# -- plain orders ---------------------------------------------------------------------------------------------
+
+
+@inlined
+def _stays_plain(t: Tables, order: int, event: EventRecord, leg: Leg) -> bool:
+    """Whether all that is known of a plain order still follows from its row after the event."""
+    kind, leaves = signed(event.kind), t.orders[order + L.O_LEAVES]
+    if kind == _TRADE:
+        at_own_price = event.quote_units == units_at_own_price(t, order, event.qty_lots)
+        return at_own_price and leg.leaves == leaves - event.qty_lots
+    if kind == _AMENDED:
+        return event.qty_lots - event.leaves_lots == t.orders[order + L.O_QTY] - leaves
+    if kind == _EXPIRED:
+        return event.reason != _SELF_TRADE_PREVENTION
+    return kind in (_ACCEPTED, _CANCELED)
 
 
 @inlined
@@ -243,7 +265,10 @@ def _parts(event: EventRecord) -> bool:
 @inlined
 def change(t: Tables, order: int, event: EventRecord, leg: Leg, ts_ns: int, words: Words, name: int) -> Outcome:
     kind = signed(event.kind)
-    if t.orders[order + L.O_PARTNER] != 0 and _parts(event):
+    if is_plain(t, order):
+        if not _stays_plain(t, order, event, leg):
+            open_aside(t, order)
+    elif t.asides[aside_of(t, order) + L.A_PARTNER] != 0 and _parts(event):
         part(t, order)
         fit_lock(t, order)
     if kind == _TRADE:

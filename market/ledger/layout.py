@@ -39,50 +39,18 @@ R_PAUSED: Final = 2
 # Columns of an open order. Slot 0 is never used, so 0 means "none" in links.
 O_ID: Final = 0
 """0: the slot is free."""
-O_ROW: Final = 1
-O_SYMBOL: Final = 2
-O_META: Final = 3
-"""side | ord_type << 8 | time_in_force << 16 | stp_mode << 24 | flags << 32 | status << 40."""
-O_PRICE: Final = 4
-O_QTY: Final = 5
-O_LEAVES: Final = 6
-O_CUM: Final = 7
-O_CUM_QUOTE: Final = 8
-O_RESERVED: Final = 9
-"""Locked for this order now: quote units (BUY) or base units (SELL)."""
-O_BORROW: Final = 10
-"""REPLACE on its way: what the replaced order still locks and this one will take over."""
-O_CREATED: Final = 11
-O_NEXT: Final = 12
-"""Of a free slot: the next free one."""
-O_PREV: Final = 13
-O_CID: Final = 14
-"""Five words: the client order id; none when the first word is 0."""
-O_ORIG: Final = 19
-"""The order this one replaced."""
-O_TERMS: Final = 20
-"""peg_type | peg_offset << 8 | list_role << 16 | trailing_bips << 32."""
-O_STOP: Final = 21
-O_DISPLAY: Final = 22
-O_LIST: Final = 23
-O_PARTNER: Final = 24
-"""Id of the other order of a pair of which one cancels the other; what they lock, they lock together. 0: none."""
-O_LEADER: Final = 25
-"""Of a pending order of a list: id of the order by whose fill it is placed. 0: it waits, or waited, for none."""
-O_BROUGHT: Final = 26
-"""Of a pending order that sells what its leader buys: base units received for it so far, locked."""
-O_BUDGET: Final = 27
-"""Quote units that a BUY without a price may spend."""
-O_WORKING: Final = 28
-"""When it entered the book to trade; 0: not yet."""
-O_TRACKING: Final = 29
-"""Trailing stop: since when it follows the market; 0: not yet."""
-O_PREVENTED: Final = 30
-"""Lots that self-trade prevention took off."""
-O_GIVEN: Final = 31
-"""Pegged: the price that came with it; by quote amount: the amount."""
-ORDER_WORDS: Final = 32
-"""Four cache lines."""
+O_OWNER: Final = 1
+"""Row | slot of its aside << 32; 0: it has none, it is plain."""
+O_META: Final = 2
+"""side | ord_type << 8 | time_in_force << 16 | stp_mode << 24 | flags << 32 | status << 40 | NAMED | symbol << 48."""
+O_PRICE: Final = 3
+O_QTY: Final = 4
+O_LEAVES: Final = 5
+O_CREATED: Final = 6
+O_LINKS: Final = 7
+"""Of the account's list: next << 32 | previous. Of a free slot: the next free one."""
+ORDER_WORDS: Final = 8
+"""One cache line."""
 
 SIDE_MASK: Final = 255
 ORD_TYPE_BIT: Final = 8
@@ -90,8 +58,50 @@ TIME_IN_FORCE_BIT: Final = 16
 STP_MODE_BIT: Final = 24
 FLAGS_BIT: Final = 32
 STATUS_BIT: Final = 40
+STATUS_MASK: Final = 15
 HELD: Final = 15
 """Status of a pending order of a list while it waits for its leader; told as PENDING_NEW."""
+NAMED: Final = 1 << 44
+"""It has a client order id, `CLIENT_ID_WORDS` words of the same slot in a table of their own."""
+SYMBOL_BIT: Final = 48
+SYMBOL_MASK: Final = 0xFFFF
+MAX_SYMBOLS: Final = SYMBOL_MASK + 1
+"""Of a ledger; 16 bits of an order's row."""
+LOW_HALF: Final = 0xFFFF_FFFF
+
+# Columns of an aside: what an order is more than a plain one. Of a plain order all of it follows from its row, or is 0.
+A_CUM: Final = 0
+"""Lots traded. Plain: quantity less leaves. Of a free aside: the next free one."""
+A_CUM_QUOTE: Final = 1
+"""Plain: everything traded at the order's own price."""
+A_RESERVED: Final = 2
+"""Locked for this order now: quote units (BUY) or base units (SELL). Plain: what its leaves cost."""
+A_WORKING: Final = 3
+"""When it entered the book to trade; 0: not yet. Plain: when it was accepted."""
+A_BORROW: Final = 4
+"""REPLACE on its way: what the replaced order still locks and this one will take over."""
+A_ORIG: Final = 5
+"""The order this one replaced."""
+A_TERMS: Final = 6
+"""peg_type | peg_offset << 8 | list_role << 16 | trailing_bips << 32."""
+A_STOP: Final = 7
+A_DISPLAY: Final = 8
+A_LIST: Final = 9
+A_PARTNER: Final = 10
+"""Id of the other order of a pair of which one cancels the other; what they lock, they lock together. 0: none."""
+A_LEADER: Final = 11
+"""Of a pending order of a list: id of the order by whose fill it is placed. 0: it waits, or waited, for none."""
+A_BROUGHT: Final = 12
+"""Of a pending order that sells what its leader buys: base units received for it so far, locked."""
+A_BUDGET: Final = 13
+"""Quote units that a BUY without a price may spend."""
+A_TRACKING: Final = 14
+"""Trailing stop: since when it follows the market; 0: not yet."""
+A_PREVENTED: Final = 15
+"""Lots that self-trade prevention took off."""
+A_GIVEN: Final = 16
+"""Pegged: the price that came with it; by quote amount: the amount."""
+ASIDE_WORDS: Final = 17
 
 PEG_OFFSET_BIT: Final = 8
 LIST_ROLE_BIT: Final = 16
@@ -135,7 +145,7 @@ POSITION_WORDS: Final = 3
 H_NEXT_ORDER: Final = 0
 """Counter of order ids; the id is counter x partitions + partition."""
 H_FREE: Final = 1
-"""Head of the list of free order slots (linked by O_NEXT)."""
+"""Head of the list of free order slots (linked by O_LINKS)."""
 H_LIVE: Final = 2
 H_PARTITION: Final = 3
 H_PARTITIONS: Final = 4
@@ -143,11 +153,25 @@ H_ROWS: Final = 5
 """Rows in use (highest opened row + 1)."""
 H_ASSETS: Final = 6
 H_SYMBOLS: Final = 7
-H_SLOTS: Final = 8
-"""Order slots, slot 0 included."""
-H_TABLE_MASK: Final = 9
-"""Entries of either hash table - 1."""
-HEADER_WORDS: Final = 16
+H_USED: Final = 8
+"""Highest order slot ever taken: memory above it was never touched."""
+H_IDS: Final = 9
+"""Entries of the table of order ids."""
+H_OPEN: Final = 10
+"""Open accounts."""
+H_NAMED: Final = 11
+"""Open orders with a client order id."""
+H_CLIENT_IDS: Final = 12
+"""Entries of the table of client order ids."""
+H_FREE_ASIDE: Final = 13
+"""Head of the list of free asides (linked by A_CUM)."""
+H_ASIDES_USED: Final = 14
+"""Highest aside ever taken."""
+H_ADDRESSES: Final = 16
+"""From here on: where the other tables lie, in the order of `tables.Tables`."""
+H_SCRATCH: Final = 32
+"""32 words that mean nothing between two calls (`ahead.py`)."""
+HEADER_WORDS: Final = 64
 
 # COMMAND and REPORT as words.
 CLIENT_ID_WORDS: Final = 5

@@ -103,6 +103,11 @@ class OrderLists:
 
     # -- questions --------------------------------------------------------------------------------------------
 
+    @property
+    def wait(self) -> bool:
+        """Orders of some wait for another order to be filled."""
+        return any(one.pending and not one.filled_lots for one in self._open.values())
+
     def find(self, account: int, list_id: int = 0, name: bytes = b"") -> OrderList | None:
         """By either id, open or ended not long ago."""
         if list_id:

@@ -6,8 +6,23 @@ Must not know: how money moves.
 from market.book.machine import Words, inlined, record_words, routine, signed
 from market.enums import CommandKind, EventKind, ExecType, OrdStatus
 from market.ledger import layout as L
+from market.ledger.asides import cum_of, units_at_own_price
+from market.ledger.orders import next_of
 from market.ledger.records import CommandRecord, EventRecord, ReportRecord
-from market.ledger.tables import Records, Tables, balance_at, instrument_at, order_at, row_at
+from market.ledger.tables import (
+    Records,
+    Tables,
+    aside_of,
+    balance_at,
+    instrument_at,
+    is_named,
+    name_at,
+    order_at,
+    row_at,
+    row_of,
+    symbol_of,
+)
+from market.ledger.terms import is_pending, is_plain, status_of
 from market.records import REPORT_MAKER
 
 _NEW = int(CommandKind.NEW)
@@ -45,38 +60,57 @@ def copy_client_id(words: Words, place: int, source: Words, at: int) -> None:
 
 
 @inlined
+def _tell_plain(t: Tables, report: ReportRecord, order: int) -> None:
+    """What follows from the row of a plain order."""
+    cum = cum_of(t, order)
+    report.cum_qty_lots = cum
+    report.cum_quote_units = units_at_own_price(t, order, cum)
+    report.working_ns = signed(0) if is_pending(t, order) else t.orders[order + L.O_CREATED]
+
+
+@inlined
+def _tell_aside(t: Tables, report: ReportRecord, order: int) -> None:
+    aside = aside_of(t, order)
+    report.cum_qty_lots = t.asides[aside + L.A_CUM]
+    report.cum_quote_units = t.asides[aside + L.A_CUM_QUOTE]
+    report.working_ns = t.asides[aside + L.A_WORKING]
+    report.orig_order_id = t.asides[aside + L.A_ORIG]
+    terms = t.asides[aside + L.A_TERMS]
+    report.peg_type = terms & _BYTE
+    report.peg_offset = (terms >> L.PEG_OFFSET_BIT) & _BYTE
+    report.list_role = (terms >> L.LIST_ROLE_BIT) & _BYTE
+    report.trailing_bips = terms >> L.TRAILING_BIT
+    report.stop_price_ticks = t.asides[aside + L.A_STOP]
+    report.display_lots = t.asides[aside + L.A_DISPLAY]
+    report.prevented_lots = t.asides[aside + L.A_PREVENTED]
+    report.list_id = t.asides[aside + L.A_LIST]
+    report.tracking_ns = t.asides[aside + L.A_TRACKING]
+    report.given = t.asides[aside + L.A_GIVEN]
+
+
+@inlined
 def tell_order(t: Tables, report: ReportRecord, words: Words, place: int, order: int) -> None:
-    """The fields of an order, as it now stands."""
+    """The fields of an order, as it now stands; the report is clear."""
     meta = t.orders[order + L.O_META]
     report.side = meta & L.SIDE_MASK
     report.ord_type = (meta >> L.ORD_TYPE_BIT) & _BYTE
     report.time_in_force = (meta >> L.TIME_IN_FORCE_BIT) & _BYTE
     report.stp_mode = (meta >> L.STP_MODE_BIT) & _BYTE
     report.flags = (meta >> L.FLAGS_BIT) & _BYTE
-    status = meta >> L.STATUS_BIT
+    status = status_of(t, order)
     report.ord_status = _S_PENDING if status == L.HELD else status
-    report.symbol = t.orders[order + L.O_SYMBOL]
+    report.symbol = symbol_of(t, order)
     report.order_id = t.orders[order + L.O_ID]
     report.price_ticks = t.orders[order + L.O_PRICE]
     report.qty_lots = t.orders[order + L.O_QTY]
-    report.cum_qty_lots = t.orders[order + L.O_CUM]
     report.leaves_lots = t.orders[order + L.O_LEAVES]
-    report.cum_quote_units = t.orders[order + L.O_CUM_QUOTE]
     report.created_ns = t.orders[order + L.O_CREATED]
-    report.orig_order_id = t.orders[order + L.O_ORIG]
-    terms = t.orders[order + L.O_TERMS]
-    report.peg_type = terms & _BYTE
-    report.peg_offset = (terms >> L.PEG_OFFSET_BIT) & _BYTE
-    report.list_role = (terms >> L.LIST_ROLE_BIT) & _BYTE
-    report.trailing_bips = terms >> L.TRAILING_BIT
-    report.stop_price_ticks = t.orders[order + L.O_STOP]
-    report.display_lots = t.orders[order + L.O_DISPLAY]
-    report.prevented_lots = t.orders[order + L.O_PREVENTED]
-    report.list_id = t.orders[order + L.O_LIST]
-    report.working_ns = t.orders[order + L.O_WORKING]
-    report.tracking_ns = t.orders[order + L.O_TRACKING]
-    report.given = t.orders[order + L.O_GIVEN]
-    copy_client_id(words, place, t.orders, order + L.O_CID)
+    if is_plain(t, order):
+        _tell_plain(t, report, order)
+    else:
+        _tell_aside(t, report, order)
+    if is_named(t, order):
+        copy_client_id(words, place, t.names, name_at(order))
 
 
 @inlined
@@ -186,7 +220,7 @@ def tell_open_order(t: Tables, report: ReportRecord, words: Words, place: int, s
     order = order_at(slot)
     clear(report, words, place)
     tell_order(t, report, words, place, order)
-    report.account = t.orders[order + L.O_ROW] * t.header[L.H_PARTITIONS] + t.header[L.H_PARTITION]
+    report.account = row_of(t, order) * t.header[L.H_PARTITIONS] + t.header[L.H_PARTITION]
 
 
 @routine
@@ -195,8 +229,8 @@ def write_open_slots(t: Tables, row: int, symbol: int, slots: Words) -> int:
     slot, count = t.rows[row_at(row) + L.R_HEAD], 0
     while slot != 0:
         order = order_at(slot)
-        if symbol < 0 or t.orders[order + L.O_SYMBOL] == symbol:
+        if symbol < 0 or symbol_of(t, order) == symbol:
             slots[count] = slot
             count += 1
-        slot = t.orders[order + L.O_NEXT]
+        slot = next_of(t.orders[order + L.O_LINKS])
     return count

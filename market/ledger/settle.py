@@ -7,17 +7,9 @@ from market.book.machine import Words, inlined, record_words, routine, signed
 from market.enums import CommandFlag, CommandKind, EventKind, ListRole, Side
 from market.ledger import layout as L
 from market.ledger.changes import Leg, change
-from market.ledger.orders import (
-    enter,
-    fit_lock,
-    has_no_limit,
-    is_held,
-    is_pending,
-    pair_up,
-    remove,
-    set_status,
-    take_up,
-)
+from market.ledger.ids import find_id
+from market.ledger.locks import fit_lock, pair_up
+from market.ledger.orders import enter, remove, take_up
 from market.ledger.records import CommandRecord, EventRecord, ReportRecord
 from market.ledger.reports import (
     clear,
@@ -32,13 +24,14 @@ from market.ledger.tables import (
     Records,
     Tables,
     count_order_id,
-    find_id,
     instrument_at,
     is_mine,
     is_symbol,
     open_row,
     order_at,
+    row_of,
 )
+from market.ledger.terms import has_no_limit, is_held, is_pending, leader_of, set_status
 from market.numbering import OUTSIDE_ACCOUNT
 
 _NEW = int(CommandKind.NEW)
@@ -107,7 +100,7 @@ def _order_of(t: Tables, event: EventRecord, leg: Leg, row: int, commands: Recor
     count_order_id(t, leg.order_id)
     command: CommandRecord = commands[event.command_index]
     if slot != 0:
-        if t.orders[order_at(slot) + L.O_LEADER] != 0:
+        if leader_of(t, order_at(slot)) != 0:
             take_up(t, order_at(slot), command)
         return order_at(slot)
     client_id = event.command_index * L.COMMAND_WORDS + L.COMMAND_CLIENT_ID
@@ -132,7 +125,7 @@ def _refuse(
         slot = find_id(t, event.order_id)
         if slot != 0 and not (is_pending(t, order_at(slot)) or is_held(t, order_at(slot))):
             slot = signed(0)
-    if slot != 0 and t.orders[order_at(slot) + L.O_LEADER] != 0:
+    if slot != 0 and leader_of(t, order_at(slot)) != 0:
         tell_not_placed(t, report, record_words(reports), place, order_at(slot))
     else:
         tell_refused_event(report, record_words(reports), place, event, commands)
@@ -181,7 +174,7 @@ def _settle_leg(
         _refuse(t, event, report, reports, place, commands)
     else:
         order = _order_of(t, event, leg, row, commands, ts_ns)
-        if order == 0 or t.orders[order + L.O_ROW] != row:
+        if order == 0 or row_of(t, order) != row:
             return False
         _settle_order(t, event, leg, order, commands, ts_ns, reports, place)
     tell_account(t, report, event, row, ts_ns)

@@ -8,18 +8,20 @@ Equal states give equal bytes, whatever the slots, capacities and hash seeds. Mu
 from collections.abc import Sequence
 from hashlib import blake2b
 from math import prod
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from market.instrument import Instrument
 from market.ledger import layout as L
-from market.ledger.arrays import fresh, indexed
+from market.ledger.arrays import Room, fresh
 from market.ledger.kernel import kernels
 from market.ledger.lists import OrderList, OrderLists
 from market.ledger.tables import Array, Arrays
 
-_MAGIC = b"RAYPLGR3"
+_MAGIC = b"RAYPLGR4"
 _CHECKSUM_BYTES = 16
 _LENGTH_BYTES = 4
 
@@ -32,6 +34,8 @@ class _Head(msgspec.Struct):
     rows: int
     assets: int
     orders: int
+    asides: int
+    named: int
     lists: list[OrderList]
 
 
@@ -41,16 +45,38 @@ def _identity(one: Instrument) -> str:
     return f"{one.symbol}, tick {tick}, lot {lot}, units 10^-{one.base.scale} and 10^-{one.quote.scale}"
 
 
+class _Orders(NamedTuple):
+    """Open orders from the oldest on: rows that name their asides by number, the asides, the client order ids."""
+
+    rows: Array
+    asides: Array
+    names: Array
+
+
+def _orders(arrays: Arrays) -> _Orders:
+    slots = 1 + np.flatnonzero(arrays.orders[1 : 1 + int(arrays.header[L.H_USED]), L.O_ID])
+    slots = slots[np.lexsort((arrays.orders[slots, L.O_ID], arrays.orders[slots, L.O_CREATED]))]
+    rows = arrays.orders[slots]
+    aside = rows[:, L.O_OWNER] >> 32
+    more = aside != 0
+    number = np.where(more, np.cumsum(more), 0)
+    rows[:, L.O_OWNER] = (rows[:, L.O_OWNER] & L.LOW_HALF) | number << 32
+    rows[:, L.O_LINKS] = 0
+    return _Orders(rows, arrays.asides[aside[more]], arrays.names[slots[_are_named(rows)]])
+
+
+def _are_named(rows: Array) -> NDArray[np.bool_]:
+    named: NDArray[np.bool_] = rows[:, L.O_META] & L.NAMED != 0
+    return named
+
+
 def _sections(arrays: Arrays) -> list[Array]:
-    """Rows, balances, positions, last prices, orders from the oldest on."""
+    """Rows, balances, positions, last prices; orders, asides, client order ids."""
     count = int(arrays.header[L.H_ROWS])
     rows = arrays.rows[:count].copy()
     rows[:, [L.R_HEAD, L.R_OPEN_ORDERS]] = 0
-    orders = arrays.orders[arrays.orders[:, L.O_ID] != 0]
-    orders = orders[np.lexsort((orders[:, L.O_ID], orders[:, L.O_CREATED]))]
-    orders[:, [L.O_NEXT, L.O_PREV]] = 0
     last = np.ascontiguousarray(arrays.instruments[:, L.I_LAST])
-    return [rows, arrays.balances[:count], arrays.positions[:count], last, orders]
+    return [rows, arrays.balances[:count], arrays.positions[:count], last, *_orders(arrays)]
 
 
 def digest(arrays: Arrays, lists: OrderLists) -> str:
@@ -74,7 +100,9 @@ def encode(arrays: Arrays, lists: OrderLists, instruments: Sequence[Instrument])
             next_order=int(header[L.H_NEXT_ORDER]),
             rows=int(header[L.H_ROWS]),
             assets=arrays.balances.shape[1],
-            orders=len(sections[-1]),
+            orders=len(sections[-3]),
+            asides=len(sections[-2]),
+            named=len(sections[-1]),
             lists=list(lists),
         )
     )
@@ -110,18 +138,25 @@ def _assembled(head: _Head, data: bytes, instruments: Sequence[Instrument]) -> A
         (head.rows, symbols, L.POSITION_WORDS),
         (symbols,),
         (head.orders, L.ORDER_WORDS),
+        (head.asides, L.ASIDE_WORDS),
+        (head.named, L.CLIENT_ID_WORDS),
     ]
     words, sections, at = np.frombuffer(data, np.int64), [], 0
     for shape in shapes:
         sections.append(words[at : at + prod(shape)].reshape(shape))
         at += prod(shape)
-    rows, balances, positions, last, orders = sections
-    arrays = fresh(instruments, head.partition, head.partitions, head.rows, head.orders + 1)
+    rows, balances, positions, last, orders, asides, names = sections
+    arrays = fresh(instruments, head.partition, head.partitions, Room(head.rows, head.orders, head.named))
     arrays.header[L.H_NEXT_ORDER], arrays.header[L.H_ROWS] = head.next_order, head.rows
     arrays.rows[: head.rows] = rows
+    arrays.header[L.H_OPEN] = np.count_nonzero(rows[:, L.R_STATE])
     arrays.balances[: head.rows, : head.assets] = balances
     arrays.positions[: head.rows, :symbols] = positions
     arrays.instruments[:symbols, L.I_LAST] = last
     arrays.orders[1 : 1 + head.orders] = orders
-    kernels.link(arrays)
-    return indexed(arrays)
+    arrays.asides[1 : 1 + head.asides] = asides
+    arrays.names[1 + np.flatnonzero(_are_named(orders))] = names
+    arrays.header[L.H_USED], arrays.header[L.H_ASIDES_USED] = head.orders, head.asides
+    kernels.link(arrays.header)
+    kernels.build_index(arrays.header)
+    return arrays

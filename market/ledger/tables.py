@@ -1,18 +1,18 @@
-"""The ledger's arrays as compiled code sees them, and the two hash tables over the open orders.
+"""The ledger's arrays as compiled code sees them, and where in them what stands.
 
-Inside a kernel each array is a bare pointer (`market/book/machine.py` says why). A hash table is open addressing
-with linear probing and no tombstones; an entry is 31 bits of hash over 32 bits of order slot, so that a walk and
-the shift back on removal stay inside the table. The load never passes one quarter (`arrays.py`).
+Inside a kernel each array is a bare pointer (`market/book/machine.py` says why).
 
 Must not know: commands, events, money.
 """
 
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
+from numba import types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from market.book.machine import Words, inlined, routine, words_of
+from market.book.machine import Words, inlined, words_of
 from market.ledger import layout as L
 from market.numbering import OUTSIDE_ACCOUNT
 
@@ -41,10 +41,14 @@ class Arrays(NamedTuple):
     """int64[symbols, INSTRUMENT_WORDS]"""
     orders: Array
     """int64[slots, ORDER_WORDS]"""
+    asides: Array
+    """int64[slots, ASIDE_WORDS], allotted from the lowest on; 0 is never used and all zeros."""
+    names: Array
+    """int64[slots, CLIENT_ID_WORDS]: client order ids of NAMED orders, by order slot."""
     ids: Array
-    """int64[4 x slots]: by order id."""
+    """By order id."""
     client_ids: Array
-    """int64[4 x slots]: by account and client order id."""
+    """By account and client order id."""
 
 
 class Tables(NamedTuple):
@@ -57,22 +61,51 @@ class Tables(NamedTuple):
     positions: Words
     instruments: Words
     orders: Words
+    asides: Words
+    names: Words
     ids: Words
     client_ids: Words
 
 
+def addressed(arrays: Arrays) -> Arrays:
+    """The same, its header telling where each table lies: of every array a call would cost 0.1 us to look at."""
+    addresses = [array.__array_interface__["data"][0] for array in arrays[1:]]
+    arrays.header[L.H_ADDRESSES : L.H_ADDRESSES + len(addresses)] = addresses
+    return arrays
+
+
+@intrinsic
+def _words_from(_context: Any, _header: Any, _at: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address = builder.load(builder.gep(arguments[0], [arguments[1]]))
+        return builder.inttoptr(address, context.get_value_type(signature.return_type))
+
+    return types.CPointer(types.int64)(_header, _at), generate
+
+
 @inlined
-def tables_of(arrays: Arrays) -> Tables:
+def _table(header: Words, number: int) -> Words:
+    """Table `number` of those that the header has the addresses of."""
+    words: Words = _words_from(header, L.H_ADDRESSES + number)
+    return words
+
+
+@inlined
+def tables_of(header: Array) -> Tables:
+    """`header`: of `Arrays` that live for as long as the tables are used."""
+    words = words_of(header)
     return Tables(
-        words_of(arrays.header),
-        words_of(arrays.rows),
-        words_of(arrays.counts),
-        words_of(arrays.balances),
-        words_of(arrays.positions),
-        words_of(arrays.instruments),
-        words_of(arrays.orders),
-        words_of(arrays.ids),
-        words_of(arrays.client_ids),
+        words,
+        _table(words, 0),
+        _table(words, 1),
+        _table(words, 2),
+        _table(words, 3),
+        _table(words, 4),
+        _table(words, 5),
+        _table(words, 6),
+        _table(words, 7),
+        _table(words, 8),
+        _table(words, 9),
     )
 
 
@@ -87,6 +120,38 @@ def row_at(row: int) -> int:
 @inlined
 def order_at(slot: int) -> int:
     return slot * L.ORDER_WORDS
+
+
+@inlined
+def slot_of(order: int) -> int:
+    return order // L.ORDER_WORDS
+
+
+@inlined
+def row_of(t: Tables, order: int) -> int:
+    return t.orders[order + L.O_OWNER] & L.LOW_HALF
+
+
+@inlined
+def symbol_of(t: Tables, order: int) -> int:
+    return (t.orders[order + L.O_META] >> L.SYMBOL_BIT) & L.SYMBOL_MASK
+
+
+@inlined
+def aside_of(t: Tables, order: int) -> int:
+    """Place of the order's aside; of a plain one that of the zeros."""
+    return (t.orders[order + L.O_OWNER] >> 32) * L.ASIDE_WORDS
+
+
+@inlined
+def is_named(t: Tables, order: int) -> bool:
+    return t.orders[order + L.O_META] & L.NAMED != 0
+
+
+@inlined
+def name_at(order: int) -> int:
+    """Place of its client order id."""
+    return slot_of(order) * L.CLIENT_ID_WORDS
 
 
 @inlined
@@ -134,146 +199,3 @@ def open_row(t: Tables, account: int) -> int:
 def count_order_id(t: Tables, order_id: int) -> None:
     """A replay learns from the journal which order ids were given."""
     t.header[L.H_NEXT_ORDER] = max(t.header[L.H_NEXT_ORDER], order_id // t.header[L.H_PARTITIONS] + 1)
-
-
-# -- hash tables --------------------------------------------------------------------------------------------
-
-_GOLDEN = -7046029254386353131
-"""2^64 / golden ratio, odd, as int64."""
-_MULTIPLIER = -4417276706812531889
-"""The second prime of XXH64, as int64."""
-_HASH_SHIFT = 33
-_HASH_MASK = 0x7FFF_FFFF
-_LOW_HALF = 0xFFFF_FFFF
-
-
-@inlined
-def _id_hash(order_id: int) -> int:
-    return ((order_id * _GOLDEN) >> _HASH_SHIFT) & _HASH_MASK
-
-
-@inlined
-def _client_id_hash(row: int, words: Words, at: int) -> int:
-    hashed = row * _GOLDEN
-    for k in range(L.CLIENT_ID_WORDS):
-        hashed = (hashed ^ words[at + k]) * _MULTIPLIER
-        hashed ^= (hashed >> 32) & _LOW_HALF
-    return hashed & _HASH_MASK
-
-
-@inlined
-def _remember(table: Words, mask: int, hashed: int, slot: int) -> None:
-    place = hashed & mask
-    while table[place] != 0:
-        place = (place + 1) & mask
-    table[place] = hashed << 32 | slot
-
-
-@routine
-def _forget(table: Words, mask: int, hashed: int, slot: int) -> None:
-    """Remove an entry that is there, and close the gap."""
-    sought = hashed << 32 | slot
-    gap = hashed & mask
-    while table[gap] != sought:
-        gap = (gap + 1) & mask
-    place = gap
-    while True:
-        place = (place + 1) & mask
-        entry = table[place]
-        if entry == 0:
-            break
-        home = (entry >> 32) & mask
-        if (place - home) & mask >= (place - gap) & mask:
-            table[gap] = entry
-            gap = place
-    table[gap] = 0
-
-
-@inlined
-def find_id(t: Tables, order_id: int) -> int:
-    """Slot of an open order, or 0."""
-    hashed, mask = _id_hash(order_id), t.header[L.H_TABLE_MASK]
-    place = hashed & mask
-    while True:
-        entry = t.ids[place]
-        if entry == 0:
-            return 0
-        slot = entry & _LOW_HALF
-        if entry >> 32 == hashed and t.orders[order_at(slot) + L.O_ID] == order_id:
-            return slot
-        place = (place + 1) & mask
-
-
-@inlined
-def _has_client_id(t: Tables, slot: int, row: int, words: Words, at: int) -> bool:
-    order = order_at(slot)
-    if t.orders[order + L.O_ROW] != row:
-        return False
-    differing = 0
-    for k in range(L.CLIENT_ID_WORDS):
-        differing |= t.orders[order + L.O_CID + k] ^ words[at + k]
-    return differing == 0
-
-
-@routine
-def find_client_id(t: Tables, row: int, words: Words, at: int) -> int:
-    """Slot of an account's open order by client order id (its words from `at`), or 0."""
-    if words[at] == 0:
-        return 0
-    hashed, mask = _client_id_hash(row, words, at), t.header[L.H_TABLE_MASK]
-    place = hashed & mask
-    while True:
-        entry = t.client_ids[place]
-        if entry == 0:
-            return 0
-        slot = entry & _LOW_HALF
-        if entry >> 32 == hashed and _has_client_id(t, slot, row, words, at):
-            return slot
-        place = (place + 1) & mask
-
-
-@inlined
-def remember_order(t: Tables, slot: int) -> None:
-    order, mask = order_at(slot), t.header[L.H_TABLE_MASK]
-    _remember(t.ids, mask, _id_hash(t.orders[order + L.O_ID]), slot)
-    if t.orders[order + L.O_CID] != 0:
-        hashed = _client_id_hash(t.orders[order + L.O_ROW], t.orders, order + L.O_CID)
-        _remember(t.client_ids, mask, hashed, slot)
-
-
-@inlined
-def forget_order(t: Tables, slot: int) -> None:
-    order, mask = order_at(slot), t.header[L.H_TABLE_MASK]
-    _forget(t.ids, mask, _id_hash(t.orders[order + L.O_ID]), slot)
-    if t.orders[order + L.O_CID] != 0:
-        hashed = _client_id_hash(t.orders[order + L.O_ROW], t.orders, order + L.O_CID)
-        _forget(t.client_ids, mask, hashed, slot)
-
-
-@routine
-def index_orders(t: Tables) -> None:
-    """Fill empty hash tables and the list of free slots from the order pool."""
-    t.header[L.H_FREE] = 0
-    for slot in range(t.header[L.H_SLOTS] - 1, 0, -1):
-        order = order_at(slot)
-        if t.orders[order + L.O_ID] != 0:
-            remember_order(t, slot)
-        else:
-            t.orders[order + L.O_NEXT] = t.header[L.H_FREE]
-            t.header[L.H_FREE] = slot
-
-
-@routine
-def count_lost_orders(t: Tables) -> int:
-    """Open orders that the hash tables do not lead to."""
-    lost = 0
-    for slot in range(1, t.header[L.H_SLOTS]):
-        order = order_at(slot)
-        if t.orders[order + L.O_ID] == 0:
-            continue
-        named = t.orders[order + L.O_CID] != 0
-        if find_id(t, t.orders[order + L.O_ID]) != slot or (
-            named and find_client_id(t, t.orders[order + L.O_ROW], t.orders, order + L.O_CID) == 0
-        ):
-            lost += 1
-    return lost

@@ -85,8 +85,8 @@ _ORDERS: Final = (
     "coalesce(working_ns, created_ns), coalesce(tracking_ns, 0) FROM all_orders WHERE account = $1 AND symbol = $2 "
 )
 _EXECUTIONS: Final = (
-    "SELECT trade_id, order_id, coalesce((SELECT list_id FROM orders AS o WHERE o.order_id = e.order_id), 0), side, "
-    "is_maker, price_ticks, qty_lots, quote_units, commission_units, ts_ns "
+    "SELECT trade_id, order_id, coalesce((SELECT list_id FROM orders AS o "
+    "WHERE o.account = e.account AND o.order_id = e.order_id), 0), side, is_maker, price_ticks, qty_lots, quote_units, commission_units, ts_ns "
     "FROM executions AS e WHERE account = $1 AND symbol = $2 "
 )
 _AMENDMENTS: Final = (
@@ -96,12 +96,14 @@ _AMENDMENTS: Final = (
 # The mode in effect: TRANSFER (5) is DECREMENT (4) unless both orders say it.
 _PREVENTED: Final = (
     "SELECT prevented_match_id, taker_order_id, maker_order_id, "
-    "CASE WHEN stp_mode = 5 AND 5 <> (SELECT o.stp_mode FROM orders AS o WHERE o.order_id = maker_order_id) THEN 4 "
+    "CASE WHEN stp_mode = 5 AND 5 <> (SELECT o.stp_mode FROM orders AS o "
+    "WHERE o.account = prevented_matches.account AND o.order_id = maker_order_id) THEN 4 "
     "ELSE stp_mode END AS stp_mode, price_ticks, taker_prevented_lots, maker_prevented_lots, ts_ns "
     "FROM prevented_matches WHERE account = $1 AND symbol = $2 "
 )
 _MATCHES_OF: Final = (
-    "SELECT order_id, prevented_match_id FROM orders WHERE order_id = ANY($1) AND prevented_match_id > 0"
+    "SELECT order_id, prevented_match_id FROM orders "
+    "WHERE account = $1 AND order_id = ANY($2) AND prevented_match_id > 0"
 )
 _LISTS: Final = (
     "SELECT list_id, symbol, contingency, list_client_order_id, list_status, created_ns, updated_ns, order_ids, "
@@ -201,7 +203,7 @@ async def _matches(ctx: Context, order_ids: list[int]) -> dict[int, int]:
         if made := [row.trade_id for row in told if costs(row)]:
             found[order_id] = made[-1]
     if missing := [order_id for order_id in order_ids if order_id not in found]:
-        rows = await ctx.venue.gateway.pool.fetch(_MATCHES_OF, missing)
+        rows = await ctx.venue.gateway.pool.fetch(_MATCHES_OF, ctx.account, missing)
         found |= {row["order_id"]: row["prevented_match_id"] for row in rows}
     return found
 

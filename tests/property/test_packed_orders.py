@@ -14,6 +14,7 @@ from market.instrument import INT_LIMIT, assets_of, from_steps, from_units
 from market.reasons import Reason
 from market.records import COMMAND, REPORT, Records
 from market.universe import instruments
+from serve import packed_kernel
 from serve.errors import ApiError, Code
 from serve.orders import OrderDesk, client_key
 from serve.packed import CANCEL, FIELD_NUMBERS, FIELDS, PLACE, REASON_VALIDATION, reason_number
@@ -259,3 +260,11 @@ def test_a_cancel_is_answered_with_the_order_it_names() -> None:
     asked = records([{"order_id": 5}, {"client_order_id": b"order-7"}], CANCEL)
     results, _ = PACKED.results(PACKED.cancel(ACCOUNT, asked), reports, asked)
     assert results["order_id"].tolist() == [5, 7]
+
+
+def test_what_was_compiled_is_found_again() -> None:
+    """By every process that starts: else each of them compiles, seconds of a start."""
+    packed_kernel.warm()
+    again = packed_kernel.compiled()
+    packed_kernel.warm(again)
+    assert [sum(kernel.stats.cache_misses.values()) for kernel in again] == [0, 0, 0]  # type: ignore[union-attr]

@@ -9,14 +9,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from actors.book_actor import match
 from actors.live_market import LiveMarket
 from actors.projector import ProjectorService
 from actors.read_models import ReadModels, prepare
 from actors.wire import Batch
 from deploy.migrate import migrate
 from deploy.postgres import EmbeddedPostgres
-from market.book import Book
+from market.book import Book, Books
 from market.enums import FILL_MODEL_BIT, CommandKind, Counterparty, FillModel, TimeInForce
 from market.instrument import assets_of
 from market.numbering import OUTSIDE_ACCOUNT
@@ -77,10 +76,10 @@ STEPS: list[list[Row]] = [
 
 
 def batches() -> list[Batch]:
-    books, made = {k: Book(WIDE, k) for k in (ONE, OTHER)}, []
+    books, made = Books({k: Book(WIDE, k) for k in (ONE, OTHER)}), []
     for k, step in enumerate(STEPS, 1):
         taken = commands(step)
-        made.append(Batch(0, 1, k, START_NS + 1000 * k, taken, match(books, taken)))
+        made.append(Batch(0, 1, k, START_NS + 1000 * k, taken, books.apply(taken)))
     return made
 
 
@@ -120,7 +119,7 @@ class Gateway:
     def __init__(self, pool: Any) -> None:
         self.pool = pool
         self._market = LiveMarket(SYMBOLS)
-        self._market.books |= {k: Book(WIDE, k) for k in (ONE, OTHER)}
+        self._market.books.update({k: Book(WIDE, k) for k in (ONE, OTHER)})
         self._market.apply(batches(), set())
 
     def account_of(self, user_id: int) -> int:

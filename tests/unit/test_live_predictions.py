@@ -113,6 +113,22 @@ async def test_after_a_long_absence_the_feed_is_filled_anew(pool: Any) -> None:
     assert row.row.tobytes() == candle_rows(later, MINUTE_NS)[-1].tobytes()
 
 
+async def test_minutes_that_a_venue_tells_later_are_taken_in(pool: Any) -> None:
+    n = LOOKBACK + 3
+    candles = history(n)
+    await store(pool, BTC, Candles(*(column[-3:] for column in candles)))
+    feed = CandleFeed(pool, [BTC], MINUTE_NS)
+    await feed.fill(START + (n - 1) * MINUTE_NS)
+    assert (feed.known(BTC), feed.make_rows([BTC])) == (2, {})
+    rows = zip(*(column[:-3].astype(np.int64).tolist() for column in candles), strict=True)
+    told = "INSERT INTO venue_candles VALUES ($1, $2, $3, $4, $5, $6, $7, 0)"
+    await pool.executemany(told, [(BTC, *row) for row in rows])
+    await pool.execute("INSERT INTO venue_candle_spans VALUES ($1, $2, $3)", BTC, START, START + (n - 3) * MINUTE_NS)
+    assert await feed.advance(START + n * MINUTE_NS + PATIENCE_NS)
+    assert feed.known(BTC) == n
+    assert feed.make_rows([BTC])[BTC].row.tolist() == candle_rows(candles, MINUTE_NS)[-1].tolist()
+
+
 async def test_predictions_are_scored_when_their_horizon_has_passed(pool: Any) -> None:
     log = PredictionLog(pool)
     due = START + MINUTE_NS

@@ -110,3 +110,18 @@ def test_a_version_is_never_written_twice(tmp_path: Path) -> None:
 def test_rows_of_another_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="rows: shape"):
         naive().predict(np.zeros((3, 2)))
+
+
+async def test_old_versions_are_pruned_but_not_those_in_service_nor_the_untrained(registry: ModelRegistry) -> None:
+    untrained, other = naive(), naive()
+    untrained.manifest = msgspec.structs.replace(untrained.manifest, metrics={"trained": False})
+    other.manifest = msgspec.structs.replace(other.manifest, name="xgboost-15m")
+    given = [untrained, naive(), naive(), naive(), other, naive(), naive()]
+    versions = [await registry.register(one) for one in given]
+    await registry.promote(versions[1])
+    folders = {one: Path((await registry.get(one)).folder) for one in versions}
+    assert await registry.prune(2) == [versions[2], versions[3]]
+    left = [versions[k] for k in (6, 5, 4, 1, 0)]
+    assert [row.version for row in await registry.models()] == left
+    assert [one for one in reversed(versions) if folders[one].exists()] == left
+    assert await registry.prune(2) == []
