@@ -82,10 +82,12 @@ def test_the_spans_of_a_lone_order_add_up_to_its_whole_time() -> None:
     assert told.segments[-1].text == LAST
 
 
-def test_stamps_are_written_while_they_are_switched_on(tmp_path: Path) -> None:
+def test_stamps_of_a_forked_process_are_written_while_they_are_switched_on(tmp_path: Path) -> None:
     code = (
         "import asyncio, sys, actors.stream as s\n"
         "link = s.Link.__new__(s.Link); link._transport = None\n"
+        "import os\n"
+        "if child := os.fork(): print(child, flush=True); os.waitpid(child, 0); os._exit(0)\n"
         "for _ in sys.stdin: link.send(1, b''); print(flush=True)\n"
     )
     environment = {**os.environ, **stamps.environment(tmp_path)}
@@ -101,11 +103,12 @@ def test_stamps_are_written_while_they_are_switched_on(tmp_path: Path) -> None:
         print(file=process.stdin, flush=True)
         process.stdout.readline()
 
+    child = int(process.stdout.readline())
     send()
     with stamps.switched_on(tmp_path):
         send()
         send()
     send()
     process.communicate()
-    assert [one.point for one in stamps.read(tmp_path, process.pid)] == ["send", "send"]
-    assert stamps.read(tmp_path, 0) == []
+    assert [one.point for one in stamps.read(tmp_path, child)] == ["send", "send"]
+    assert stamps.read(tmp_path, process.pid) == []
