@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -26,6 +27,7 @@ from actors.phases import Phases
 from deploy import bytecode, instruments, orphans, ports, promises, ray_runtime, state_file, warm
 from deploy.control import Control
 from deploy.data_dir import DataDir
+from deploy.embedded import dies_with
 from deploy.errors import ServiceError
 from deploy.forking import ForkServer
 from deploy.migrate import check_durability, migrate
@@ -186,7 +188,10 @@ class Supervisor:
         with (self.data.path / "logs" / "warm.log").open("wb") as log_file:
             return [
                 subprocess.Popen(  # noqa: S603  a module and a part of our own
-                    [sys.executable, "-m", "deploy.warm", part, str(notes)], stdout=log_file, stderr=log_file
+                    [sys.executable, "-m", "deploy.warm", part, str(notes)],
+                    stdout=log_file,
+                    stderr=log_file,
+                    preexec_fn=dies_with(os.getpid(), signal.SIGKILL),
                 )
                 for part in warm.missing(notes)
             ]
