@@ -15,7 +15,9 @@ _LEAST_CPU_S: Final = 0.01
 
 
 def show_rates(findings: list[Finding]) -> None:
-    table = Table(title="no-op and durable order, frames a second and round trips", title_justify="left")
+    table = Table(
+        title="no-op and durable order, frames a second and round trips; MB/s of journal", title_justify="left"
+    )
     table.add_column("clients x orders a frame", no_wrap=True)
     for name in (
         "no-op/s",
