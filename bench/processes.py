@@ -16,6 +16,7 @@ _PARTS: Final = (
     ("raypit-postgres", "postgres"),
     ("bin/postgres", "postgres"),
     ("raypit-valkey", "valkey"),
+    ("deploy.fork_server", "fork server"),
 )
 """What stands in a command line, and how the part is called here."""
 OTHER: Final = "other"
@@ -33,6 +34,8 @@ class Used(NamedTuple):
 class _Process(NamedTuple):
     parent: int
     used: Used
+    of_ended: float
+    """Seconds of children that ended and were waited for."""
 
 
 def cpu_seconds(supervisor_pid: int) -> dict[str, float]:
@@ -57,6 +60,12 @@ def used_by_process(supervisor_pid: int) -> dict[str, float]:
     return found
 
 
+def ended_cpu_seconds(supervisor_pid: int) -> float:
+    """CPU seconds of its processes that have ended, as far as somebody waited for them."""
+    processes = _processes()
+    return sum(one.of_ended for pid, one in processes.items() if _descends(pid, supervisor_pid, processes))
+
+
 def pids_of(supervisor_pid: int, part: str) -> list[int]:
     """Processes of a part of a running exchange."""
     processes = _processes()
@@ -78,7 +87,8 @@ def _processes() -> dict[int, _Process]:
             with contextlib.suppress(OSError):
                 fields = (folder / "stat").read_text().rpartition(")")[2].split()
                 used = Used(int(fields[11]) / tick, int(fields[12]) / tick)
-                found[int(folder.name)] = _Process(int(fields[1]), used)
+                ended = (int(fields[13]) + int(fields[14])) / tick
+                found[int(folder.name)] = _Process(int(fields[1]), used, ended)
     return found
 
 

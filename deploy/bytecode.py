@@ -19,12 +19,22 @@ def keep(folder: Path, package: str = "ray") -> bool:
 
     Whether it does.
     """
-    if os.environ.get(PREFIX) or _has_a_place(package):
+    if os.environ.get(PREFIX):
+        return False
+    if _has_a_place(package):
+        _keep_own()
         return False
     os.environ.pop(NO_BYTECODE, None)
     os.environ[PREFIX] = sys.pycache_prefix = str(folder)
     sys.dont_write_bytecode = False
     return True
+
+
+def _keep_own() -> None:
+    """Of our own modules beside them, where numba keeps their kernels too: installed editable, nobody has compiled them."""
+    if os.access(Path(__file__).parent, os.W_OK):
+        os.environ.pop(NO_BYTECODE, None)
+        sys.dont_write_bytecode = False
 
 
 def _has_a_place(package: str) -> bool:

@@ -24,9 +24,17 @@ from deploy.ray_worker import LENGTH_BYTES
 MAX_REQUEST_BYTES: Final = 4 * 1024 * 1024
 """Linux allows less for arguments and environment."""
 ASK_LIMIT_S: Final = 5.0
-SERVE: Final = ("serve.replica", "ray.serve._private.controller", "ray._private.workers.default_worker")
-ACTORS: Final = ("actors.book_actor", "actors.account_actor", "actors.projector", "actors.feed_actor")
-GATEWAY: Final = ("serve.app",)
+NEEDED: Final = (
+    "ray._private.workers.default_worker",
+    "ray.serve._private.controller",
+    "serve.replica",
+    "serve.app",
+    "actors.remote",
+    "actors.book_actor",
+    "actors.account_actor",
+    "actors.projector",
+    "actors.feed_actor",
+)
 LOADED: Final = ("book", "ledger", "packed")
 """Parts of `deploy.warm`."""
 
@@ -72,40 +80,26 @@ def main(listener: socket.socket, kernels: bool) -> Asked:
     """Returns in each child, with what it was asked for. `kernels`: they are compiled, so load them."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # as Ray does in what it starts
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
-    gc.disable()  # of what is imported nothing goes
-    for _ in _preparations(kernels):
-        _must_differ()
-        gc.freeze()
-        while select.select([listener], [], [], 0.0)[0]:
-            if (asked := _fork(listener)) is not None:
-                return asked
+    _prepare(kernels)
     while True:
         if (asked := _fork(listener)) is not None:
             return asked
 
 
-def _preparations(kernels: bool) -> Iterator[None]:
-    """In steps, between which who waits is served: what needs Serve alone is asked for first."""
-    _load(SERVE)
-    yield
-    _load(ACTORS)
-    if kernels:
-        from deploy import warm
+def _prepare(kernels: bool) -> None:
+    from deploy import warm
+    from serve import pace
 
-        for part in LOADED:
-            warm.PARTS[part]()
-    yield
-    _load(GATEWAY)
-    gc.collect()
-    yield
-
-
-def _load(names: tuple[str, ...]) -> None:
-    from serve.pace import without_pandas
-
-    with without_pandas(), _own_randomness():
-        for name in names:
+    gc.disable()  # of what is imported nothing goes
+    with pace.without_pandas(), _own_randomness():
+        for name in NEEDED:
             importlib.import_module(name)
+    pace.haproxy()
+    for part in LOADED if kernels else ():
+        warm.PARTS[part]()
+    _must_differ()
+    gc.collect()
+    gc.freeze()
 
 
 @contextlib.contextmanager
@@ -189,9 +183,9 @@ def receive(link: socket.socket) -> Asked:
 def take_over(asked: Asked) -> None:
     """Be the process that was asked for."""
     import numpy as np
-    from ray._raylet import Config
+    from ray._raylet import Config  # type: ignore[attr-defined]
 
-    os.setsid()  # the raylet ends the process group of a worker that is gone
+    os.setpgid(0, 0)  # the raylet ends the process group of a worker that is gone
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     for place, file in enumerate(asked.files):
         os.dup2(file, place)

@@ -43,7 +43,7 @@ class ForkServer:
                 stdout=log,
                 stderr=log,
                 pass_fds=[listener.fileno()],
-                start_new_session=True,
+                process_group=0,  # of the same session: sessions may be scheduled as groups, and the workers belong to one
                 preexec_fn=dies_with(os.getpid(), signal.SIGKILL),
             )
         os.environ[ADDRESS] = str(self._path)

@@ -6,13 +6,17 @@ dashboard as the program that it is, with the modules whose pages show something
 pinned; everything private to Ray that we touch is in this file.
 """
 
+import contextlib
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 DASHBOARD_MODULES: Final = ("NodeHead", "UsageStatsHead")
 """Cluster and actors pages; the second is asked by every page and is no process. Each other module costs 90 MB."""
+AGENTS_NICE: Final = 10
 
 
 class AgentPorts(NamedTuple):
@@ -26,6 +30,22 @@ class AgentPorts(NamedTuple):
     metrics_export_port: int = 0
     dashboard_agent_listen_port: int = 0
     runtime_env_agent_port: int = 0
+
+
+@contextlib.contextmanager
+def _gently(services: Any) -> Iterator[None]:
+    """To start the raylet in: its two agents, which nobody waits for, give way to everything else."""
+    build, program = services._build_python_executable_command_memory_profileable, shutil.which("nice")
+
+    def command(*args: Any, **named: Any) -> list[str]:
+        prefix = [program, "-n", str(AGENTS_NICE)] if program else []
+        return [*prefix, *build(*args, **named)]
+
+    services._build_python_executable_command_memory_profileable = command
+    try:
+        yield
+    finally:
+        services._build_python_executable_command_memory_profileable = build
 
 
 class RayHead:
@@ -53,7 +73,8 @@ class RayHead:
                     if port:
                         what = getattr(_raylet, f"{name.upper()}_NAME")
                         _raylet.persist_port(self._session_dir, self._node_id, what, port)  # type: ignore[attr-defined]
-                super().start_raylet(*args, **named)
+                with _gently(services):
+                    super().start_raylet(*args, **named)
 
         tokens.enable_token_auth_by_default()
         tokens.ensure_token_if_auth_enabled({}, create_token_if_missing=True)

@@ -182,7 +182,7 @@ class Supervisor:
 
     def _warm(self) -> "list[subprocess.Popen[bytes]]":
         """Compile kernels that are not yet, beside everything else and side by side: on a first start that takes longest."""
-        notes = self.data.path / "kernels"
+        notes = warm.notes(otherwise=self.data.path / "kernels")
         with (self.data.path / "logs" / "warm.log").open("wb") as log_file:
             return [
                 subprocess.Popen(  # noqa: S603  a module and a part of our own

@@ -1,10 +1,11 @@
 """Compiles the kernels of one part into numba's cache, in a process of its own: no actor ever compiles under an order.
 
-A note in the data folder says of each part that it was compiled, out of which sources, for which processor and into which files:
-while that is so, nobody has to look again. Importing the kernels costs a second, so `missing` does not.
+A note says of each part that it was compiled, out of which sources, for which processor and into which files: while that is
+so, nobody has to look again. Importing the kernels costs a second, so `missing` does not.
 """
 
 import hashlib
+import os
 import platform
 import sys
 from collections.abc import Callable
@@ -14,9 +15,9 @@ from typing import Final
 
 import msgspec
 
-_ROOT: Final = Path(__file__).parents[1]
-_SOURCES: Final = ("market", "serve")
-"""Packages that the kernels are made of."""
+_HERE: Final = Path(__file__).parent
+_SOURCES: Final = ("market/**/*.py", "serve/packed*.py")
+"""What the kernels are made of."""
 _MADE_WITH: Final = ("numba", "llvmlite", "numpy")
 
 
@@ -49,10 +50,15 @@ class Note(msgspec.Struct, frozen=True):
     """Indexes of numba's cache."""
 
 
+def notes(otherwise: Path) -> Path:
+    """The folder of the notes: as numba's cache beside the sources, or `otherwise` where nothing can be written there."""
+    return _HERE / "__pycache__" if os.access(_HERE, os.W_OK) else otherwise
+
+
 def missing(folder: Path) -> list[str]:
     """Parts that are not known to be compiled, by the notes in `folder`."""
     key = _key()
-    return [part for part in PARTS if not _stands(folder / f"{part}.json", key)]
+    return [part for part in PARTS if not _stands(folder / f"compiled-{part}.json", key)]
 
 
 def _stands(path: Path, key: str) -> bool:
@@ -65,8 +71,8 @@ def _stands(path: Path, key: str) -> bool:
 
 def _key() -> str:
     told = [sys.version, platform.machine(), _processor(), *(version(name) for name in _MADE_WITH)]
-    for package in _SOURCES:
-        for path in sorted((_ROOT / package).rglob("*.py")):
+    for pattern in _SOURCES:
+        for path in sorted(_HERE.parent.glob(pattern)):
             found = path.stat()
             told.append(f"{path} {found.st_size} {found.st_mtime_ns}")
     return hashlib.sha256("\n".join(told).encode()).hexdigest()
@@ -86,7 +92,7 @@ def compile_part(part: str, folder: Path) -> None:
     key = _key()
     PARTS[part]()
     folder.mkdir(exist_ok=True)
-    path = folder / f"{part}.json"
+    path = folder / f"compiled-{part}.json"
     fresh = path.with_suffix(".new")
     fresh.write_bytes(msgspec.json.encode(Note(key, sorted(_index_files()))))
     fresh.replace(path)
@@ -98,7 +104,7 @@ def _index_files() -> set[str]:
     from numba.core.dispatcher import Dispatcher
 
     folders = {one.stats.cache_path for one in gc.get_objects() if isinstance(one, Dispatcher)}
-    return {str(file) for folder in folders - {None} for file in Path(folder).glob("*.nbi")}
+    return {str(file) for folder in folders if folder is not None for file in Path(folder).glob("*.nbi")}
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ LIVE_PATH: Final = "/health/live"
 READY_PATH: Final = "/health/ready"
 
 CHECK_INTERVAL_S: Final = 1.0
+NOT_READY_S: Final = 0.1
+"""Between checks until all is well: somebody waits for it."""
 CHECK_TIMEOUT_S: Final = 2.0
 STALE_AFTER_S: Final = 10.0
 """A readiness nobody refreshed for so long is not believed: the refresher itself may be stuck."""
@@ -100,7 +102,7 @@ class Readiness:
         """Refreshes until canceled."""
         while True:
             await self.refresh()
-            await asyncio.sleep(self._interval_s)
+            await asyncio.sleep(self._interval_s if self._ok else min(self._interval_s, NOT_READY_S))
 
     async def _checked(self, check: Check) -> Component:
         try:

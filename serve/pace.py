@@ -7,13 +7,17 @@ suits a standing exchange these are five seconds of waiting, at the default of 0
 import asyncio
 import contextlib
 import sys
+import time
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 STARTING_S: Final = 0.1
 STANDING_S: Final = 1.0
 STARTS_FOR_S: Final = 20.0
 """Of a controller's life; later changes (a replica that died, a larger number of them) go at the slow pace."""
+
+HAPROXY_STARTS_S: Final = 0.5
+HAPROXY_STEP_S: Final = 0.02
 
 
 def controller() -> None:
@@ -33,6 +37,23 @@ def driver() -> None:
     from ray.serve._private import client
 
     client.CLIENT_POLLING_INTERVAL_S = STARTING_S
+
+
+def haproxy() -> None:
+    """In the process that looks after HAProxy: half a second passes there before it looks whether a new HAProxy has taken over."""
+    from ray.serve._private.haproxy import HAProxyApi
+
+    wait = HAProxyApi._wait_for_hap_availability
+
+    async def look_sooner(self: Any, proc: Any, *args: Any, **named: Any) -> None:
+        deadline = time.monotonic() + HAPROXY_STARTS_S
+        while proc.returncode is None and time.monotonic() < deadline:
+            if await self._get_running_pid() == proc.pid:
+                break
+            await asyncio.sleep(HAPROXY_STEP_S)
+        await wait(self, proc, *args, **named)
+
+    HAProxyApi._wait_for_hap_availability = look_sooner
 
 
 @contextlib.contextmanager

@@ -63,6 +63,14 @@ class Exchange:
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
 
+    def kill_fork_server(self) -> None:
+        assert self._process is not None
+        for pid in tree(self._process.pid):
+            if b"deploy.fork_server" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+                return
+        raise AssertionError("there is no fork server")
+
     def stop(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
@@ -176,6 +184,8 @@ def test_acknowledged_orders_outlive_kills(exchange: Exchange, tmp_path: Path) -
         loop = Loop(exchange, tmp_path / f"{name}.jsonl")
         loop.await_orders(20)
         pid = exchange.actor_pid(name)
+        if name == "account-0":  # Ray then makes the next worker without it
+            exchange.kill_fork_server()
         os.kill(pid, signal.SIGKILL)
         loop.end()
         wait_until(lambda old=pid, who=name: exchange.actor_pid(who) not in (0, old), 60)  # type: ignore[misc]
