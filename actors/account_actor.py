@@ -54,7 +54,7 @@ IN_FLIGHT_LIMIT: Final = 131_072
 OPS_LIMIT: Final = 4_096
 """Order lists and other ops that wait for the journal; beyond it new lists are refused with OVERLOADED."""
 SNAPSHOT_EVERY_S: Final = 60.0
-SNAPSHOT_LAYOUT: Final = 3
+SNAPSHOT_LAYOUT: Final = 4
 """Higher whenever the ledger's snapshot or REPORT changes."""
 METRICS_EVERY_S: Final = 2.0
 
@@ -157,7 +157,7 @@ class AccountService:
         phases.done("books")
         dropped = self.ledger.drop_pending()
         self._recovering = False
-        self._accounts = len(self.ledger.accounts())
+        self._accounts = self.ledger.account_count
         self._balances.mark_all()
         self._place_filled()
         for list_id in self.ledger.lists.never_started():

@@ -25,6 +25,8 @@ FLUSH_EVERY_S: Final = 1.0
 EQUITY_EVERY_S: Final = 60.0
 AT_ONCE: Final = 128
 """Accounts looked at in one turn of the event loop: some 0.5 ms."""
+KNOWN_ACCOUNTS: Final = 65_536
+"""Of so many it is remembered what was written (15 MB); beyond, all assets are written again."""
 
 _UPSERT: Final = (
     "INSERT INTO balances (account, asset, free_units, locked_units) "
@@ -43,24 +45,18 @@ class BalanceWriter:
         self._settings = settings
         self._service = service
         self._reference = settings.reference_asset
-        ledger = service.ledger
-        self._touched = [list(range(len(ledger.assets)))]
-        """Ids of assets by symbol + 1; the first: of what is no symbol's, any asset."""
-        self._touched += [
-            sorted({ledger.asset_ids[one.base.name], ledger.asset_ids[one.quote.name]}) for one in ledger.instruments
-        ]
         self._dirty: set[int] = set()
-        """account x len(_touched) + symbol + 1"""
+        self._held: dict[int, set[int]] = {}
+        """Assets that the read models say an account has something of; accounts not in it: nobody knows."""
         self._minute = 0
         """Of market time, that equity was last written in."""
 
     def mark(self, reports: Records) -> None:
         if len(reports):
-            keys = reports["account"].astype(np.int64) * len(self._touched) + (reports["symbol"] + 1)
-            self._dirty.update(keys.tolist())
+            self._dirty.update(reports["account"].tolist())
 
     def mark_all(self) -> None:
-        self._dirty.update(account * len(self._touched) for account in self._service.ledger.accounts())
+        self._dirty.update(self._service.ledger.accounts())
 
     async def run(self) -> None:
         connection: asyncpg.Connection | None = None
@@ -89,20 +85,25 @@ class BalanceWriter:
                     await connection.execute(_UPSERT, *(list(column) for column in zip(*rows, strict=True)))
         except Exception:
             self._dirty.update(taken)
+            for account in taken:
+                self._held.pop(account, None)
             raise
 
-    def _rows(self, keys: Sequence[int]) -> list[tuple[int, str, int, int]]:
-        """Each account's assets that were touched, as they stand now."""
+    def _rows(self, accounts: Sequence[int]) -> list[tuple[int, str, int, int]]:
+        """What each account has something of, or had when it was written last."""
         ledger, quiet = self._service.ledger, self._service.quiet
-        touched: dict[int, set[int]] = {}
-        for key in keys:
-            account, symbol = divmod(key, len(self._touched))
-            if account not in quiet:
-                touched.setdefault(account, set()).update(self._touched[symbol])
         rows = []
-        for account, assets in touched.items():
-            held = ledger.balances(account)
-            rows += [(account, ledger.assets[k].name, *held[k].tolist()) for k in assets]
+        for account in accounts:
+            if account in quiet:
+                continue
+            units = ledger.balances(account)
+            held = set(np.flatnonzero(units.any(axis=1)).tolist())
+            known = self._held.get(account)
+            told = range(len(ledger.assets)) if known is None else held | known
+            rows += [(account, ledger.assets[k].name, *units[k].tolist()) for k in told]
+            if len(self._held) >= KNOWN_ACCOUNTS:
+                self._held.clear()
+            self._held[account] = held
         return rows
 
     async def _write_equity(self, connection: asyncpg.Connection, minute: int) -> None:

@@ -19,17 +19,25 @@ log = structlog.get_logger()
 
 WRITE_LIMIT: Final = 64 * 1024 * 1024
 """Bytes a peer may leave unread before it is cut off: it recovers from the journal, we do not run out of memory."""
+ROOM: Final = 256 * 1024
+"""Bytes read at once; more while a larger frame comes."""
+MOST_ROOM: Final = 4 * 1024 * 1024
+"""Bytes that are kept for the next frame."""
+JOINED: Final = 4096
+"""Bytes of a body: from there on it is not copied behind its head."""
 
 FrameHandler = Callable[["Link", int, bytes], None]
 CloseHandler = Callable[["Link"], None]
 
 
-class Link(asyncio.Protocol):
+class Link(asyncio.BufferedProtocol):
     def __init__(self, on_frame: FrameHandler, on_close: CloseHandler | None = None) -> None:
         self._on_frame = on_frame
         self._on_close = on_close
         self._transport: asyncio.Transport | None = None
-        self._buffer = bytearray()
+        self._room = memoryview(bytearray(ROOM))
+        self._filled = 0
+        """Bytes of `_room` that were read and are no whole frame yet."""
         self.closed = asyncio.get_running_loop().create_future()
 
     @property
@@ -41,7 +49,11 @@ class Link(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        transport.write(FRAME.pack(len(body) + 1, kind) + body)
+        head = FRAME.pack(len(body) + 1, kind)
+        if len(body) < JOINED:
+            transport.write(head + body)
+        else:
+            transport.writelines((head, body))
         if transport.get_write_buffer_size() > WRITE_LIMIT:
             log.warning("peer reads too slowly, cut off", unread=transport.get_write_buffer_size())
             transport.abort()
@@ -62,28 +74,36 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit from it
 
-    def data_received(self, data: bytes) -> None:
-        buffer = self._buffer
-        buffer += data
-        at = 0
-        end = len(buffer)
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._room[self._filled :] if self._filled else self._room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        room, at, end = self._room, 0, self._filled + nbytes
         try:
             while end - at >= FRAME.size:
-                size, kind = FRAME.unpack_from(buffer, at)
+                size, kind = FRAME.unpack_from(room, at)
                 if size > MAX_FRAME:
                     raise ValueError(f"frame of {size} bytes")
                 stop = at + 4 + size
                 if stop > end:
                     break
-                body = bytes(memoryview(buffer)[at + FRAME.size : stop])
+                body = room[at + FRAME.size : stop].tobytes()
                 at = stop
                 self._on_frame(self, kind, body)
         except Exception:
             log.exception("bad frame: closing the link")
             self.close()
-            self._buffer = bytearray()
-            return
-        del buffer[:at]
+            at = end
+        self._filled = end - at
+        if at < end:
+            self._keep(room[at:end])
+
+    def _keep(self, rest: memoryview) -> None:
+        """The beginning of a frame goes to the front of a room that has place for the whole of it."""
+        whole = 4 + FRAME.unpack_from(rest)[0] if len(rest) >= FRAME.size else FRAME.size
+        if not whole <= len(self._room) <= max(whole, MOST_ROOM):
+            self._room = memoryview(bytearray(max(whole, ROOM)))
+        self._room[: len(rest)] = rest
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.closed.done():

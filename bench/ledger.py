@@ -6,6 +6,7 @@ the book between the two is not counted. Accounts: 1,000 and 1,000,000 (`--accou
 
 import time
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from bench.open_instrument import open_instrument
 from bench.report import BenchError, out, write_json
 from market.book import Book
 from market.enums import CommandKind
+from market.instrument import Instrument
 from market.ledger.accounts import Ledger
 from market.numbering import SYSTEM_ROWS
 from market.records import COMMAND, Records
@@ -62,9 +64,9 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def funded(accounts: int) -> Ledger:
-    """A partition with so many accounts, each with funds in both assets."""
-    ledger = Ledger([open_instrument()])
+def funded(accounts: int, instruments: Sequence[Instrument] | None = None) -> Ledger:
+    """A partition with so many accounts, each with funds in the first two assets."""
+    ledger = Ledger(instruments or [open_instrument()])
     for account in range(SYSTEM_ROWS, SYSTEM_ROWS + accounts):
         ledger.open(account, 0, 0)
         for asset in range(2):

@@ -1,6 +1,7 @@
 """Measures a no-op and an order in turn under the same load, and refuses figures that would mean nothing."""
 
 import multiprocessing
+import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Final
@@ -12,6 +13,7 @@ from bench import load
 from bench.client import ConnectionBroken
 from bench.exchange import Exchange, User
 from bench.load import Figures, Job
+from bench.processes import cpu_seconds
 from bench.report import BenchError, err
 from bench.workload import Plan
 
@@ -22,6 +24,10 @@ USERS: Final = 16
 SYMBOLS: Final = 8
 WARM_S: Final = 0.5
 ANSWER_LIMIT_S: Final = 60.0
+REST_LIMIT_S: Final = 5.0
+REST_LOOK_S: Final = 0.25
+REST_SHARE: Final = 0.15
+"""Of a core, that projector and PostgreSQL use at rest."""
 MOST_WRONG: Final = 0.001
 """Share of commands refused, or of fills missing, past which the figures are not of what they say."""
 
@@ -91,6 +97,7 @@ class Runner:
 
     def measure(self, question: Question, work: str, rate: float = 0.0, by_process: bool = False) -> Figures:
         """`rate`: frames a second of all clients together; 0: as many as are answered."""
+        self._await_rest()
         plans = [self.plan(k, work) for k in range(question.clients)]
         port = self._exchange.data_port if question.transport == DATA_PORT else self._exchange.port
         job = Job(
@@ -104,6 +111,21 @@ class Runner:
                 f"{question.name}: {str(error) or type(error).__name__}. See the exchange's logs "
                 f"({self._exchange.data or 'in its data folder'}/logs), and `raypit status`."
             ) from None
+
+    def _await_rest(self) -> None:
+        """Until the exchange has written what the load before left it with (read models): it would take its time from this one."""
+        if not self._exchange.pid:
+            return
+        deadline = time.monotonic() + REST_LIMIT_S
+        while time.monotonic() < deadline:
+            before = self._writing_s()
+            time.sleep(REST_LOOK_S)
+            if self._writing_s() - before < REST_LOOK_S * REST_SHARE:
+                return
+
+    def _writing_s(self) -> float:
+        used = cpu_seconds(self._exchange.pid)
+        return used.get("projector", 0.0) + used.get("postgres", 0.0)
 
     def plan(self, number: int, work: str) -> Plan:
         """No two clients share both user and symbol: each has the limit of open orders for itself."""

@@ -1,6 +1,6 @@
 """How many bytes does an idle account cost, and how many a resting order in book and ledger?
 
-Resident memory of a process of its own for each figure, before and after, without what malloc holds back; one symbol, two assets. Accounts: what an account actor keeps, the ledger
+Resident memory of a process of its own for each figure, before and after, without what malloc holds back; one symbol, two assets, or 1,000 symbols. Accounts: what an account actor keeps, the ledger
 and the history of reports (which is of one size, however many accounts there are). Orders: plain LIMIT orders on so many price levels.
 """
 
@@ -24,10 +24,12 @@ from market.enums import CommandKind
 from market.ledger.accounts import Ledger
 from market.numbering import SYSTEM_ROWS
 from market.records import COMMAND, Records
+from market.universe import instruments
 
 PIECE: Final = 4096
 """Orders at a time, so that no large batch stands beside them. The first ones are not counted: with them come buffers for a batch."""
 OWNERS: Final = 1_000
+MANY_SYMBOLS: Final = 1_000
 LOWEST_ASK: Final = 1 << 20
 
 
@@ -55,13 +57,15 @@ def main(arguments: list[str]) -> int:
     if options.orders <= PIECE:
         parser.error(f"--orders: more than {PIECE}")
     with ProcessPoolExecutor(1, get_context("spawn"), max_tasks_per_child=1) as pool:
-        accounts = pool.submit(_accounts, options.accounts).result()
+        accounts = pool.submit(_accounts, options.accounts, 1).result()
+        among_many = pool.submit(_accounts, options.accounts, MANY_SYMBOLS).result()
         book = pool.submit(_book, options.orders, options.levels).result()
         plain = pool.submit(_ledger, options.orders, options.levels, False).result()
         named = pool.submit(_ledger, options.orders, options.levels, True).result()
     orders = options.orders - PIECE
     rows = [
         Row("idle account", options.accounts, accounts / options.accounts, 500, 200),
+        Row(f"idle account, {MANY_SYMBOLS:,} symbols", options.accounts, among_many / options.accounts, 500, 200),
         Row("resting order, book", options.orders, book / orders, 0, 0),
         Row("resting order, ledger", options.orders, plain / orders, 0, 0),
         Row("resting order, ledger, with a client order id", options.orders, named / orders, 0, 0),
@@ -82,10 +86,12 @@ def resident() -> int:
     raise OSError("/proc/self/status tells no VmRSS")
 
 
-def _accounts(count: int) -> int:
-    funded(1)
+def _accounts(count: int, symbols: int) -> int:
+    """With funds in two assets."""
+    listed = instruments(symbols)
+    funded(1, listed)
     before = resident()
-    ledger = funded(count)
+    ledger = funded(count, listed)
     grown = resident() - before
     assert ledger.balances(SYSTEM_ROWS)[0, 0] == FUNDS
     return grown

@@ -15,7 +15,9 @@ _LEAST_CPU_S: Final = 0.01
 
 
 def show_rates(findings: list[Finding]) -> None:
-    table = Table(title="no-op and durable order, frames a second and round trips", title_justify="left")
+    table = Table(
+        title="no-op and durable order, frames a second and round trips; MB/s of journal", title_justify="left"
+    )
     table.add_column("clients x orders a frame", no_wrap=True)
     for name in (
         "no-op/s",
@@ -68,8 +70,12 @@ def show_targets(targets: list[Target]) -> None:
         table.add_column(name, justify="right")
     for one in targets:
         share = max(one.aim, one.must) < 1 and one.aim > one.must
-        cells = [f"{value:.0%}" if share else f"{value:,.4g}" for value in (one.found, one.aim, one.must)]
-        if one.found >= 1000:
-            cells[0] = f"{one.found:,.0f}"
+        cells = [_told(value, share) for value in (one.found, one.aim, one.must)]
         table.add_row(one.text, *cells, f"[{'green' if one.met else 'red'}]{one.verdict}[/]")
     out.print(table)
+
+
+def _told(value: float, share: bool) -> str:
+    if share:
+        return f"{value:.0%}"
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"

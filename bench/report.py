@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from rich.console import Console
 
-_WIDTH: Final = 132
+_WIDTH: Final = 160
 """Characters, where there is no terminal that knows its own: tables stay whole in a file."""
 
 out: Final = Console(width=None if sys.stdout.isatty() else _WIDTH)

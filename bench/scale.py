@@ -2,8 +2,9 @@
 
 The same number of orders, in frames of 100, through the actors' own account and book services in this process with a real
 PostgreSQL each, to the answer that is committed and settled. All shapes run in turn in each round; processor time of this process,
-PostgreSQL's is not in it. The ledger has dense tables of account x symbol, so that 1,000,000 x 1,000 does not fit a machine of
-this size (the last column): each is measured by itself. Accounts are opened in bulk, without a journal row.
+PostgreSQL's is not in it. Every account has every asset, so that 1,000,000 x 1,000 does not fit a machine of this size (the last
+column; `bench memory` tells what an account takes that has two of them): each is measured by itself. Accounts are opened in
+bulk, without a journal row.
 """
 
 import argparse
@@ -51,7 +52,7 @@ class Row(msgspec.Struct, frozen=True):
     rss_mb: float
     """That opening the accounts added."""
     account_bytes: float
-    """Of the ledger's tables, touched or not."""
+    """Of the ledger's tables, once opened and funded."""
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -71,8 +72,8 @@ class Place:
         self.opened_s = time.perf_counter() - began
         self.rss_mb = (_resident() - before) / 1e6
         arrays = services.account.ledger._arrays
-        tables = (arrays.rows, arrays.counts, arrays.balances, arrays.positions)
-        self.account_bytes = sum(one.nbytes for one in tables) / len(arrays.rows)
+        used = int(arrays.header[L.H_ENTRIES_USED]) * arrays.entries[0].nbytes
+        self.account_bytes = arrays.rows[0].nbytes + used / shape.accounts
         self._flow = Flow(services.account.ledger.instruments, accounts, resting=STANDING)
 
     async def fill(self) -> None:
@@ -144,9 +145,9 @@ def _open(services: Services, count: int) -> range:
     ledger, accounts = services.account.ledger, range(SYSTEM_ROWS, SYSTEM_ROWS + count)
     for account in reversed(accounts):  # the last one first: the tables grow once
         ledger.open(account, MAKER_FEE_PPM, TAKER_FEE_PPM)
-    free = ledger._arrays.balances[:, :, L.B_FREE]
-    free[accounts.start : accounts.stop] += FUNDS_UNITS
-    free[L.ROW_EXTERNAL] -= FUNDS_UNITS * count
+    for account in accounts:
+        for asset in range(len(ledger.assets)):
+            ledger.post(account, asset, FUNDS_UNITS, 0)
     services.account._hush(accounts)
     return accounts
 

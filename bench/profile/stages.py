@@ -26,7 +26,9 @@ class Rule(NamedTuple):
     """Empty: all."""
 
     def knows(self, frame: Frame) -> bool:
-        return frame.path.startswith(self.path) and (not self.functions or frame.function in self.functions)
+        """By any part of the function's qualified name."""
+        names = self.functions
+        return frame.path.startswith(self.path) and (not names or not names.isdisjoint(frame.function.split(".")))
 
 
 def _rules(*told: tuple[str, str, str]) -> tuple[Rule, ...]:
@@ -81,7 +83,7 @@ RULES: Final = {
     ),
     "account": _rules(
         ("admit", "actors/account_actor.py", "_admit_arrived _arrived _undelayed"),
-        ("admit", "market/ledger/accounts.py", "admit _refusals refuse"),
+        ("admit", "market/ledger/accounts.py", "admit refuse"),
         ("send to the book", "actors/account_actor.py", "_send"),
         ("decode batches", "actors/follower.py", ""),
         ("decode batches", "actors/wire.py", "decode_batch"),
@@ -92,6 +94,7 @@ RULES: Final = {
         ("reports", "actors/account_actor.py", "_tell _deliver _answer"),
         ("balances to PostgreSQL", "actors/balance_writer.py", ""),
         ("housekeeping, snapshots", "actors/account_actor.py", "_housekeeping snapshot _copy"),
+        ("figures", "actors/meters.py", ""),
         ("figures", "prometheus_client/", ""),
         ("read", "actors/stream.py", "data_received"),
         ("Ray and Serve", "ray/", ""),
@@ -99,7 +102,6 @@ RULES: Final = {
     "book": _rules(
         ("inbox", "actors/book_inbox.py", ""),
         ("inbox", "actors/book_actor.py", "_on_frame _check_owned"),
-        ("match", "actors/book_actor.py", "match"),
         ("match", "market/", ""),
         ("encode", "actors/wire.py", "encode_batch"),
         ("commit", "actors/journal.py", ""),
@@ -107,8 +109,9 @@ RULES: Final = {
         ("commit", "asyncpg/", ""),
         ("publish", "actors/book_actor.py", "_publish"),
         ("figures", "actors/metrics.py", ""),
+        ("figures", "actors/meters.py", ""),
         ("figures", "prometheus_client/", ""),
-        ("turn", "actors/book_actor.py", "run"),
+        ("turn", "actors/book_actor.py", "run _step"),
         ("read", "actors/stream.py", "data_received"),
         ("Ray and Serve", "ray/", ""),
     ),

@@ -54,6 +54,7 @@ class Stamp(msgspec.Struct, frozen=True):
 
 def install(folder: str) -> None:
     _let_samplers_in()
+    os.register_at_fork(after_in_child=_let_samplers_in)
     sys.meta_path.insert(0, _Finder(Path(folder)))
 
 
@@ -82,7 +83,7 @@ class _Finder(importlib.abc.MetaPathFinder):
 
     def _changed(self, module: ModuleType) -> None:
         if self._stamp is None:
-            self._stamp = _stamper(self._folder)
+            self._stamp = _Stamper(self._folder)
         points = {key: (BEFORE.get(key), AFTER.get(key)) for key in (*BEFORE, *AFTER) if key[0] == module.__name__}
         for (_, owner, method), names in points.items():
             numbers = [None if name is None else NAMES.index(name) for name in names]
@@ -133,20 +134,29 @@ def _around_async(made: Callable[..., Any], stamp: Callable[[int], None], before
     return call
 
 
-def _stamper(folder: Path) -> Callable[[int], None]:
-    switch = _mapped(folder / SWITCH, 1, os.O_RDWR)
-    ring = _mapped(folder / f"{os.getpid()}", _HEAD.size + ENTRIES * _RECORD.size, os.O_RDWR | os.O_CREAT)
-    clock, write, head = time.monotonic_ns, _RECORD.pack_into, _HEAD.pack_into
-    written = 0
+class _Stamper:
+    """Stamps into a file of the process that calls, be it a fork of the one that made this."""
 
-    def stamp(point: int) -> None:
-        nonlocal written
-        if switch[0]:
-            write(ring, _HEAD.size + written % ENTRIES * _RECORD.size, point, clock())
-            written += 1
-            head(ring, 0, written)
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._switch = _mapped(folder / SWITCH, 1, os.O_RDWR)
+        self._ring: mmap.mmap | None = None
+        self._written = 0
+        os.register_at_fork(after_in_child=self._forked)
 
-    return stamp
+    def _forked(self) -> None:
+        self._ring, self._written = None, 0
+
+    def __call__(self, point: int) -> None:
+        if not self._switch[0]:
+            return
+        ring = self._ring
+        if ring is None:
+            size = _HEAD.size + ENTRIES * _RECORD.size
+            ring = self._ring = _mapped(self._folder / str(os.getpid()), size, os.O_RDWR | os.O_CREAT)
+        _RECORD.pack_into(ring, _HEAD.size + self._written % ENTRIES * _RECORD.size, point, time.monotonic_ns())
+        self._written += 1
+        _HEAD.pack_into(ring, 0, self._written)
 
 
 def _mapped(path: Path, size: int, flags: int) -> mmap.mmap:

@@ -32,13 +32,12 @@ from market.book.machine import (
     inlined,
     record_words,
     routine,
-    signed,
     words_at,
     words_of,
 )
 from market.book.outside import apply_outside
 from market.book.pairs import is_leg, place_leg
-from market.book.placing import enter, place, working_price
+from market.book.placing import enter, place, rest_at_once, rests_at_once, working_price
 from market.book.refusals import is_malformed, is_plain, is_plainly_malformed, plainly_refused, refused
 from market.book.room import has_room, rows_for
 from market.book.tell import Cause, tell_refused
@@ -47,6 +46,7 @@ from market.enums import CommandKind
 from market.reasons import Reason
 from market.records import COMMAND
 
+_BYTE = 0xFF
 _FLUSHED_AT_ONCE = constant(256)
 """Events: few enough that they are still near."""
 
@@ -155,12 +155,16 @@ def _compile_match(sources: str) -> Callable[[Records, WordArray], int]:
                 likely = call[C.SCRATCH + at % GROUP]
                 index = order[at] & L.LOW_HALF
                 command = command_at(commands, index)
-                kind = signed(command.kind)
+                head = commands[index * L.COMMAND_WORDS]
+                kind = head & _BYTE
                 cause, before = Cause(index << 32, kind << L.COMMAND_KIND_BIT), told
                 places, reason, price = False, _NONE, command.price_ticks
                 if kind == _NEW:
                     if is_plain(command):
-                        places, reason = True, _plainly_refused(arena, command)
+                        reason = _plainly_refused(arena, command)
+                        places = reason != _NONE or not rests_at_once(arena, command)
+                        if not places:
+                            told = rest_at_once(events, told, arena, cause, command, head)
                     elif is_leg(command):
                         told = place_leg(events, told, arena, cause, commands, order, at, first, end)
                     else:

@@ -354,6 +354,9 @@ def _check() -> None:
         "command_kind": COMMAND_KIND_BIT // 8,
     }
     assert all(event[name] == at for name, at in words.items())
+    command = _offsets(COMMAND)
+    assert all(command[name] == event[name] for name in ("kind", "side", "ord_type", "time_in_force"))
+    assert (command["stp_mode"], command["flags"]) == (4, 5)
     assert EVENT_WORDS == E_FEES + 1
     assert COMMAND.itemsize % WORD_BYTES == 0
     assert RESTING.itemsize == RESTING_WORDS * WORD_BYTES

@@ -8,7 +8,7 @@ from market.book.conditions import awaits_rise, is_market_type, is_stop, refused
 from market.book.filters import set_bands
 from market.book.ids import aside, open_aside, order_at
 from market.book.layout import CommandRecord
-from market.book.levels import key_of
+from market.book.levels import key_of, store_at
 from market.book.linked import expire_other
 from market.book.machine import ZERO, Words, constant, inlined, routine, signed
 from market.book.pegs import peg_price
@@ -20,16 +20,19 @@ from market.book.tell import (
     TRIGGERED,
     Cause,
     Taker,
+    meta_of_head,
     taker_of,
     tell,
     tell_queue,
     tell_resting,
     tell_taker_expired,
 )
-from market.enums import CommandFlag, Side, StpMode, TimeInForce
+from market.enums import CommandFlag, OrdType, Side, StpMode, TimeInForce
 from market.reasons import Reason
 
 _BUY = constant(Side.BUY)
+_LIMIT = constant(OrdType.LIMIT)
+_GTC = constant(TimeInForce.GTC)
 _FOK = constant(TimeInForce.FOK)
 _IOC = constant(TimeInForce.IOC)
 _BY_QUOTE = constant(CommandFlag.BY_QUOTE)
@@ -157,6 +160,26 @@ def _tell_joined(events: Words, told: int, arena: Words, cause: Cause, slot: int
     if arena[L.OUTSIDE] == 0 or not join_queue(arena, slot):
         return told
     return tell_queue(events, told, arena, cause, order_at(arena, slot))
+
+
+@inlined
+def rests_at_once(arena: Words, command: CommandRecord) -> bool:
+    """Whether a plain order that was not refused trades with nothing and stays: half of all commands, mostly."""
+    opposite = 1 - signed(command.side)
+    if command.ord_type != _LIMIT or command.time_in_force != _GTC or arena[L.OUTSIDE] != 0:
+        return False
+    return arena[store_at(opposite) + L.BEST_KEY] < key_of(command.price_ticks, opposite)
+
+
+@inlined
+def rest_at_once(events: Words, told: int, arena: Words, cause: Cause, command: CommandRecord, head: int) -> int:
+    """What `place` comes to then (N1, N4)."""
+    meta, account, order_id = meta_of_head(head), signed(command.account), command.order_id
+    price, qty = command.price_ticks, command.qty_lots
+    told = tell(events, told, arena, cause, meta | ACCEPTED, account, order_id, price, qty, qty, ZERO)
+    owner = account << 32 | signed(command.maker_fee_ppm)
+    append_order(arena, order_id, signed(command.side), price, qty, qty, meta, owner)
+    return told
 
 
 # -- triggered orders ---------------------------------------------------------------------------------------

@@ -28,6 +28,10 @@ TRACKING = constant(EventKind.TRACKING)
 QUEUED = constant(EventKind.QUEUED)
 
 _LIMIT_MAKER = constant(OrdType.LIMIT_MAKER)
+_KINDS = 0xFFFFFF00
+"""Side, type and time in force, which stand in a command where they stand in an event."""
+_STP_MODE_BIT = 32
+_TWO_BYTES = 0xFFFF
 
 
 class Cause(NamedTuple):
@@ -63,6 +67,12 @@ def meta_of(command: CommandRecord) -> int:
         | signed(command.stp_mode) << L.STP_MODE_BIT
         | signed(command.flags) << L.FLAGS_BIT
     )
+
+
+@inlined
+def meta_of_head(head: int) -> int:
+    """As `meta_of`, from the first word of the command."""
+    return head & _KINDS | (head >> _STP_MODE_BIT & _TWO_BYTES) << L.STP_MODE_BIT
 
 
 @inlined

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from market.enums import CommandKind, ExecType, ListRole, OrdStatus, OrdType, Side
 from market.instrument import INT_LIMIT, Instrument
@@ -50,8 +51,10 @@ class Ledger(ListedOrders):
         assert flags.c_contiguous
         n = len(commands)
         self._make_order_room(n)
-        reasons = np.empty(n, np.int64)
-        if not kernels.admit(self._arrays.header, commands, ts_ns, reasons):
+        reasons, done = np.empty(n, np.int64), 0
+        while (done := kernels.admit(self._arrays.header, commands, ts_ns, reasons, done)) < n:
+            self._make_entry_room()
+        if not np.count_nonzero(reasons):
             return commands, _NO_REPORTS
         refused = reasons != 0
         return picked(commands, ~refused), self._refusals(picked(commands, refused), reasons[refused], ts_ns)
@@ -69,13 +72,21 @@ class Ledger(ListedOrders):
         if len(self._reports) < _REPORTS_PER_EVENT * len(events):
             self._make_report_room(_REPORTS_PER_EVENT * len(events))
         self._make_order_room(len(events))
-        told = kernels.settle(
-            self._arrays.header, _own(commands), _own(events), ts_ns, self._reports, np.zeros(len(commands), np.int64)
-        )
+        told = self._settle(_own(commands), _own(events), ts_ns)
         if told < 0:
             raise ValueError(f"event {-1 - told} of the batch does not follow from what was settled before")
         reports = np.frombuffer(bytearray(self._report_bytes[: told * REPORT.itemsize]), REPORT)
         return self.lists.follow(reports, self) if len(self.lists) else reports
+
+    def _settle(self, commands: Records, events: Records, ts_ns: int) -> int:
+        """As the kernel, with as much room as it comes to need."""
+        header, answered, told = self._arrays.header, np.zeros(len(commands), np.int64), 0
+        header[L.H_DONE] = 0
+        while True:
+            told = kernels.settle(header, commands, events, ts_ns, self._reports, answered, told)
+            if told < 0 or header[L.H_DONE] == len(events):
+                return told
+            self._make_entry_room()
 
     def drop_pending(self) -> int:
         """Release every order whose command no book journaled (after a recovery); returns how many."""
@@ -130,8 +141,8 @@ class Ledger(ListedOrders):
         if not 0 <= asset < len(self.assets):
             raise ValueError(f"there is no asset {asset}")
         name = self.assets[asset].name
-        free = 0 if new else int(self._arrays.balances[self._row(account), asset, L.B_FREE])
-        outside = int(self._arrays.balances[L.ROW_EXTERNAL, asset, L.B_FREE])
+        free = 0 if new else int(self._balance(self._row(account), asset)[L.B_FREE])
+        outside = int(self._arrays.house[L.ROW_EXTERNAL, asset])
         if free + units < 0:
             raise ValueError(f"account has {free} free units of {name}, {-units} asked for")
         # Trades can bring all units of all partitions to one account.
@@ -144,9 +155,10 @@ class Ledger(ListedOrders):
         Raises ValueError when the account has less free or a sum would leave 62 bits.
         """
         self.check_post(account, asset, units)
-        row, arrays = self._row(account), self._arrays
-        arrays.balances[row, asset, L.B_FREE] += units
-        arrays.balances[L.ROW_EXTERNAL, asset, L.B_FREE] -= units
+        row = self._row(account)
+        balance, arrays = self._kept_balance(row, asset), self._arrays
+        balance[L.B_FREE] += units
+        arrays.house[L.ROW_EXTERNAL, asset] -= units
         arrays.rows[row, L.R_SEQ] += 1
         report = np.zeros(1, REPORT)
         report["exec_type"] = ExecType.BALANCE
@@ -158,12 +170,13 @@ class Ledger(ListedOrders):
         report["seq"] = arrays.rows[row, L.R_SEQ]
         report["ts_ns"] = ts_ns
         report["partition"] = self.partition
-        report["base_free"], report["base_locked"] = arrays.balances[row, asset]
+        report["base_free"], report["base_locked"] = balance[L.B_FREE], balance[L.B_LOCKED]
         return report
 
     def forget_positions(self, account: int) -> None:
         """Start average cost and realised profit anew (after a reset)."""
-        self._arrays.positions[self._row(account)] = 0
+        keys, entries = self._block(self._row(account))
+        entries[_are_symbols(keys), L.P_QTY :] = 0
 
     def pause(self, account: int, paused: bool) -> None:
         """A paused account may only cancel."""
@@ -185,11 +198,17 @@ class Ledger(ListedOrders):
 
     def balances(self, account: int) -> Array:
         """int64[assets, 2]: free and locked units."""
-        return _copy(self._arrays.balances[self._row(account)])
+        keys, entries = self._block(self._row(account))
+        balances, mine = np.zeros((len(self.assets), 2), np.int64), keys & 1 == 1
+        balances[keys[mine] >> 1] = entries[mine, L.B_FREE : L.B_LOCKED + 1]
+        return balances
 
     def positions(self, account: int) -> Array:
         """int64[symbols, 3]: base units held, quote units paid for them, realised quote units."""
-        return _copy(self._arrays.positions[self._row(account)])
+        keys, entries = self._block(self._row(account))
+        positions, mine = np.zeros((len(self.instruments), 3), np.int64), _are_symbols(keys)
+        positions[(keys[mine] >> 1) - 1] = entries[mine, L.P_QTY :]
+        return positions
 
     def open_orders(self, account: int, symbol: int = -1) -> Records:
         """REPORT[n] of open orders, newest first; only order fields are set."""
@@ -202,7 +221,9 @@ class Ledger(ListedOrders):
 
     def open_symbols(self, account: int) -> list[int]:
         """Symbols in which the account has open orders."""
-        return [int(k) for k in np.flatnonzero(self._arrays.counts[self._row(account)])]
+        keys, entries = self._block(self._row(account))
+        busy = _are_symbols(keys) & (entries[:, L.E_KEY] >> L.COUNT_BIT != 0)
+        return sorted(((keys[busy] >> 1) - 1).tolist())
 
     def accounts(self) -> list[int]:
         """Every open account."""
@@ -226,7 +247,7 @@ class Ledger(ListedOrders):
 
     def clearing(self) -> Array:
         """int64[assets]: counterparts of other partitions; sums to zero over the partitions at equal book positions."""
-        return _copy(self._arrays.balances[L.ROW_CLEARING, :, L.B_FREE])
+        return _copy(self._arrays.house[L.ROW_CLEARING])
 
     def totals(self) -> dict[str, Array]:
         """What the accounts hold and each row of the house, int64[assets]; all together come to zero.
@@ -234,13 +255,13 @@ class Ledger(ListedOrders):
         `external`: minus what was deposited and not withdrawn. `outside_market`: the other side of what was traded with
         real venues' liquidity.
         """
-        balances = self._arrays.balances
+        house = self._arrays.house
         return {
-            "accounts": balances[L.SYSTEM_ROWS :].sum(axis=(0, 2)),
-            "fees": balances[L.ROW_FEES].sum(axis=1),
-            "external": balances[L.ROW_EXTERNAL].sum(axis=1),
-            "outside_market": balances[L.ROW_OUTSIDE].sum(axis=1),
-            "clearing": balances[L.ROW_CLEARING].sum(axis=1),
+            "accounts": audit.held(self._arrays),
+            "fees": house[L.ROW_FEES].copy(),
+            "external": house[L.ROW_EXTERNAL].copy(),
+            "outside_market": house[L.ROW_OUTSIDE].copy(),
+            "clearing": house[L.ROW_CLEARING].copy(),
         }
 
     def faults(self) -> list[str]:
@@ -289,6 +310,12 @@ def _own(records: Records) -> Records:
     """As the kernels are compiled for: contiguous and writable, as records come out of frames."""
     flags = records.flags
     return records if flags.c_contiguous and flags.writeable else copied(records.tobytes(), records.dtype)
+
+
+def _are_symbols(keys: Array) -> NDArray[np.bool_]:
+    """Of a block's keys, those of what an account has in a symbol."""
+    symbols: NDArray[np.bool_] = (keys & 1 == 0) & (keys != 0)
+    return symbols
 
 
 def _copy(array: Any) -> Array:

@@ -30,6 +30,7 @@ from market.enums import (
 )
 from market.instrument import BIPS, INT_LIMIT
 from market.ledger import layout as L
+from market.ledger.blocks import balance_at, count_in
 from market.ledger.ids import find_client_id, find_id
 from market.ledger.locks import given_asset, units_locked
 from market.ledger.orders import enter, next_of
@@ -37,8 +38,6 @@ from market.ledger.records import CommandRecord
 from market.ledger.tables import (
     Tables,
     aside_of,
-    balance_at,
-    count_at,
     instrument_at,
     is_symbol,
     open_row,
@@ -241,7 +240,7 @@ def _why_too_many(t: Tables, command: CommandRecord, row: int) -> int:
     most = t.instruments[instrument + L.I_MAX_POSITION]
     if most != 0 and command.side == _BUY:
         held = balance_at(t, row, t.instruments[instrument + L.I_BASE])
-        lots += (t.balances[held + L.B_FREE] + t.balances[held + L.B_LOCKED]) // t.instruments[
+        lots += (t.entries[held + L.B_FREE] + t.entries[held + L.B_LOCKED]) // t.instruments[
             instrument + L.I_BASE_PER_LOT
         ]
         if command.qty_lots > most or lots > most - command.qty_lots:
@@ -283,10 +282,9 @@ def why_refused(
     instrument = instrument_at(command.symbol)
     if find_client_id(t, row, words, client_id) != 0:
         return _DUPLICATE_CLIENT_ORDER_ID
-    if not replaces and _rests(command):
-        count = t.counts[count_at(t, row, command.symbol)]
-        if (count & L.COUNT_MASK) - (count >> L.NEVER_RESTS_BIT) >= t.instruments[instrument + L.I_MAX_NUM_ORDERS]:
-            return _MAX_NUM_ORDERS
+    limit = t.instruments[instrument + L.I_MAX_NUM_ORDERS]
+    if not replaces and _rests(command) and count_in(t, row, command.symbol) >= limit:
+        return _MAX_NUM_ORDERS
     if not replaces and _is_special(t, command):
         reason = _why_too_many(t, command, row)
         if reason != _NONE:
@@ -323,7 +321,7 @@ def _admit_order(t: Tables, command: CommandRecord, words: Words, client_id: int
     if reason != _NONE:
         return reason
     replaced = order_at(target)
-    free = t.balances[balance_at(t, row, given_asset(t, command.symbol, command.side)) + L.B_FREE]
+    free = t.entries[balance_at(t, row, given_asset(t, command.symbol, command.side)) + L.B_FREE]
     same_side = target != 0 and t.orders[replaced + L.O_META] & L.SIDE_MASK == command.side
     need = need_of(t, command, free + units_locked(t, replaced) if same_side else free)
     if need.reason != _NONE:

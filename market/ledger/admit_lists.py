@@ -7,21 +7,12 @@ from market.book.machine import Words, inlined, routine, signed
 from market.enums import FILL_MODEL_BIT, FILL_MODEL_MASK, CommandKind, ListRole, OrdStatus, OrdType, Side
 from market.ledger import layout as L
 from market.ledger.admit import need_of, sign, why_refused
+from market.ledger.blocks import balance_at
 from market.ledger.ids import find_id
 from market.ledger.locks import fit_lock, given_asset, lock, pair_up, reserved_of
 from market.ledger.orders import enter, hold, remove
 from market.ledger.records import CommandRecord
-from market.ledger.tables import (
-    Array,
-    Records,
-    Tables,
-    aside_of,
-    balance_at,
-    count_order_id,
-    open_row,
-    order_at,
-    row_of,
-)
+from market.ledger.tables import Array, Records, Tables, aside_of, count_order_id, open_row, order_at, row_of
 from market.ledger.terms import set_status
 from market.reasons import Reason
 
@@ -94,7 +85,7 @@ def admit_list(t: Tables, commands: Records, words: Words, ts_ns: int, reasons: 
         if reasons[k] == _NONE and (pair or k == 0):
             balance = balance_at(t, row, given_asset(t, command.symbol, command.side))
             shared = reserved_of(t, order_at(find_id(t, head.order_id))) if k == 1 else signed(0)
-            need = need_of(t, command, t.balances[balance + L.B_FREE] + shared)
+            need = need_of(t, command, t.entries[balance + L.B_FREE] + shared)
             reasons[k], units = need.reason, signed(0) if k == 1 else need.units
         if reasons[k] != _NONE:
             refused = signed(k)
@@ -142,7 +133,7 @@ def place_pending(t: Tables, commands: Records) -> int:
     head: CommandRecord = commands[0]
     first = order_at(find_id(t, head.order_id))
     balance = balance_at(t, row_of(t, first), given_asset(t, head.symbol, head.side))
-    free, needed = t.balances[balance + L.B_FREE] + reserved_of(t, first), signed(0)
+    free, needed = t.entries[balance + L.B_FREE] + reserved_of(t, first), signed(0)
     for k in range(n):
         command: CommandRecord = commands[k]
         need = need_of(t, command, free)

@@ -10,23 +10,11 @@ Must not know: rules.
 from market.book.machine import Words, constant, inlined, prefetch, routine, signed
 from market.enums import CommandKind, EventKind
 from market.ledger import layout as L
+from market.ledger.blocks import entry_at
 from market.ledger.ids import client_id_home, id_home, likely_slot, name_home
 from market.ledger.orders import next_of, previous_of
 from market.ledger.records import CommandRecord, EventRecord
-from market.ledger.tables import (
-    Records,
-    Tables,
-    balance_at,
-    count_at,
-    instrument_at,
-    is_mine,
-    is_named,
-    is_symbol,
-    name_at,
-    order_at,
-    position_at,
-    row_at,
-)
+from market.ledger.tables import Records, Tables, is_mine, is_named, name_at, order_at, row_at
 
 GROUP = constant(16)
 """Commands or events: enough that one group's lines come while another is dealt with, few enough that they are still there."""
@@ -47,14 +35,11 @@ def _row_of_account(t: Tables, account: int) -> int:
 
 
 @inlined
-def _ask_for_account(t: Tables, row: int, symbol: int) -> None:
-    prefetch(t.rows, row_at(row))
-    if not is_symbol(t, symbol):
-        return
-    instrument = instrument_at(symbol)
-    prefetch(t.counts, count_at(t, row, symbol))
-    prefetch(t.balances, balance_at(t, row, t.instruments[instrument + L.I_BASE]))
-    prefetch(t.balances, balance_at(t, row, t.instruments[instrument + L.I_QUOTE]))
+def _ask_for_block(t: Tables, row: int) -> None:
+    """Of an account of few assets: two lines. Of others the rest comes when it is looked for."""
+    at = entry_at(t.rows[row_at(row) + L.R_BLOCK] >> 32)
+    prefetch(t.entries, at)
+    prefetch(t.entries, at + L.LINE_WORDS)
 
 
 # -- commands -----------------------------------------------------------------------------------------------
@@ -64,7 +49,7 @@ def _ask_for_account(t: Tables, row: int, symbol: int) -> None:
 def _ask_for_commander(t: Tables, command: CommandRecord, words: Words, client_id: int, later: int) -> None:
     """What can be told from the command alone; `later`: how many may get an order id before."""
     row, kind = _row_of_account(t, signed(command.account)), signed(command.kind)
-    _ask_for_account(t, row, signed(command.symbol))
+    prefetch(t.rows, row_at(row))
     if kind in (_NEW, _REPLACE):
         order_id = (t.header[L.H_NEXT_ORDER] + later) * t.header[L.H_PARTITIONS] + t.header[L.H_PARTITION]
         prefetch(t.ids, id_home(t, order_id))
@@ -81,7 +66,9 @@ def _ask_for_named_orders(t: Tables, command: CommandRecord) -> None:
     if kind != _NEW:
         prefetch(t.orders, order_at(likely_slot(t, command.target_id if kind == _REPLACE else command.order_id)))
     if kind in (_NEW, _REPLACE):
-        prefetch(t.orders, order_at(t.rows[row_at(_row_of_account(t, signed(command.account))) + L.R_HEAD]))
+        row = _row_of_account(t, signed(command.account))
+        prefetch(t.orders, order_at(t.rows[row_at(row) + L.R_HEAD]))
+        _ask_for_block(t, row)
 
 
 @routine
@@ -107,10 +94,7 @@ def _ask_for_owner(t: Tables, event: EventRecord, account: int, order_id: int) -
     if not is_mine(t, account):
         return
     prefetch(t.ids, id_home(t, order_id))
-    row = _row_of_account(t, account)
-    _ask_for_account(t, row, signed(event.symbol))
-    if event.kind == _TRADE and is_symbol(t, signed(event.symbol)):
-        prefetch(t.positions, position_at(t, row, signed(event.symbol)))
+    prefetch(t.rows, row_at(_row_of_account(t, account)))
 
 
 @inlined
@@ -121,9 +105,11 @@ def _ask_for_owners(t: Tables, event: EventRecord) -> None:
 
 
 @inlined
-def _ask_for_order(t: Tables, slot: int) -> None:
+def _ask_for_order(t: Tables, slot: int, account: int) -> None:
     prefetch(t.orders, order_at(slot))
     prefetch(t.names, name_at(order_at(slot)))
+    if is_mine(t, account):
+        _ask_for_block(t, _row_of_account(t, account))
 
 
 @inlined
@@ -152,10 +138,10 @@ def ask_ahead_of_events(t: Tables, events: Records, start: int) -> None:
     for k in range(start, end):
         event: EventRecord = events[k]
         taker, maker = likely_slot(t, event.order_id), signed(0)
-        _ask_for_order(t, taker)
+        _ask_for_order(t, taker, signed(event.account))
         if _has_maker(event):
             maker = likely_slot(t, event.maker_order_id)
-            _ask_for_order(t, maker)
+            _ask_for_order(t, maker, signed(event.maker_account))
         scratch = L.H_SCRATCH + 2 * (k - start)
         t.header[scratch] = taker if _ends_taker(event) else 0
         t.header[scratch + 1] = maker if event.maker_leaves_lots == 0 else 0

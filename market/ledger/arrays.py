@@ -18,6 +18,8 @@ from market.ledger.tables import Array, Arrays, addressed
 FIRST_ROWS = 64
 FIRST_SLOTS = 1024
 _FIRST_ENTRIES = 1024
+_POOL_PER_ENTRY = 3
+"""A block has up to 8/3 entries for one in use; the smaller ones that it left behind the next account grows into."""
 _WORD_BYTES = 8
 _OWN_PAGES_WORDS = 1 << 13
 """64 KB. Below, an order may lie on two cache lines, but all of them are in the cache."""
@@ -48,6 +50,8 @@ class Room(NamedTuple):
 
     rows: int = 0
     orders: int = 0
+    entries: int = 0
+    """Of accounts, each of as many assets and symbols as it has to do with."""
     named: int = 0
     """Orders with a client order id."""
 
@@ -64,9 +68,10 @@ def fresh(instruments: Sequence[Instrument], partition: int, partitions: int, ro
     arrays = Arrays(
         header=_zeros(L.HEADER_WORDS),
         rows=_zeros(rows, L.ROW_WORDS),
-        counts=_zeros(rows, symbols),
-        balances=_zeros(rows, assets, L.BALANCE_WORDS),
-        positions=_zeros(rows, symbols, L.POSITION_WORDS),
+        house=_zeros(L.SYSTEM_ROWS, assets),
+        entries=_zeros(
+            _FIRST_ENTRIES + _POOL_PER_ENTRY * room.entries + entries_to_spare(symbols, assets), L.ENTRY_WORDS
+        ),
         instruments=_table_of(instruments),
         orders=_zeros(slots, L.ORDER_WORDS),
         asides=_zeros(slots, L.ASIDE_WORDS),
@@ -78,6 +83,7 @@ def fresh(instruments: Sequence[Instrument], partition: int, partitions: int, ro
     arrays.header[L.H_PARTITION], arrays.header[L.H_PARTITIONS] = partition, partitions
     arrays.header[L.H_ROWS] = L.SYSTEM_ROWS
     arrays.header[L.H_ASSETS], arrays.header[L.H_SYMBOLS] = assets, symbols
+    arrays.header[L.H_ENTRIES], arrays.header[L.H_ENTRIES_USED] = len(arrays.entries), 1  # blocks begin on cache lines
     arrays.header[L.H_IDS], arrays.header[L.H_CLIENT_IDS] = len(arrays.ids), len(arrays.client_ids)
     return addressed(arrays)
 
@@ -96,6 +102,11 @@ def _table_of(instruments: Sequence[Instrument]) -> Array:
         table[k, L.I_MAX_NUM_ICEBERG] = one.max_num_iceberg_orders
         table[k, L.I_MAX_POSITION] = one.max_position_lots
     return table
+
+
+def entries_to_spare(symbols: int, assets: int) -> int:
+    """More than two accounts can ask for at once (`blocks.has_room`)."""
+    return 64 * (symbols + assets)
 
 
 # -- growth -------------------------------------------------------------------------------------------------
@@ -148,15 +159,17 @@ def _longer_names(arrays: Arrays, slots: int) -> Array:
     return longer
 
 
+def with_entries(arrays: Arrays) -> Arrays:
+    """Twice as large a pool for the accounts' blocks, for any two accounts at least."""
+    header = arrays.header
+    size = 2 * len(arrays.entries) + entries_to_spare(int(header[L.H_SYMBOLS]), int(header[L.H_ASSETS]))
+    header[L.H_ENTRIES] = size
+    return addressed(arrays._replace(entries=_longer(arrays.entries, size, int(header[L.H_ENTRIES_USED]) + 1)))
+
+
 def with_rows(arrays: Arrays, least: int) -> Arrays:
     """Room for `least` accounts, the house's rows included."""
-    return addressed(_with_rows(arrays, least))
-
-
-def _with_rows(arrays: Arrays, least: int) -> Arrays:
-    size, rows = power_of_two(least), int(arrays.header[L.H_ROWS])
-    by_row = {name: getattr(arrays, name) for name in ("rows", "counts", "balances", "positions")}
-    return arrays._replace(**{name: _longer(array, size, rows) for name, array in by_row.items()})
+    return addressed(arrays._replace(rows=_longer(arrays.rows, power_of_two(least), int(arrays.header[L.H_ROWS]))))
 
 
 def _longer(array: Array, count: int, used: int) -> Array:
@@ -167,9 +180,16 @@ def _longer(array: Array, count: int, used: int) -> Array:
 
 
 def copied(arrays: Arrays) -> Arrays:
-    twin = _with_slots(_with_rows(arrays, len(arrays.rows)), len(arrays.orders))
-    rest = ("header", "instruments", "ids", "client_ids")
-    return addressed(twin._replace(**{name: getattr(arrays, name).copy() for name in rest}))
+    header = arrays.header
+    twin = _with_slots(arrays, len(arrays.orders))
+    rest = ("header", "house", "instruments", "ids", "client_ids")
+    return addressed(
+        twin._replace(
+            rows=_longer(arrays.rows, len(arrays.rows), int(header[L.H_ROWS])),
+            entries=_longer(arrays.entries, len(arrays.entries), int(header[L.H_ENTRIES_USED]) + 1),
+            **{name: getattr(arrays, name).copy() for name in rest},
+        )
+    )
 
 
 def partition_of(arrays: Arrays) -> tuple[int, int]:

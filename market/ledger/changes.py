@@ -13,11 +13,12 @@ from market.enums import EventKind, ExecType, OrdStatus
 from market.instrument import PPM
 from market.ledger import layout as L
 from market.ledger.asides import cum_of, open_aside, units_at_own_price
+from market.ledger.blocks import balance_at, position_at
 from market.ledger.locks import fit_lock, give_locked, lock, part, release_lots, units_to_lock
 from market.ledger.orders import pays_for, rename
 from market.ledger.positions import keep_buy, keep_sell
 from market.ledger.records import EventRecord
-from market.ledger.tables import Tables, aside_of, balance_at, instrument_at, position_at, row_of, symbol_of
+from market.ledger.tables import Tables, aside_of, house_at, instrument_at, row_of, symbol_of
 from market.ledger.terms import is_budgeted, is_buy, is_by_quote, is_plain, is_stop, ord_type_of
 from market.reasons import Reason
 
@@ -87,9 +88,9 @@ def fee_of(amount: int, ppm: int) -> int:
 def _receive(t: Tables, row: int, house: int, asset: int, units: int, ppm: int) -> int:
     """Post what a trade brings, without the commission, which it returns."""
     fee = fee_of(units, ppm)
-    t.balances[balance_at(t, row, asset) + L.B_FREE] += units - fee
-    t.balances[balance_at(t, L.ROW_FEES, asset) + L.B_FREE] += fee
-    t.balances[balance_at(t, house, asset) + L.B_FREE] -= units
+    t.entries[balance_at(t, row, asset) + L.B_FREE] += units - fee
+    t.house[house_at(t, L.ROW_FEES, asset)] += fee
+    t.house[house_at(t, house, asset)] -= units
     return fee
 
 
@@ -97,7 +98,7 @@ def _receive(t: Tables, row: int, house: int, asset: int, units: int, ppm: int) 
 def _give(t: Tables, order: int, house: int, asset: int, units: int) -> None:
     """Post what a trade costs, out of what the order locks."""
     give_locked(t, order, asset, units)
-    t.balances[balance_at(t, house, asset) + L.B_FREE] += units
+    t.house[house_at(t, house, asset)] += units
 
 
 @routine
@@ -126,17 +127,19 @@ def _fill(t: Tables, order: int, lots: int, quote_units: int, ppm: int, house: i
     _count_fill(t, order, lots, quote_units)
     if is_buy(t, order):
         if not is_budgeted(t, order):
-            lock(t, order, quote_units - units_to_lock(t, order, lots))  # price improvement goes back to free
+            improvement = units_to_lock(t, order, lots) - quote_units
+            if improvement != 0:
+                lock(t, order, -improvement)  # it goes back to free
         _give(t, order, house, quote, quote_units)
         fee = _receive(t, row, house, base, base_units, ppm)
-        keep_buy(t.positions, position, base_units - fee, quote_units)
+        keep_buy(t.entries, position, base_units - fee, quote_units)
         payee = pays_for(t, order)
         if payee != 0:
             _bring(t, payee, base_units, fee)
         return fee, base
     _give(t, order, house, base, base_units)
     fee = _receive(t, row, house, quote, quote_units, ppm)
-    keep_sell(t.positions, position, base_units, quote_units - fee)
+    keep_sell(t.entries, position, base_units, quote_units - fee)
     return fee, quote
 
 

@@ -31,6 +31,8 @@ R_MAKER_FEE: Final = 4
 R_TAKER_FEE: Final = 5
 R_FLAGS: Final = 6
 """Or-ed into the flags of each new order: the account's fill model."""
+R_BLOCK: Final = 7
+"""Where its block of the pool begins (entry) << 32 | its entries, a power of two; 0: it has none."""
 ROW_WORDS: Final = 8
 
 R_OPEN: Final = 1
@@ -107,14 +109,28 @@ PEG_OFFSET_BIT: Final = 8
 LIST_ROLE_BIT: Final = 16
 TRAILING_BIT: Final = 32
 
-# A count of open orders (per account and symbol) is two: all, and above them those that will never rest.
-COUNT_MASK: Final = (1 << 32) - 1
-NEVER_RESTS_BIT: Final = 32
-
-# Columns of a balance (per account and asset).
-B_FREE: Final = 0
-B_LOCKED: Final = 1
-BALANCE_WORDS: Final = 2
+# An entry of an account's block: what it has of one asset, or in one symbol. Entry 0 of the pool is all zeros, for what an
+# account does not have.
+ENTRY_WORDS: Final = 4
+LINE_WORDS: Final = 8
+E_KEY: Final = 0
+"""2 x asset + 1 or 2 x symbol + 2, 0: empty. Of a symbol, above it: open orders, and above them those that never rest."""
+KEY_MASK: Final = (1 << 20) - 1
+COUNT_BIT: Final = 20
+COUNT_MASK: Final = (1 << 22) - 1
+NEVER_RESTS_BIT: Final = 42
+B_FREE: Final = 1
+B_LOCKED: Final = 2
+# A position. All stop at 2^62: they inform, no balance follows from them.
+P_QTY: Final = 1
+"""Base units held through trades in this symbol, commission deducted."""
+P_COST: Final = 2
+"""Quote units paid for them."""
+P_REALISED: Final = 3
+"""Realised profit in quote units, commission deducted."""
+FIRST_ENTRIES: Final = 2
+"""Of an account's first block."""
+LARGE_BLOCK: Final = 16
 
 # Columns of the instrument table.
 I_BASE: Final = 0
@@ -131,15 +147,6 @@ I_MAX_NUM_ICEBERG: Final = 8
 I_MAX_POSITION: Final = 9
 """Lots of the base asset, open BUY orders included; 0: no limit."""
 INSTRUMENT_WORDS: Final = 10
-
-# Columns of a position (per account and symbol). All stop at 2^62: they inform, no balance follows from them.
-P_QTY: Final = 0
-"""Base units held through trades in this symbol, commission deducted."""
-P_COST: Final = 1
-"""Quote units paid for them."""
-P_REALISED: Final = 2
-"""Realised profit in quote units, commission deducted."""
-POSITION_WORDS: Final = 3
 
 # Header.
 H_NEXT_ORDER: Final = 0
@@ -167,11 +174,19 @@ H_FREE_ASIDE: Final = 13
 """Head of the list of free asides (linked by A_CUM)."""
 H_ASIDES_USED: Final = 14
 """Highest aside ever taken."""
-H_ADDRESSES: Final = 16
+H_ENTRIES: Final = 15
+"""Entries of the pool of blocks."""
+H_ENTRIES_USED: Final = 16
+"""Highest entry ever taken."""
+H_DONE: Final = 17
+"""Commands or events that the last call dealt with: fewer than it was given when the pool has to grow."""
+H_ADDRESSES: Final = 18
 """From here on: where the other tables lie, in the order of `tables.Tables`."""
 H_SCRATCH: Final = 32
 """32 words that mean nothing between two calls (`ahead.py`)."""
-HEADER_WORDS: Final = 64
+H_FREE_BLOCKS: Final = 64
+"""24 words: by the exponent of their size, heads of the lists of free blocks, linked by their second word."""
+HEADER_WORDS: Final = 88
 
 # COMMAND and REPORT as words.
 CLIENT_ID_WORDS: Final = 5

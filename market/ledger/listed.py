@@ -18,6 +18,7 @@ from market.records import REPORT, joined
 
 EXEC_IDS_OF_LISTS: Final = 1 << 52
 """Plus the report's own number: executions that no book knows, above all of a book's and exact in a float."""
+_BALANCE: Final = slice(L.B_FREE, L.B_LOCKED + 1)
 _NO_REPORTS: Records = np.zeros(0, REPORT)
 
 
@@ -31,6 +32,7 @@ class ListedOrders(Partition):
         What was admitted is on its way only after `place_list`.
         """
         self._make_order_room(len(commands))
+        self._make_entry_room()
         reasons = np.zeros(len(commands), np.int64)
         first = commands[0]
         account, symbol = int(first["account"]), int(first["symbol"])
@@ -50,6 +52,7 @@ class ListedOrders(Partition):
     def place_list(self, name: bytes, commands: Records, ts_ns: int) -> None:
         """A journaled list: it is followed from now on, and its pending orders wait."""
         self._make_order_room(len(commands))
+        self._make_entry_room()
         if commands[0]["list_role"] != ListRole.OCO_FIRST:
             kernels.hold_pending(self._arrays.header, commands, ts_ns)
         self.lists.place(name, commands, ts_ns)
@@ -74,7 +77,7 @@ class ListedOrders(Partition):
         arrays, instrument = self._arrays, self.instruments[one.symbol]
         brought = int(self._aside(slot)[L.A_BROUGHT])
         base = int(arrays.instruments[one.symbol, L.I_BASE])
-        free = int(arrays.balances[self._row(one.account), base, L.B_FREE])
+        free = int(self._balance(self._row(one.account), base)[L.B_FREE])
         whole = one.filled_lots * instrument.base_units_per_lot <= brought + free
         return one.filled_lots if whole else brought // instrument.base_units_per_lot
 
@@ -134,8 +137,8 @@ class ListedOrders(Partition):
         reports["account"], reports["partition"], reports["ts_ns"] = account, self.partition, ts_ns
         reports["exec_id"] = EXEC_IDS_OF_LISTS + reports["seq"]
         base, quote = arrays.instruments[symbol, [L.I_BASE, L.I_QUOTE]]
-        reports["base_free"], reports["base_locked"] = arrays.balances[row, base]
-        reports["quote_free"], reports["quote_locked"] = arrays.balances[row, quote]
+        reports["base_free"], reports["base_locked"] = self._balance(row, int(base))[_BALANCE]
+        reports["quote_free"], reports["quote_locked"] = self._balance(row, int(quote))[_BALANCE]
 
     def _held(self, row: int, order_id: int) -> int:
         """Slot of a pending order that waits for its leader, or 0."""

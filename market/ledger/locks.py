@@ -6,8 +6,9 @@ Must not know: why an order opens or ends.
 from market.book.machine import inlined, routine, signed
 from market.enums import ListRole, Side
 from market.ledger import layout as L
+from market.ledger.blocks import balance_at
 from market.ledger.ids import find_id
-from market.ledger.tables import Tables, aside_of, balance_at, instrument_at, order_at, row_of, symbol_of
+from market.ledger.tables import Tables, aside_of, instrument_at, order_at, row_of, symbol_of
 from market.ledger.terms import is_budgeted, is_buy, is_plain, list_role_of
 
 _BUY = int(Side.BUY)
@@ -25,8 +26,8 @@ def lock(t: Tables, order: int, units: int) -> None:
     """From free to locked; `units` < 0: back. Of a plain order it has to be what a change of its leaves makes."""
     asset = given_asset(t, symbol_of(t, order), t.orders[order + L.O_META] & L.SIDE_MASK)
     balance = balance_at(t, row_of(t, order), asset)
-    t.balances[balance + L.B_FREE] -= units
-    t.balances[balance + L.B_LOCKED] += units
+    t.entries[balance + L.B_FREE] -= units
+    t.entries[balance + L.B_LOCKED] += units
     _reserve(t, order, units)
 
 
@@ -39,7 +40,7 @@ def _reserve(t: Tables, order: int, units: int) -> None:
 @inlined
 def give_locked(t: Tables, order: int, asset: int, units: int) -> None:
     """A trade took them."""
-    t.balances[balance_at(t, row_of(t, order), asset) + L.B_LOCKED] -= units
+    t.entries[balance_at(t, row_of(t, order), asset) + L.B_LOCKED] -= units
     _reserve(t, order, -units)
 
 

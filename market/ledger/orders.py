@@ -7,21 +7,11 @@ from market.book.machine import Words, inlined, routine, signed
 from market.enums import ListRole, OrdStatus, OrdType, TimeInForce
 from market.ledger import layout as L
 from market.ledger.asides import close_aside, is_plain_command, write_aside
+from market.ledger.blocks import keep_entries, position_at
 from market.ledger.ids import find_id, forget_id, forget_name, remember_id, remember_name
 from market.ledger.locks import fit_lock, lock, part, partner_of, reserved_of
 from market.ledger.records import CommandRecord
-from market.ledger.tables import (
-    Tables,
-    aside_of,
-    count_at,
-    is_named,
-    name_at,
-    order_at,
-    row_at,
-    row_of,
-    slot_of,
-    symbol_of,
-)
+from market.ledger.tables import Tables, aside_of, is_named, name_at, order_at, row_at, row_of, slot_of, symbol_of
 from market.ledger.terms import has_no_limit, is_pending, is_plain, is_timed, leader_of, list_role_of, set_status
 
 _LIMIT = int(OrdType.LIMIT)
@@ -51,7 +41,7 @@ def _weight(meta: int) -> int:
     """What the order adds to its count. A MARKET, IOC or FOK order is only ever on its way."""
     ord_type, time_in_force = (meta >> L.ORD_TYPE_BIT) & _BYTE, (meta >> L.TIME_IN_FORCE_BIT) & _BYTE
     never_rests = ord_type == _MARKET or (ord_type == _LIMIT and time_in_force != _GTC)
-    return signed(1) + (signed(1) << L.NEVER_RESTS_BIT if never_rests else signed(0))
+    return signed(1 << L.COUNT_BIT) + (signed(1) << L.NEVER_RESTS_BIT if never_rests else signed(0))
 
 
 @inlined
@@ -84,7 +74,8 @@ def _link(t: Tables, order: int) -> None:
         _set_previous(t, order_at(head), slot_of(order))
     t.rows[row + L.R_HEAD] = slot_of(order)
     t.rows[row + L.R_OPEN_ORDERS] += 1
-    t.counts[count_at(t, row_of(t, order), symbol_of(t, order))] += _weight(t.orders[order + L.O_META])
+    position = position_at(t, row_of(t, order), symbol_of(t, order))
+    t.entries[position + L.E_KEY] += _weight(t.orders[order + L.O_META])
     t.header[L.H_LIVE] += 1
 
 
@@ -100,7 +91,8 @@ def _unlink(t: Tables, order: int) -> None:
     if after != 0:
         _set_previous(t, order_at(after), before)
     t.rows[row + L.R_OPEN_ORDERS] -= 1
-    t.counts[count_at(t, row_of(t, order), symbol_of(t, order))] -= _weight(t.orders[order + L.O_META])
+    position = position_at(t, row_of(t, order), symbol_of(t, order))
+    t.entries[position + L.E_KEY] -= _weight(t.orders[order + L.O_META])
     t.header[L.H_LIVE] -= 1
 
 
@@ -135,6 +127,7 @@ def enter(
 ) -> int:
     """An order on its way: into a free slot, `reserved` locked. Its place."""
     order = _take_slot(t)
+    keep_entries(t, row, command.symbol)
     unpriced = has_no_limit(signed(command.ord_type)) or command.peg_type != 0
     t.orders[order + L.O_ID] = command.order_id
     t.orders[order + L.O_OWNER] = row
@@ -166,7 +159,9 @@ def remove(t: Tables, order: int) -> None:
     """Free what the order still locks, and its slot."""
     if t.asides[aside_of(t, order) + L.A_PARTNER] != 0:
         part(t, partner_of(t, order))
-    lock(t, order, -reserved_of(t, order))
+    locked = reserved_of(t, order)
+    if locked != 0:
+        lock(t, order, -locked)
     forget_id(t, order)
     if is_named(t, order):
         forget_name(t, order)
@@ -225,7 +220,9 @@ def take_up(t: Tables, order: int, command: CommandRecord) -> None:
 
 @routine
 def link_orders(t: Tables) -> None:
-    """Link the orders of a pool whose accounts list none; the newest in the highest slot."""
+    """Link the orders of a pool whose accounts list none; the newest in the highest slot. There is room for their entries."""
     for slot in range(1, t.header[L.H_USED] + 1):
-        if t.orders[order_at(slot) + L.O_ID] != 0:
-            _link(t, order_at(slot))
+        order = order_at(slot)
+        if t.orders[order + L.O_ID] != 0:
+            keep_entries(t, row_of(t, order), symbol_of(t, order))
+            _link(t, order)

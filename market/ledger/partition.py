@@ -66,6 +66,34 @@ class Partition:
         reports["partition"] = self.partition
         return reports
 
+    # -- entries ----------------------------------------------------------------------------------------------
+
+    def _balance(self, row: int, asset: int) -> Array:
+        """An account's entry of an asset, zeros when it has none: to be read."""
+        entry: Array = self._arrays.entries[kernels.find_entry(self._arrays.header, row, _key_of(asset))]
+        return entry
+
+    def _kept_balance(self, row: int, asset: int) -> Array:
+        """As `_balance`, to be written: it is made when there is none."""
+        self._make_entry_room()
+        entry: Array = self._arrays.entries[kernels.keep_entry(self._arrays.header, row, _key_of(asset))]
+        return entry
+
+    def _block(self, row: int) -> tuple[Array, Array]:
+        """What an account has: keys (0: an empty entry) and the entries, to be changed in place."""
+        block = int(self._arrays.rows[row, L.R_BLOCK])
+        entries = self._arrays.entries[block >> 32 : (block >> 32) + (block & L.LOW_HALF)]
+        return entries[:, L.E_KEY] & L.KEY_MASK, entries
+
+    # -- room -------------------------------------------------------------------------------------------------
+
+    def _make_entry_room(self) -> None:
+        """For what any two accounts may come to have to do with."""
+        header = self._arrays.header
+        spare = arrays_of.entries_to_spare(len(self.instruments), len(self.assets))
+        if int(header[L.H_ENTRIES] - header[L.H_ENTRIES_USED]) <= spare // 2:
+            self._arrays = arrays_of.with_entries(self._arrays)
+
     def _make_order_room(self, more: int) -> None:
         orders = int(self._arrays.header[L.H_LIVE]) + more
         named = int(self._arrays.header[L.H_NAMED]) + more
@@ -80,3 +108,8 @@ class Partition:
 
 def words_of_name(client_order_id: bytes) -> Array:
     return np.frombuffer(bytearray(client_order_id.ljust(CLIENT_ORDER_ID_BYTES, b"\0")), np.int64)
+
+
+def _key_of(asset: int) -> int:
+    """As `blocks.asset_key`."""
+    return 2 * asset + 1

@@ -7,13 +7,13 @@ from market.book.machine import Words, inlined, record_words, routine, signed
 from market.enums import CommandKind, EventKind, ExecType, OrdStatus
 from market.ledger import layout as L
 from market.ledger.asides import cum_of, units_at_own_price
+from market.ledger.blocks import balance_at
 from market.ledger.orders import next_of
 from market.ledger.records import CommandRecord, EventRecord, ReportRecord
 from market.ledger.tables import (
     Records,
     Tables,
     aside_of,
-    balance_at,
     instrument_at,
     is_named,
     name_at,
@@ -177,10 +177,10 @@ def tell_account(t: Tables, report: ReportRecord, event: EventRecord, row: int, 
     report.account = row * t.header[L.H_PARTITIONS] + t.header[L.H_PARTITION]
     report.partition = t.header[L.H_PARTITION]
     report.ts_ns = ts_ns
-    report.base_free = t.balances[base + L.B_FREE]
-    report.base_locked = t.balances[base + L.B_LOCKED]
-    report.quote_free = t.balances[quote + L.B_FREE]
-    report.quote_locked = t.balances[quote + L.B_LOCKED]
+    report.base_free = t.entries[base + L.B_FREE]
+    report.base_locked = t.entries[base + L.B_LOCKED]
+    report.quote_free = t.entries[quote + L.B_FREE]
+    report.quote_locked = t.entries[quote + L.B_LOCKED]
     report.reason = event.reason
     report.exec_id = event.exec_id
     report.command_kind = event.command_kind

@@ -17,13 +17,16 @@ from numpy.typing import NDArray
 from market.instrument import Instrument
 from market.ledger import layout as L
 from market.ledger.arrays import Room, fresh
+from market.ledger.audit import owned
 from market.ledger.kernel import kernels
 from market.ledger.lists import OrderList, OrderLists
 from market.ledger.tables import Array, Arrays
 
-_MAGIC = b"RAYPLGR4"
+_MAGIC = b"RAYPLGR5"
 _CHECKSUM_BYTES = 16
 _LENGTH_BYTES = 4
+_ENTRIES_OF_A_SYMBOL = 3
+"""Its own and those of its two assets, which stand beside it even with nothing in them."""
 
 
 class _Head(msgspec.Struct):
@@ -33,6 +36,7 @@ class _Head(msgspec.Struct):
     next_order: int
     rows: int
     assets: int
+    entries: int
     orders: int
     asides: int
     named: int
@@ -71,12 +75,21 @@ def _are_named(rows: Array) -> NDArray[np.bool_]:
 
 
 def _sections(arrays: Arrays) -> list[Array]:
-    """Rows, balances, positions, last prices; orders, asides, client order ids."""
+    """Rows, the house, whose entries, entries, last prices; orders, asides, client order ids."""
     count = int(arrays.header[L.H_ROWS])
     rows = arrays.rows[:count].copy()
-    rows[:, [L.R_HEAD, L.R_OPEN_ORDERS]] = 0
+    rows[:, [L.R_HEAD, L.R_OPEN_ORDERS, L.R_BLOCK]] = 0
     last = np.ascontiguousarray(arrays.instruments[:, L.I_LAST])
-    return [rows, arrays.balances[:count], arrays.positions[:count], last, *_orders(arrays)]
+    return [rows, arrays.house, *_entries(arrays), last, *_orders(arrays)]
+
+
+def _entries(arrays: Arrays) -> tuple[Array, Array]:
+    """Whose each is, and the entries that say something, without counts, which follow from the orders."""
+    own = owned(arrays)
+    entries = arrays.entries[own.places]
+    entries[:, L.E_KEY] &= L.KEY_MASK
+    some = entries[:, L.E_KEY + 1 :].any(axis=1)
+    return own.rows[some], entries[some]
 
 
 def digest(arrays: Arrays, lists: OrderLists) -> str:
@@ -99,7 +112,8 @@ def encode(arrays: Arrays, lists: OrderLists, instruments: Sequence[Instrument])
             instruments=[_identity(one) for one in instruments],
             next_order=int(header[L.H_NEXT_ORDER]),
             rows=int(header[L.H_ROWS]),
-            assets=arrays.balances.shape[1],
+            assets=arrays.house.shape[1],
+            entries=len(sections[3]),
             orders=len(sections[-3]),
             asides=len(sections[-2]),
             named=len(sections[-1]),
@@ -134,8 +148,9 @@ def _assembled(head: _Head, data: bytes, instruments: Sequence[Instrument]) -> A
     symbols = len(head.instruments)
     shapes = [
         (head.rows, L.ROW_WORDS),
-        (head.rows, head.assets, L.BALANCE_WORDS),
-        (head.rows, symbols, L.POSITION_WORDS),
+        (L.SYSTEM_ROWS, head.assets),
+        (head.entries,),
+        (head.entries, L.ENTRY_WORDS),
         (symbols,),
         (head.orders, L.ORDER_WORDS),
         (head.asides, L.ASIDE_WORDS),
@@ -145,13 +160,14 @@ def _assembled(head: _Head, data: bytes, instruments: Sequence[Instrument]) -> A
     for shape in shapes:
         sections.append(words[at : at + prod(shape)].reshape(shape))
         at += prod(shape)
-    rows, balances, positions, last, orders, asides, names = sections
-    arrays = fresh(instruments, head.partition, head.partitions, Room(head.rows, head.orders, head.named))
+    rows, house, owners, entries, last, orders, asides, names = sections
+    room = Room(head.rows, head.orders, _ENTRIES_OF_A_SYMBOL * (head.entries + head.orders), head.named)
+    arrays = fresh(instruments, head.partition, head.partitions, room)
     arrays.header[L.H_NEXT_ORDER], arrays.header[L.H_ROWS] = head.next_order, head.rows
     arrays.rows[: head.rows] = rows
     arrays.header[L.H_OPEN] = np.count_nonzero(rows[:, L.R_STATE])
-    arrays.balances[: head.rows, : head.assets] = balances
-    arrays.positions[: head.rows, :symbols] = positions
+    arrays.house[:, : head.assets] = house
+    kernels.fill_entries(arrays.header, owners.copy(), entries.copy())
     arrays.instruments[:symbols, L.I_LAST] = last
     arrays.orders[1 : 1 + head.orders] = orders
     arrays.asides[1 : 1 + head.asides] = asides

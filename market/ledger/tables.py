@@ -31,12 +31,10 @@ class Arrays(NamedTuple):
     """int64[HEADER_WORDS]"""
     rows: Array
     """int64[accounts, ROW_WORDS]"""
-    counts: Array
-    """int64[accounts, symbols]: open orders, those on their way included; above `COUNT_MASK` those that never rest."""
-    balances: Array
-    """int64[accounts, assets, BALANCE_WORDS]"""
-    positions: Array
-    """int64[accounts, symbols, POSITION_WORDS]"""
+    house: Array
+    """int64[SYSTEM_ROWS, assets]: balances of the rows of the house."""
+    entries: Array
+    """int64[entries, ENTRY_WORDS]: the accounts' blocks."""
     instruments: Array
     """int64[symbols, INSTRUMENT_WORDS]"""
     orders: Array
@@ -56,9 +54,8 @@ class Tables(NamedTuple):
 
     header: Words
     rows: Words
-    counts: Words
-    balances: Words
-    positions: Words
+    house: Words
+    entries: Words
     instruments: Words
     orders: Words
     asides: Words
@@ -105,7 +102,6 @@ def tables_of(header: Array) -> Tables:
         _table(words, 6),
         _table(words, 7),
         _table(words, 8),
-        _table(words, 9),
     )
 
 
@@ -160,18 +156,8 @@ def instrument_at(symbol: int) -> int:
 
 
 @inlined
-def balance_at(t: Tables, row: int, asset: int) -> int:
-    return (row * t.header[L.H_ASSETS] + asset) * L.BALANCE_WORDS
-
-
-@inlined
-def position_at(t: Tables, row: int, symbol: int) -> int:
-    return (row * t.header[L.H_SYMBOLS] + symbol) * L.POSITION_WORDS
-
-
-@inlined
-def count_at(t: Tables, row: int, symbol: int) -> int:
-    return row * t.header[L.H_SYMBOLS] + symbol
+def house_at(t: Tables, row: int, asset: int) -> int:
+    return row * t.header[L.H_ASSETS] + asset
 
 
 @inlined

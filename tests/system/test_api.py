@@ -209,6 +209,7 @@ async def test_cancel_all_of_one_symbol_and_of_all(trader: Client) -> None:
     one = (await trader.call("DELETE", "/api/trading/orders", symbol=BTC)).ok()["canceled"]
     assert [(o["symbol"], o["status"]) for o in one] == [(BTC, "CANCELED")] * 2
     assert [o["symbol"] for o in await trader.cancel_all()] == [ETH]
+    assert await trader.post("/api/v1/trading/echo", resting()) == {"symbol": BTC}
     assert await trader.cancel_all() == []
     assert await trader.held() == {"USDT": INITIAL}
 
@@ -444,6 +445,7 @@ async def test_a_viewer_sees_and_does_not_trade(exchange: Exchange, new_user: Us
         for method, path, body in (
             ("POST", "/api/trading/buy", resting()),
             ("POST", "/api/trading/sell", resting()),
+            ("POST", "/api/v1/trading/echo", resting()),
             ("POST", "/api/trading/orders", {"orders": [resting(side="BUY")]}),
             ("DELETE", "/api/trading/orders", None),
             ("DELETE", "/api/trading/orders/1", None),
@@ -495,7 +497,9 @@ async def test_the_order_of_another_user_does_not_exist(trader: Client, other: C
 async def test_every_path_is_served_under_both_prefixes(exchange: Exchange, trader: Client) -> None:
     """HT-F01."""
     old = {p.removeprefix("/api/v1/") for p in exchange.contract.document["paths"] if p.startswith("/api/v1/")}
-    only_v1 = {p for p in old if p in ("trading/control", "system/status", "system/actors", "system/jobs")}
+    only_v1 = {
+        p for p in old if p in ("trading/control", "trading/echo", "system/status", "system/actors", "system/jobs")
+    }
     for path in sorted(old):
         filled = path.replace("{order_id}", "1")
         probes = {prefix: await trader.call("OPTIONS", f"{prefix}/{filled}") for prefix in ("/api", "/api/v1")}

@@ -17,7 +17,7 @@ from market.recording import Reader
 from market.replay import Recorded, Replay
 from market.universe import instruments
 from tests.system.binance import Venue, hmac_signer
-from tests.system.client import Client, Json, eventually
+from tests.system.client import Client, Json, Reply, eventually
 from tests.system.conftest import Exchange, running_exchange
 from tests.system.test_api import make_admin
 from tests.system.test_binance_rest import make_key
@@ -158,10 +158,12 @@ async def _explained(own: Client, order_id: int) -> Json:
     path = f"/api/trading/orders/{order_id}"
     executed = Decimal((await own.get(path))["executed_quantity"])
 
-    def is_whole(told: Json) -> bool:
-        return sum(Decimal(one["quantity"]) for one in told["fills"]) == executed
+    def is_whole(told: Reply) -> bool:
+        return told.status == 200 and sum(Decimal(one["quantity"]) for one in told.json["fills"]) == executed
 
-    return await eventually(lambda: own.get(f"{path}/explain"), is_whole, "every execution is explained")
+    told = await eventually(lambda: own.call("GET", f"{path}/explain"), is_whole, "every execution is explained")
+    explained: Json = told.json
+    return explained
 
 
 def _fills(explained: list[Json]) -> list[Any]:

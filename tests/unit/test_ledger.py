@@ -31,7 +31,7 @@ from market.instrument import INT_LIMIT, PPM, Asset, Instrument
 from market.ledger import Ledger, UnknownAccount, warm
 from market.ledger.build import source_digest
 from market.ledger.kernel import kernels
-from market.ledger.layout import SYSTEM_ROWS
+from market.ledger.layout import ENTRY_WORDS, H_ASIDES_USED, H_ENTRIES_USED, P_QTY, SYSTEM_ROWS
 from market.numbering import OUTSIDE_ACCOUNT
 from market.reasons import Reason
 from market.records import COMMAND, EVENT, REPORT_MAKER
@@ -688,11 +688,60 @@ def test_the_hostile_id_of_a_cancel_all_gives_no_order_its_number() -> None:
 def test_positions_stop_before_they_overflow() -> None:
     """Nothing bounds what an account may have bought in all, when it takes the bought units elsewhere."""
     desk = Desk().has(alice={Q: 1000}, bob={A: 1000})
-    desk.ledger._arrays.positions[ALICE, 0] = [INT_LIMIT - 5, INT_LIMIT - 5, INT_LIMIT - 5]
+    desk.play(order(ALICE, BUY, 1, 1), cancel(ALICE, 1))  # there is something to be changed
+    keys, entries = desk.ledger._block(ALICE)
+    entries[keys == 2, P_QTY:] = INT_LIMIT - 5
     desk.play(order(BOB, SELL, 100, 1), order(ALICE, BUY, 100, 1))
     assert desk.ledger.positions(ALICE).tolist() == [[INT_LIMIT - 1, INT_LIMIT - 1, INT_LIMIT - 5]]
     desk.play(order(BOB, BUY, 10, 10), order(ALICE, SELL, 10, 10))
     assert desk.ledger.positions(ALICE).tolist() == [[INT_LIMIT - 11, INT_LIMIT - 11, INT_LIMIT - 1]]
+
+
+# -- memory -------------------------------------------------------------------------------------------------
+
+
+def test_what_accounts_have_grows_in_the_middle_of_a_batch() -> None:
+    """300 accounts meet 40 symbols at once, admitted here, settled there; a snapshot has it all."""
+    market = [msgspec.structs.replace(PAIR, symbol=f"X{k}Q", base=Asset(f"X{k}", 0)) for k in range(40)]
+    accounts = range(SYSTEM_ROWS, SYSTEM_ROWS + 300)
+    here, there = Ledger(market), Ledger(market)
+    for ledger in (here, there):
+        for account in accounts:
+            ledger.open(account, 0, 0)
+            ledger.post(account, 0, 1000, 0)
+    rows = [order(account, BUY, 1, 10, symbol=symbol) for symbol in range(40) for account in accounts]
+    accepted, refused = here.admit(commands(rows), 1)
+    assert len(refused) == 0
+    for symbol, own in enumerate(np.split(accepted, 40)):
+        events = Book(market[symbol], symbol).apply(own)
+        for ledger in (here, there):
+            ledger.settle(own, events, 2)
+    again = Ledger.restore(market, here.snapshot())
+    for ledger in (here, there, again):
+        assert ledger.faults() == []
+        assert ledger.digest() == here.digest()
+        assert ledger.balances(accounts[7]).tolist() == [[600, 400]] + [[0, 0]] * 40
+        assert ledger.open_symbols(accounts[7]) == list(range(40))
+
+
+def test_what_an_account_does_not_have_takes_no_memory() -> None:
+    market = [msgspec.structs.replace(PAIR, symbol=f"X{k}Q", base=Asset(f"X{k}", 0)) for k in range(1000)]
+    ledger = Ledger(market)
+    for account in range(SYSTEM_ROWS, SYSTEM_ROWS + 100):
+        ledger.open(account, 0, 0)
+        ledger.post(account, 7, 5, 0)
+    used = int(ledger._arrays.header[H_ENTRIES_USED])
+    assert used * ENTRY_WORDS * 8 <= 100 * 100
+    assert ledger.balances(SYSTEM_ROWS + 3).sum() == 5
+
+
+def test_an_order_that_is_no_longer_plain_gives_its_aside_back() -> None:
+    desk = Desk().has(alice={Q: 1000}, bob={A: 100})
+    for _ in range(3):
+        desk.play(order(BOB, SELL, 2, 9), order(ALICE, BUY, 5, 10), order(BOB, SELL, 3, 10))
+        assert desk.ledger.live_orders == 0
+    assert desk.ledger._arrays.header[H_ASIDES_USED] == 1
+    assert desk.funds("alice") == "Q 856+0 A 15+0"
 
 
 # -- a real venue -------------------------------------------------------------------------------------------
