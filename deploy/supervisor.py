@@ -9,7 +9,6 @@ import hashlib
 import logging
 import os
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -23,11 +22,12 @@ import structlog
 from actors.logs import configure
 from actors.memory import give_back
 from actors.phases import Phases
-from deploy import bytecode, instruments, orphans, ports, promises, ray_runtime, state_file, warm
+from deploy import bytecode, instruments, orphans, ports, promises, ray_runtime, state_file
 from deploy.control import Control
 from deploy.data_dir import DataDir
 from deploy.errors import ServiceError
 from deploy.forking import ForkServer
+from deploy.kernels import Compiling
 from deploy.migrate import check_durability, migrate
 from deploy.postgres import EmbeddedPostgres
 from deploy.settings import ASSISTANT_KEY, Options
@@ -88,9 +88,9 @@ class Supervisor:
         ray_runtime.prepare_environment(ray_dir.parent)
         bytecode.keep(self.data.path / "bytecode")
         self._ray = ray_runtime.RayRuntime(self.options.ray, self.options.dashboard, ray_dir)
-        kernels = self._warm()
+        compiling = Compiling(self.data)
         if self.options.ray is None:
-            self._start_fork_server(ray_dir.parent / "fork.sock", kernels=not kernels)
+            self._start_fork_server(ray_dir.parent / "fork.sock", kernels=not compiling.needed)
         self._progress("PostgreSQL")
         pg_dsn = self._start_postgres()
         self._phases.done("postgres")
@@ -127,7 +127,7 @@ class Supervisor:
             data_host=self.options.host,
             data_port=self._choose_ports(),
         )
-        self._start_ray(kernels)
+        self._start_ray(compiling)
         self._control = Control(self._folders[0] / "control.sock", self.settings)
         state_file.write(
             self.data.path,
@@ -180,17 +180,6 @@ class Supervisor:
         finally:
             await connection.close()
 
-    def _warm(self) -> "list[subprocess.Popen[bytes]]":
-        """Compile kernels that are not yet, beside everything else and side by side: on a first start that takes longest."""
-        notes = warm.notes(otherwise=self.data.path / "kernels")
-        with (self.data.path / "logs" / "warm.log").open("wb") as log_file:
-            return [
-                subprocess.Popen(  # noqa: S603  a module and a part of our own
-                    [sys.executable, "-m", "deploy.warm", part, str(notes)], stdout=log_file, stderr=log_file
-                )
-                for part in warm.missing(notes)
-            ]
-
     def _start_fork_server(self, path: Path, kernels: bool) -> None:
         server = ForkServer(path, self.data.path / "logs" / "fork_server.log")
         try:
@@ -199,13 +188,6 @@ class Supervisor:
             log.warning("no fork server: workers start in Ray's own way", error=repr(error))
             return
         self._fork_server = server
-
-    def _await_kernels(self, kernels: "list[subprocess.Popen[bytes]]") -> None:
-        self._progress("matching engine (compiled once)")
-        failures = [one.wait() for one in kernels]
-        if any(failures):
-            text = (self.data.path / "logs" / "warm.log").read_text(errors="replace")[-2000:]
-            raise ServiceError(f"the matching engine does not compile here:\n{text}")
 
     def _run_dir(self) -> Path:
         """Sockets of the data plane: short paths, ours alone."""
@@ -229,15 +211,16 @@ class Supervisor:
             self._folders.append(folder)
         return folder
 
-    def _start_ray(self, kernels: "list[subprocess.Popen[bytes]] | None" = None) -> None:
+    def _start_ray(self, compiling: Compiling | None = None) -> None:
         from actors import remote
 
         assert self._ray is not None
         self._progress("Ray")
         self._ray.start()
         self._phases.done("ray")
-        if kernels is not None:
-            self._await_kernels(kernels)
+        if compiling is not None:
+            self._progress("matching engine (compiled once)")
+            compiling.wait()
         self._phases.done("kernels")
         self._progress("actors")
         try:
