@@ -96,7 +96,7 @@ RULES: Final = {
         ("housekeeping, snapshots", "actors/account_actor.py", "_housekeeping snapshot _copy"),
         ("figures", "actors/meters.py", ""),
         ("figures", "prometheus_client/", ""),
-        ("read", "actors/stream.py", "data_received"),
+        ("read", "actors/stream.py", "buffer_updated"),
         ("Ray and Serve", "ray/", ""),
     ),
     "book": _rules(
@@ -112,7 +112,7 @@ RULES: Final = {
         ("figures", "actors/meters.py", ""),
         ("figures", "prometheus_client/", ""),
         ("turn", "actors/book_actor.py", "run _step"),
-        ("read", "actors/stream.py", "data_received"),
+        ("read", "actors/stream.py", "buffer_updated"),
         ("Ray and Serve", "ray/", ""),
     ),
     "projector": _rules(

@@ -31,7 +31,7 @@ _ANY: Final = ctypes.c_ulong(-1)
 
 BEFORE: Final = {
     ("serve.sockets.data_socket", "DataSocket", "on_ws_frame"): "frame",
-    ("actors.stream", "Link", "data_received"): "received",
+    ("actors.stream", "Link", "buffer_updated"): "received",
     ("actors.stream", "Link", "send"): "send",
     ("actors.journal", "Journal", "append"): "append",
 }

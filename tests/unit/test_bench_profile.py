@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,11 @@ def test_rules_name_what_there_is() -> None:
             text = "".join(file.read_text() for file in found_at(rule.path))
             assert text, rule.path
             assert not rule.functions or any(f"def {name}(" in text for name in rule.functions), rule
+
+
+def test_stamped_methods_are_there() -> None:
+    for module, owner, method in (*stamps.BEFORE, *stamps.AFTER):
+        assert callable(getattr(getattr(import_module(module), owner), method))
 
 
 def test_the_spans_of_a_lone_order_add_up_to_its_whole_time() -> None:
