@@ -128,8 +128,8 @@ P_COST: Final = 2
 """Quote units paid for them."""
 P_REALISED: Final = 3
 """Realised profit in quote units, commission deducted."""
-FIRST_ENTRIES: Final = 2
-"""Of an account's first block."""
+FIRST_ENTRIES: Final = 4
+"""Of an account's first block: one symbol and its two assets, so that most never grow."""
 LARGE_BLOCK: Final = 16
 
 # Columns of the instrument table.

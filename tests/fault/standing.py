@@ -35,12 +35,19 @@ class Trader:
         with urllib.request.urlopen(f"{self.url}/api/v3/ticker/price?symbol={symbol}", timeout=20) as answer:
             return Decimal(json.load(answer)["price"])
 
+    def offered(self, symbol: str) -> Decimal:
+        """What the book sells, on its best levels: nothing yet right after a first start, nor is there a last price."""
+        with urllib.request.urlopen(f"{self.url}/api/v3/depth?symbol={symbol}&limit=20", timeout=20) as answer:
+            return sum((Decimal(quantity) for _, quantity in json.load(answer)["asks"]), Decimal(0))
+
 
 class StandingOrders:
     """Placed once; however often the exchange dies, they and what they lock are the same afterwards."""
 
     def __init__(self, trader: Trader) -> None:
         self.trader = trader
+        for symbol, quantity in ((BTC, Decimal("0.2")), (ETH, Decimal(2))):
+            self._await(lambda s=symbol, q=quantity: trader.price(s) > 0 and trader.offered(s) >= q)  # type: ignore[misc]
         self._place_singles(BTC)
         self._place_lists(ETH)
         self._await(lambda: "PENDING_NEW" not in self._statuses("placed"))
@@ -91,6 +98,7 @@ class StandingOrders:
         deadline = time.monotonic() + limit_s
         while not condition():
             assert time.monotonic() < deadline, f"not within {limit_s} s"
+            time.sleep(0.2)  # requests are counted
 
     def state(self) -> dict[str, Any]:
         ask = self.trader.ask

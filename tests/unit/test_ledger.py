@@ -731,7 +731,7 @@ def test_what_an_account_does_not_have_takes_no_memory() -> None:
         ledger.open(account, 0, 0)
         ledger.post(account, 7, 5, 0)
     used = int(ledger._arrays.header[H_ENTRIES_USED])
-    assert used * ENTRY_WORDS * 8 <= 100 * 100
+    assert used * ENTRY_WORDS * 8 <= 100 * 160
     assert ledger.balances(SYSTEM_ROWS + 3).sum() == 5
 
 
