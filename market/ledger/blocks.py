@@ -138,9 +138,13 @@ def _empty_place(entries: Words, first: int, size: int, key: int) -> int:
 
 
 @inlined
-def _is_crowded(entries: Words, first: int, size: int) -> bool:
-    """Whether a large block has more than three quarters of its entries in use: walks in it would become long."""
-    if size < L.LARGE_BLOCK:
+def _is_crowded(entries: Words, first: int, size: int, key: int, at: int) -> bool:
+    """Whether a large block has more than three quarters of its entries in use: walks in it would become long.
+
+    They are counted only where the walk to the new entry is long: all of them for each one would be most of an order's time.
+    """
+    walk = (at // L.ENTRY_WORDS - first - key) & (size - 1)
+    if size < L.LARGE_BLOCK or walk <= L.LONG_WALK:
         return False
     used = 0
     for k in range(size):
@@ -172,7 +176,7 @@ def keep_entry(t: Tables, row: int, key: int) -> int:
         return at
     block = t.rows[row_at(row) + L.R_BLOCK]
     at = _empty_place(t.entries, block >> 32, block & L.LOW_HALF, key)
-    if at == 0 or _is_crowded(t.entries, block >> 32, block & L.LOW_HALF):
+    if at == 0 or _is_crowded(t.entries, block >> 32, block & L.LOW_HALF, key, at):
         _grow(t, row)
         block = t.rows[row_at(row) + L.R_BLOCK]
         at = _empty_place(t.entries, block >> 32, block & L.LOW_HALF, key)

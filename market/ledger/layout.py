@@ -131,6 +131,8 @@ P_REALISED: Final = 3
 FIRST_ENTRIES: Final = 4
 """Of an account's first block: one symbol and its two assets, so that most never grow."""
 LARGE_BLOCK: Final = 16
+LONG_WALK: Final = 8
+"""Entries passed on the way to a free one, from which on it is looked whether a large block is too full."""
 
 # Columns of the instrument table.
 I_BASE: Final = 0
