@@ -47,7 +47,7 @@ class StandingOrders:
     def __init__(self, trader: Trader) -> None:
         self.trader = trader
         for symbol, quantity in ((BTC, Decimal("0.2")), (ETH, Decimal(2))):
-            self._await(lambda s=symbol, q=quantity: trader.price(s) > 0 and trader.offered(s) >= q)  # type: ignore[misc]
+            self._await(lambda s=symbol, q=quantity: trader.price(s) > 0 and trader.offered(s) >= q)
         self._place_singles(BTC)
         self._place_lists(ETH)
         self._await(lambda: "PENDING_NEW" not in self._statuses("placed"))
