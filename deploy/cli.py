@@ -95,6 +95,8 @@ def up(
             signal.signal(number, lambda *_: _interrupt())
         try:
             supervisor.up()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: supervisor.stop())
         except (DeployError, OSError) as error:
             supervisor.down()
             raise fail(str(error)) from None
@@ -104,8 +106,6 @@ def up(
         except BaseException:
             supervisor.down()
             raise
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: supervisor.stop())
     for warning in supervisor.warnings:
         err.print(warning, style="yellow", markup=False, highlight=False)
     _show_addresses(supervisor)

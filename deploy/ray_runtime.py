@@ -3,7 +3,10 @@
 import contextlib
 import os
 import random
+import signal
 import socket
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -91,6 +94,17 @@ def prepare_environment(folder: Path) -> None:
         os.environ.setdefault(f"RAY_SERVE_HAPROXY_{name}", str(folder / file))
 
 
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Ray's driver takes SIGTERM to end the process at once, and nobody would end what was started."""
+    held = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, held)
+
+
 class RayRuntime:
     """A Ray of our own with its files in `folder`, or the one at `address`."""
 
@@ -106,7 +120,8 @@ class RayRuntime:
         attempts = ATTEMPTS if self._address is None else 1  # joining, Ray itself tries for a minute
         for attempt in range(1, attempts + 1):
             try:
-                self._start()
+                with _own_signals():
+                    self._start()
                 return
             except Exception as error:  # Ray tells of a slow start by half a dozen kinds, bare Exception among them
                 log.warning("Ray did not start", attempt=attempt, error=repr(error))
