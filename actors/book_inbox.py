@@ -50,7 +50,7 @@ class Taken(NamedTuple):
     told: Told | None = None
     """By the feed: market time after them."""
     wakes: bool = False
-    """It is a batch although nothing is in it: somebody waits for its time."""
+    """It is a batch although nothing may be in it: somebody waits for its time, or the market comes to stand there."""
 
 
 class _Waiting(NamedTuple):
@@ -223,7 +223,8 @@ class Inbox:
             return NOTHING
         due_ns = self.responders.due_ns(ts_ns)
         if due_ns > one.told.ts_ns:
-            return Taken(commands, one.arrived, one.link, one.told)
+            stands = not one.told.pace and one.told.ts_ns > ts_ns  # who follows the book is told at what time
+            return Taken(commands, one.arrived, one.link, one.told, wakes=stands)
         before = int(np.searchsorted(commands["target_id"], due_ns))
         return Taken(commands[:before], one.arrived, one.link, Told(due_ns, 0.0), wakes=True)
 
@@ -238,7 +239,7 @@ class Inbox:
             return taken.feed
         one = self._feed.popleft()
         self._count -= len(one.commands)
-        if n == len(taken.commands) and not taken.wakes:
+        if n == len(taken.commands) and taken.told is one.told:
             self.clock.told(*taken.told, time.monotonic_ns())
             return one.link
         until = taken.told if n == len(taken.commands) else Told(int(taken.commands["target_id"][n - 1]), 0.0)

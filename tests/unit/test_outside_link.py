@@ -9,7 +9,7 @@ import pytest
 
 from actors.outside_link import FRAME_LIMIT, WINDOW, OutsideLink
 from actors.stream import Link, connect
-from actors.wire import OUTSIDE_HEAD, Hello, Kind, Welcome, encoder, welcome_decoder
+from actors.wire import OUTSIDE_HEAD, Batch, Hello, Kind, Welcome, decode_batch, encoder, welcome_decoder
 from market.clock import LEASE_NS
 from market.enums import CommandKind
 from market.numbering import OUTSIDE_ACCOUNT
@@ -60,6 +60,14 @@ class Peer:
         kind, body = await self.heard.get()
         assert kind == Kind.WELCOME
         return welcome_decoder.decode(body)
+
+    async def batch(self) -> Batch:
+        """The next one with something in it."""
+        while True:
+            kind, body = await self.heard.get()
+            assert kind == Kind.BATCH
+            if len((told := decode_batch(body)).commands):
+                return told
 
 
 def cancels(*command_ids: int) -> Records:
@@ -237,10 +245,8 @@ async def test_orders_wait_until_there_is_a_time(dsn: str) -> None:
         account.link.send(Kind.COMMANDS, cancels(1, 2).tobytes())
         async with Running(world) as link:
             link.send(levels(0, []), START_NS, 0.0)
-            kind, _ = await account.heard.get()
-            assert kind == Kind.BATCH
-            (batch,) = await world.batches()
-            assert batch.ts_ns == START_NS
+            assert (await account.batch()).ts_ns == START_NS
+            assert len(await world.batches()) == 1
         account.link.close()
 
 
@@ -251,11 +257,11 @@ async def test_orders_between_two_frames_have_a_time_between(dsn: str) -> None:
         link.send(levels(0, []), START_NS, 1000.0)
         await link.drained()
         account.link.send(Kind.COMMANDS, cancels(1).tobytes())
-        await account.heard.get()
+        await account.batch()
         link.send(levels(0, []), START_NS + 1000 * SECOND, 0.0)
         await link.drained()
         account.link.send(Kind.COMMANDS, cancels(2).tobytes())
-        await account.heard.get()
+        await account.batch()
         first, second = await world.batches()
         assert START_NS < first.ts_ns <= START_NS + 1000 * LEASE_NS
         assert second.ts_ns == START_NS + 1000 * SECOND

@@ -144,6 +144,17 @@ def test_a_frame_is_cut_at_the_times_that_somebody_waits_for() -> None:
     assert len(world.feed.told) == 2
 
 
+def test_followers_are_told_where_the_market_comes_to_stand() -> None:
+    world = Replay()
+    world.hear(10)
+    world.hear(until=50)
+    world.hear(until=50)
+    seqs = []
+    while world.step() is not None:
+        seqs.append((world.seq, world.ts_ns - START))
+    assert seqs == [(1, 10), (2, 50), (2, 50)]
+
+
 def test_who_answered_for_the_last_time_is_heard_first() -> None:
     world = Replay()
     world.see(due=25)
