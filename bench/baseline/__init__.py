@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from bench.baseline.server import Running
 
 CASES: Final = (
-    ("place", 1, 1), ("place", 16, 1), ("place", 64, 1), ("ioc", 64, 1), ("place", 16, 100), ("ioc", 16, 100), ("ioc", 64, 100),
+    ("place", 1, 1), ("place", 16, 1), ("place", 64, 1), ("ioc", 64, 1), ("place", 16, 100), ("ioc", 16, 100),
 )  # fmt: skip
-"""Work, clients, orders a frame."""
+"""Work, clients, orders a frame. With 64 clients and frames of 100 the baseline answers none within seconds."""
 WAYS: Final = {
     1: ((INGRESS, "JSON"), (DATA_PORT, "JSON"), (DATA_PORT, "MessagePack")),
     100: ((INGRESS, "JSON"), (DATA_PORT, "MessagePack"), (DATA_PORT, "packed")),
@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> int:
     out.print(machine.line(on), highlight=False)
     cases = [case for case in CASES if options.only in "{} {}x{} ".format(*case)]
     if not cases:
-        raise BenchError(f"no row has {options.only!r} in its name; there are place and ioc, 1x1 to 64x100.")
+        raise BenchError(f"no row has {options.only!r} in its name; there are place and ioc, 1x1 to 16x100.")
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, context) as pool, attached_or_started(None, options.data) as exchange:
         runner = Runner(exchange, options.seconds, pool)
@@ -75,7 +75,12 @@ def main(arguments: list[str]) -> int:
             rows: list[Row] = []
             for case in cases:
                 status.update("measuring {} {}x{}".format(*case))
-                rows += both.rows(*case, options.rounds)
+                try:
+                    rows += both.rows(*case, options.rounds)
+                except BenchError as error:
+                    err.print(f"[bold red]left out:[/] {error}", highlight=False)
+    if not rows:
+        return 1
     show(rows)
     if options.json is not None:
         write_json(options.json, Report(on, __doc__ or "", options.workers, rows, verdicts(rows)))
