@@ -92,7 +92,7 @@ def up(
         except DeployError as error:
             raise fail(str(error)) from None
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: _interrupt())
+            signal.signal(number, lambda *_: _interrupt(supervisor))
         try:
             supervisor.up()
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -118,7 +118,9 @@ def up(
         out.print("ended; everything is kept in " + options.data, highlight=False)
 
 
-def _interrupt() -> None:
+def _interrupt(supervisor: Any) -> None:
+    """While it starts. An exception can be lost where a library calls back; then it ends when it is up."""
+    supervisor.stop()
     raise KeyboardInterrupt
 
 
