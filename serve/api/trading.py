@@ -33,6 +33,8 @@ from serve.schema import (
 HISTORY_LAG_S: Final = 1.0
 """An order that just ended is in history after a fraction of it."""
 HISTORY_RETRY_S: Final = 0.05
+EXPLAIN_ATTEMPTS: Final = 3
+"""For an order that is filled while it is read."""
 
 PLACE_ERRORS = (
     Code.UNKNOWN_SYMBOL, Code.ACCOUNT_PAUSED, Code.DUPLICATE_CLIENT_ORDER_ID, Code.MAX_NUM_ORDERS,
@@ -156,8 +158,14 @@ class TradingApi:
         return self._stored(await self._ended(account, order_id)) if found is None else self.gateway.desk.view([found])
 
     async def explain(self, ctx: Context) -> Explanation:
-        row = await self._ended(self._account(ctx), ctx.params.order_id)
-        return await explanation(self.gateway, self.gateway.desk.terms_of(row["symbol"]), row)
+        account, order_id = self._account(ctx), ctx.params.order_id
+        row = await self._ended(account, order_id)
+        for _ in range(EXPLAIN_ATTEMPTS):
+            told = await explanation(self.gateway, self.gateway.desk.terms_of(row["symbol"]), row)
+            before, row = row, await self._ended(account, order_id)
+            if all(row[name] == before[name] for name in ("ord_status", "cum_qty_lots")):
+                break  # else its fills were read after more had been written than the order says
+        return told
 
     async def _ended(self, account: int, order_id: int) -> Any:
         """From the read models, a moment behind the account: an order newer than all they know is waited for."""
