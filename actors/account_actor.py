@@ -30,6 +30,7 @@ from actors.list_writer import ListWriter
 from actors.market_now import MarketNow
 from actors.metrics import AccountMetrics
 from actors.phases import Phases
+from actors.sent_commands import SentCommands
 from actors.stream import Link, listen
 from actors.wire import (
     Batch,
@@ -42,7 +43,6 @@ from actors.wire import (
 )
 from market.enums import CommandKind, ListRole
 from market.ledger import Ledger, UnknownAccount
-from market.numbering import OUTSIDE_ACCOUNT
 from market.reasons import Reason
 from market.records import CLIENT_ORDER_ID_BYTES, COMMAND, REPORT, Records, copied, joined, picked
 
@@ -93,16 +93,12 @@ class AccountService:
         self.now_ns = MarketNow.of(settings)
         self.delays = Delays(self.now_ns, self._arrived, self._deliver)
         self.quiet: set[int] = set()
-        self._accounts = 0
-        """Open ones; counted, because the ledger would have to look through all its rows."""
         self._frames: list[tuple[Link, bytes]] = []
         """Frames of commands that this turn of the event loop read."""
         self._loud = np.ones(1, np.bool_)
         """By account; the last one stands for all accounts beyond."""
         self.books = [self._follower(b) for b in range(settings.book_actors)]
-        self._sent: list[deque[Records]] = [deque() for _ in self.books]
-        self._in_flight = [0] * len(self.books)
-        self._command_id = [0] * len(self.books)
+        self.sent = SentCommands(self.books, partition, settings.account_actors)
         self.gateways = GatewayLinks()
         self._batches: list[deque[Batch]] = [deque() for _ in self.books]
         self._answers = BookAnswers(
@@ -157,7 +153,6 @@ class AccountService:
         phases.done("books")
         dropped = self.ledger.drop_pending()
         self._recovering = False
-        self._accounts = self.ledger.account_count
         self._balances.mark_all()
         self._place_filled()
         for list_id in self.ledger.lists.never_started():
@@ -282,11 +277,8 @@ class AccountService:
         await self.journal.append(self.own_seq, ts_ns or self.now_ns(), encoder.encode(row))
 
     def _apply(self, ops: list[Op], ts_ns: int, debits: bool) -> list[Records]:
-        named = () if debits else {op.account for op in ops if op.kind == "open"}
-        opened = sum(not self.ledger.is_open(account) for account in named)
         made = apply_ops(self.ledger, ops, ts_ns, debits, not debits)
         if not debits:
-            self._accounts += opened
             self._hush(op.account for op in ops if op.quiet)
             self.delays.saw(ops)
         for reports in made:
@@ -311,7 +303,7 @@ class AccountService:
         if self.now_ns.replay and self.delays.waits:
             self.delays.moved()
         reports = self.ledger.settle(batch.commands, batch.events, batch.ts_ns)
-        self._confirm(batch)
+        self.sent.confirm(batch)
         self.history.add(self._audible(reports))
         if not self._recovering:  # after that all are marked
             self._balances.mark(reports)
@@ -345,33 +337,11 @@ class AccountService:
         self._ops.append(([op], asyncio.get_running_loop().create_future()))
         self._wake.set()
 
-    def _confirm(self, batch: Batch) -> None:
-        """Forget sent commands that the batch holds."""
-        sent = self._sent[batch.partition]
-        if not sent:
-            return
-        accounts, ids = batch.commands["account"], batch.commands["command_id"]
-        if not len(ids) or accounts[0] == OUTSIDE_ACCOUNT:  # what the feed sends is a batch of its own
-            return
-        if (partitions := self.settings.account_actors) > 1:
-            ids = ids[accounts % partitions == self.partition]
-            if not len(ids):
-                return
-        newest = int(ids[-1])
-        while sent and int(sent[0]["command_id"][-1]) <= newest:
-            self._in_flight[batch.partition] -= len(sent.popleft())
-
     def _on_live(self, book: int, welcome: Welcome) -> None:
         """Connected and caught up: resend what the book never journaled, then accept again."""
-        sent = self._sent[book]
-        link = self.books[book].link
-        assert link is not None
         if self._recovering:
-            self._command_id[book] = welcome.last_command_id
-        for commands in sent:
-            fresh = picked(commands, commands["command_id"] > welcome.last_command_id)
-            if len(fresh):
-                link.send(Kind.COMMANDS, fresh.tobytes())
+            self.sent.go_on_after(book, welcome.last_command_id)
+        self.sent.send_again(book, welcome.last_command_id)
         if self.now_ns.replay:
             self._answers.connected(book, self.books[book].seq)
         for symbol in self.settings.symbols_of(book):
@@ -382,23 +352,9 @@ class AccountService:
             self.ledger.set_available(symbol, False)
 
     def _send(self, commands: Records) -> None:
-        """Number the commands per book and put them on its stream."""
         if self.now_ns.replay:
             self._answers.changed()
-        n_b = len(self.books)
-        owners = commands["symbol"] % n_b if n_b > 1 else None
-        for book in range(n_b):
-            own = commands if owners is None else picked(commands, owners == book)
-            if not len(own):
-                continue
-            first = self._command_id[book] + 1
-            self._command_id[book] += len(own)
-            own["command_id"] = np.arange(first, first + len(own))
-            self._sent[book].append(own)
-            self._in_flight[book] += len(own)
-            link = self.books[book].link
-            if link is not None:
-                link.send(Kind.COMMANDS, own.tobytes())
+        self.sent.send(commands)
 
     # -- gateways -------------------------------------------------------------------------------------------------
 
@@ -485,7 +441,7 @@ class AccountService:
         """What no book decides: its answers are reports, as those of commands are."""
         account = int(commands["account"][0])
         try:
-            if max(self._in_flight) + len(commands) > IN_FLIGHT_LIMIT or len(self._ops) > OPS_LIMIT:
+            if max(self.sent.in_flight) + len(commands) > IN_FLIGHT_LIMIT or len(self._ops) > OPS_LIMIT:
                 raise CommandsRefused(self.ledger.refuse(commands, Reason.OVERLOADED, self.now_ns()))
             await self.submit([msgspec.structs.replace(op, account=account, commands=commands.tobytes())])
             self.metrics.admitted.inc(len(commands))
@@ -505,7 +461,7 @@ class AccountService:
             n = len(body) // COMMAND.itemsize
             commands["gateway"][at : at + n] = self.gateways.id_of(link)
             at += n
-        if max(self._in_flight) + len(commands) > IN_FLIGHT_LIMIT:
+        if max(self.sent.in_flight) + len(commands) > IN_FLIGHT_LIMIT:
             refused = self.ledger.refuse(commands, Reason.OVERLOADED, self.now_ns())
         else:
             accepted, refused = self.ledger.admit(commands, self.now_ns())
@@ -560,7 +516,7 @@ class AccountService:
         while True:
             await asyncio.sleep(METRICS_EVERY_S)
             self.metrics.open_orders.set(self.ledger.live_orders)
-            self.metrics.accounts.set(self._accounts)
+            self.metrics.accounts.set(self.ledger.account_count)
             here = (self.own_seq, [book.seq for book in self.books])
             if time.monotonic() - snapshot_at > SNAPSHOT_EVERY_S and here != saved:
                 await self.snapshot()
@@ -618,9 +574,9 @@ class AccountService:
             "stalled": self.journal.stalled,
             "books": {book_name(k): book.seq for k, book in enumerate(self.books)},
             "books_live": all(book.live.is_set() for book in self.books),
-            "in_flight": sum(self._in_flight),
+            "in_flight": sum(self.sent.in_flight),
             "live_orders": self.ledger.live_orders,
-            "accounts": self._accounts,
+            "accounts": self.ledger.account_count,
         }
 
     async def stop(self) -> None:

@@ -98,7 +98,7 @@ class StandingOrders:
         deadline = time.monotonic() + limit_s
         while not condition():
             assert time.monotonic() < deadline, f"not within {limit_s} s"
-            time.sleep(0.2)  # requests are counted
+            time.sleep(0.2)  # between two looks: the exchange counts requests by weight, as the venue does
 
     def state(self) -> dict[str, Any]:
         ask = self.trader.ask

@@ -232,8 +232,8 @@ class Market:
         self.ts_ns = ts_ns
         self._batch(np.zeros(0, COMMAND))
         await asyncio.sleep(0)
-        while self.service._sent[0]:
-            self._batch(np.concatenate(list(self.service._sent[0])))
+        while self.service.sent.to(0):
+            self._batch(np.concatenate(list(self.service.sent.to(0))))
             await asyncio.sleep(0)
 
     def _batch(self, commands: Records) -> None:

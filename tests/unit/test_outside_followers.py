@@ -39,14 +39,14 @@ def test_an_account_confirms_none_of_its_commands_by_a_venues() -> None:
     for partitions in (1, 3):
         account = AccountService(settings(account_actors=partitions), partitions - 1)
         sent = np.zeros(2, COMMAND)
-        sent["command_id"], sent["account"] = (1, 2), partitions - 1
-        account._sent[0].append(sent)
-        account._in_flight[0] = 2
+        sent["account"] = partitions - 1
+        account.sent.send(sent)
+        assert account.sent.in_flight == [2]
         outside = heard(CommandKind.OUTSIDE_CLEAR)
-        account._confirm(Batch(0, 1, 1, 1, outside, np.zeros(0, EVENT)))
-        assert account._in_flight[0] == 2
-        account._confirm(Batch(0, 1, 2, 2, np.concatenate((sent, outside)), np.zeros(0, EVENT)))
-        assert account._in_flight[0] == 0
+        account.sent.confirm(Batch(0, 1, 1, 1, outside, np.zeros(0, EVENT)))
+        assert account.sent.in_flight == [2]
+        account.sent.confirm(Batch(0, 1, 2, 2, np.concatenate((sent, outside)), np.zeros(0, EVENT)))
+        assert account.sent.in_flight == [0]
 
 
 class Depth:
