@@ -2,24 +2,17 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
+from actors.follower import BookFollower
 from actors.responders import Seen
-from actors.stream import Link
 from actors.wire import NEVER, SEEN_BODY, Kind
-
-
-class Book(Protocol):
-    """Of `BookFollower`."""
-
-    @property
-    def link(self) -> Link | None: ...
 
 
 class BookAnswers:
     def __init__(
         self,
-        books: Sequence[Book],
+        books: Sequence[BookFollower],
         state: Callable[[], tuple[int | None, bool]],
         settled: Callable[[], list[int] | None],
     ) -> None:

@@ -4,25 +4,18 @@ batch holds them, and sent again to a book that came back without them.
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 
-from actors.stream import Link
+from actors.follower import BookFollower
 from actors.wire import Batch, Kind
 from market.numbering import OUTSIDE_ACCOUNT
 from market.records import Records, picked
 
 
-class Book(Protocol):
-    """Of `BookFollower`."""
-
-    @property
-    def link(self) -> Link | None: ...
-
-
 class SentCommands:
-    def __init__(self, books: Sequence[Book], partition: int, partitions: int) -> None:
+    def __init__(self, books: Sequence[BookFollower], partition: int, partitions: int) -> None:
         """`books`: by partition; `partition` of so many `partitions` of accounts is the sender."""
         self._books: Final = books
         self._partition: Final = partition

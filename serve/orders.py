@@ -5,7 +5,6 @@ Pure. Everything that the symbol's static filters forbid is refused here, naming
 
 from collections.abc import Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
-from types import SimpleNamespace
 from typing import Any, Final
 
 from actors.wire import ReportRow, pack_command
@@ -23,20 +22,17 @@ from market.enums import (
     TimeInForce,
 )
 from market.instrument import (
-    PPM,
     Asset,
     Grid,
     Instrument,
     from_steps,
     from_units,
 )
-from market.profile import FeeTier
 from market.reasons import Reason
 from market.records import REPORT_MAKER
 from serve.amounts import steps_of
 from serve.errors import REFUSALS, ApiError, Code, reason_error
 from serve.schema import (
-    Execution,
     Fill,
     Order,
     OrderResult,
@@ -46,7 +42,6 @@ from serve.schema import (
     Replace,
     SideOrder,
     StpName,
-    SymbolInfo,
     TifName,
 )
 
@@ -71,7 +66,7 @@ _STOPS: Final = frozenset(
 _BY_MARKET: Final = frozenset((int(OrdType.MARKET), int(OrdType.STOP_LOSS), int(OrdType.TAKE_PROFIT)))
 _REPLACEABLE: Final = frozenset((int(OrdType.LIMIT), int(OrdType.LIMIT_MAKER)))
 _REFUSALS: Final = frozenset((int(ExecType.REJECTED), int(ExecType.CANCEL_REJECTED)))
-_REASONS: Final[dict[int, str | None]] = {int(one): one.name for one in Reason} | {int(Reason.NONE): None}
+REASON_NAMES: Final[dict[int, str | None]] = {int(one): one.name for one in Reason} | {int(Reason.NONE): None}
 REFUSAL_CODES: Final = {code: int(reason) for reason, code in REFUSALS.items()}
 CLOSING: Final = frozenset((int(ExecType.CANCELED), int(ExecType.EXPIRED)))
 ENDED: Final = frozenset(
@@ -286,13 +281,13 @@ class OrderDesk:
             lots[0 if status in ENDED else last.leaves_lots],
             terms.quotes[last.cum_quote_units],
             average_price(terms, cum, last.cum_quote_units) if cum else None,
-            _REASONS[last.reason],
+            REASON_NAMES[last.reason],
             last.created_ns or last.ts_ns,
             last.ts_ns or last.created_ns,
             [self._fill(row) for row in rows if row.exec_type == _TRADE] if cum else [],
         )
         if last.ord_type in _STOPS or last.display_lots or last.peg_type or last.list_id:
-            _tell_conditions(told, terms, last)
+            tell_conditions(told, terms, last)
         return told
 
     def _fill(self, row: ReportRow) -> Fill:
@@ -349,7 +344,7 @@ def _row_of(rows: Sequence[ReportRow], named: OrderName) -> ReportRow:
     return rows[-1]
 
 
-def _tell_conditions(told: OrderView, terms: Terms, row: Any) -> None:
+def tell_conditions(told: OrderView, terms: Terms, row: Any) -> None:
     """The fields that only some orders have; `row` has a report's."""
     if row.ord_type in _STOPS:
         if row.stop_price_ticks:
@@ -405,60 +400,9 @@ def client_key(client_order_id: str) -> bytes:
     return key
 
 
-_CONDITIONS: Final = (
-    "stop_price_ticks", "display_lots", "trailing_bips", "peg_type", "peg_offset", "list_id", "working_ns",
-)  # fmt: skip
-
-
-def order_view(terms: Terms, row: Any) -> OrderView:
-    """From a row of the `orders` table."""
-    lots, status, cum, cum_quote = terms.lots, row["ord_status"], row["cum_qty_lots"], int(row["cum_quote_units"])
-    told = OrderView(
-        row["order_id"], row["client_order_id"], terms.symbol, SIDES[row["side"]], ORD_TYPES[row["ord_type"]],
-        TIFS[row["time_in_force"]], STATUSES[status], terms.ticks[row["price_ticks"]], lots[row["qty_lots"]],
-        lots[cum], lots[row["leaves_lots"] if status not in ENDED else 0], terms.quotes[cum_quote],
-        average_price(terms, cum, cum_quote) if cum else None, _REASONS[row["reason"]], row["created_ns"],
-        row["updated_ns"],
-    )  # fmt: skip
-    conditions = {name: row.get(name) or 0 for name in _CONDITIONS}
-    _tell_conditions(told, terms, SimpleNamespace(ord_type=row["ord_type"], **conditions))
-    return told
-
-
 def average_price(terms: Terms, lots: int, quote_units: int) -> str | None:
     """Quote per base of what was filled, to 8 places."""
     if not lots:
         return None
     exact = Decimal(quote_units).scaleb(-terms.quote.scale) / (lots * terms.lot)
     return format(exact.quantize(_PRICE_PLACES, ROUND_HALF_EVEN), "f")
-
-
-def execution_view(terms: Terms, row: Any) -> Execution:
-    """From a row of the `executions` table."""
-    asset = terms.base if row["side"] == Side.BUY else terms.quote
-    return Execution(
-        row["trade_id"], row["order_id"], terms.instrument.symbol, SIDES[row["side"]], row["is_maker"],
-        from_steps(row["price_ticks"], terms.tick), from_steps(row["qty_lots"], terms.lot),
-        from_units(row["quote_units"], terms.quote.scale), from_units(row["commission_units"], asset.scale),
-        asset.name, row["ts_ns"],
-    )  # fmt: skip
-
-
-def symbol_info(terms: Terms, fees: FeeTier) -> SymbolInfo:
-    """`fees`: of who asks."""
-    one = terms.instrument
-
-    def ratio(ppm: int) -> str:
-        return format((Decimal(ppm) / PPM).normalize(), "f")
-
-    return SymbolInfo(
-        one.symbol, one.base.name, one.quote.name, "TRADING",
-        format(one.tick.normalize(), "f"), format(one.lot.normalize(), "f"),
-        from_steps(one.min_price_ticks, one.tick), from_steps(one.max_price_ticks, one.tick),
-        from_steps(one.min_qty_lots, one.lot), from_steps(one.max_qty_lots, one.lot),
-        from_steps(one.market_max_qty_lots, one.lot), from_units(one.min_notional_units, one.quote.scale),
-        from_units(one.max_notional_units, one.quote.scale), ratio(one.bid_multiplier_up_ppm),
-        ratio(one.bid_multiplier_down_ppm), ratio(one.ask_multiplier_up_ppm), ratio(one.ask_multiplier_down_ppm),
-        one.max_num_orders, [str(x) for x in OrdTypeName], TIFS, [str(x) for x in StpName], ratio(fees.maker_ppm), ratio(fees.taker_ppm),
-        terms.symbol_id, one.base.scale, one.quote.scale,
-    )  # fmt: skip

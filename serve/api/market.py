@@ -13,9 +13,7 @@ from market.intervals import MINUTE_NS
 from serve.errors import ApiError, Code
 from serve.gateway import Gateway
 from serve.http import Context, Endpoint
-from serve.orders import symbol_info
-from serve.profiles import EVERYBODYS
-from serve.schema import (
+from serve.market_schema import (
     INTERVAL_MINUTES,
     CandleList,
     CandleQuery,
@@ -23,13 +21,15 @@ from serve.schema import (
     Depth,
     DepthQuery,
     SymbolList,
-    SymbolQuery,
     Ticker,
     TickerList,
     Trade,
     TradeList,
     TradesQuery,
 )
+from serve.profiles import EVERYBODYS
+from serve.schema import SymbolQuery
+from serve.stored_views import symbol_info
 
 _ticker = msgspec.json.Decoder(Ticker)
 _DATA = (Code.UNKNOWN_SYMBOL, Code.MARKET_DATA_UNAVAILABLE)

@@ -17,8 +17,8 @@ from serve.auth.principal import ADMINS
 from serve.errors import Code
 from serve.gateway import Gateway
 from serve.http import Context, Endpoint
+from serve.market_schema import Ticker
 from serve.predictions import Predictions
-from serve.schema import Ticker
 from serve.system_schema import ActorList, ActorStatus, FeedStatus, MarketTime, SystemStatus, TimeControl, VenueStatus
 
 VERSION: Final = "0.1.0"

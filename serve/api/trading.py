@@ -9,7 +9,6 @@ from serve.explain import explanation
 from serve.explain_schema import Explanation
 from serve.gateway import Gateway
 from serve.http import Context, Endpoint
-from serve.orders import execution_view, order_view
 from serve.schema import (
     Amend,
     BatchResult,
@@ -29,6 +28,7 @@ from serve.schema import (
     SideOrder,
     SymbolQuery,
 )
+from serve.stored_views import execution_view, order_view
 
 HISTORY_LAG_S: Final = 1.0
 """An order that just ended is in history after a fraction of it."""

@@ -8,15 +8,7 @@ from serve.assistant.figures import EquityChange, Risk, TradeSummary, change_of,
 from serve.assistant.names import Names
 from serve.assistant.proposing import ProposeCancel, ProposeOrder, Proposing
 from serve.assistant.toolbox import Asker, Tool
-from serve.schema import (
-    EquityHistory,
-    EquityPoint,
-    EquityQuery,
-    Execution,
-    HistoryQuery,
-    OrderPath,
-    OrderQuery,
-)
+from serve.schema import EquityHistory, EquityPoint, EquityQuery, Execution, HistoryQuery, OrderPath, OrderQuery
 
 MILLISECOND_NS: Final = 1_000_000
 PAGE: Final = 1000

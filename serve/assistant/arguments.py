@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from serve.schema import Interval, OrderId, Request
+from serve.market_schema import Interval
+from serve.schema import OrderId, Request
 
 SymbolText = Annotated[str, Meta(min_length=1, max_length=40, examples=["BTCUSDT"])]
 Some = Annotated[int, Meta(ge=1, le=100)]

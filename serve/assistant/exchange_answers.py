@@ -10,8 +10,8 @@ from serve.assistant.intent import Call, figure, listed, needed_symbol
 from serve.assistant.market_answers import SHOWN
 from serve.assistant.question import Question
 from serve.assistant.telling import told
+from serve.market_schema import SymbolInfo
 from serve.prediction_schema import AnalysisView, PredictionView
-from serve.schema import SymbolInfo
 
 
 def prediction_calls(q: Question) -> Sequence[Call]:

@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from serve.schema import CandleView, EquityPoint, Execution, Portfolio, Ticker
+from serve.market_schema import CandleView, Ticker
+from serve.schema import EquityPoint, Execution, Portfolio
 
 MINUTES_A_DAY: Final = 1440
 PLACES: Final = 6

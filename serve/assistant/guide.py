@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from serve.errors import ApiError, Code
-from serve.schema import SymbolInfo
+from serve.market_schema import SymbolInfo
 
 
 class Guide(msgspec.Struct):

@@ -7,7 +7,7 @@ from serve.assistant import arguments as a
 from serve.assistant.figures import PriceRange, Spread
 from serve.assistant.intent import Call, figure, listed, needed_symbol
 from serve.assistant.question import Question
-from serve.schema import Interval, Ticker
+from serve.market_schema import Interval, Ticker
 
 MILLISECOND_NS: Final = 1_000_000
 DAY_MS: Final = 86_400_000

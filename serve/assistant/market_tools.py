@@ -9,16 +9,9 @@ from serve.assistant.guide import Guide, guide
 from serve.assistant.names import Names
 from serve.assistant.toolbox import Asker, Tool
 from serve.errors import ApiError, Code
+from serve.market_schema import CandleQuery, DepthQuery, Interval, SymbolList, TickerList, TradesQuery
 from serve.prediction_schema import AnalysisView, ModelsQuery, PredictionView
-from serve.schema import (
-    CandleQuery,
-    DepthQuery,
-    Interval,
-    SymbolList,
-    SymbolQuery,
-    TickerList,
-    TradesQuery,
-)
+from serve.schema import SymbolQuery
 
 MOST_SYMBOLS: Final = 50
 """In one answer."""

@@ -15,18 +15,9 @@ from serve.assistant.schema import Estimate, Proposal
 from serve.auth.principal import Principal
 from serve.errors import ApiError, Code
 from serve.gateway import Gateway
+from serve.market_schema import DepthQuery
 from serve.orders import Terms
-from serve.schema import (
-    DepthQuery,
-    OrderPath,
-    OrderView,
-    OrdTypeName,
-    Request,
-    SideName,
-    SideOrder,
-    SymbolQuery,
-    TifName,
-)
+from serve.schema import OrderPath, OrderView, OrdTypeName, Request, SideName, SideOrder, SymbolQuery, TifName
 
 PLACE: Final = {SideName.BUY: "POST trading/buy", SideName.SELL: "POST trading/sell"}
 CANCEL: Final = "DELETE trading/orders/{order_id}"

@@ -18,16 +18,7 @@ from serve.errors import ApiError, Code
 from serve.gateway import Gateway, Refusals, Rows
 from serve.orders import OrderName, client_key, refused
 from serve.packed import is_packed
-from serve.schema import (
-    MAX_BATCH,
-    Order,
-    OrderId,
-    OrderKey,
-    OrderResult,
-    Request,
-    Symbol,
-    TifName,
-)
+from serve.schema import MAX_BATCH, Order, OrderId, OrderKey, OrderResult, Request, Symbol, TifName
 from serve.sockets.packed import PackedFrames
 from serve.sockets.session import CLOSE_TRY_LATER, RequestId, Session, decode, problem
 

@@ -13,8 +13,9 @@ from market.universe import instruments
 from serve.amounts import float_hook
 from serve.errors import ApiError, Code
 from serve.gateway import Gateway
-from serve.orders import OrderDesk, order_view
+from serve.orders import OrderDesk
 from serve.schema import Order, OrderView, Replace
+from serve.stored_views import order_view
 from tests.unit.list_world import SETTINGS
 from tests.unit.test_user_events import report
 
