@@ -22,6 +22,8 @@ from rich.table import Table
 from deploy.errors import DeployError
 
 FILL_LIMIT_S: Final = 60.0
+MOVE_AFTER_S: Final = 2.0
+"""Without news of the order it is looked whether the market has left it behind."""
 SYMBOL: Final = "BTCUSDT"
 
 
@@ -90,6 +92,7 @@ async def _tour(url: str, out: Console) -> None:
         out.print(f"registered [bold]{client.name}[/]", highlight=False)
         started = await client.call("GET", "/api/portfolio")
         async with client.private() as ws:
+            await client.quote()  # a new market needs a moment
             bought = await client.call("POST", "/api/trading/buy", {"symbol": SYMBOL, "quantity": "0.05"})
             _show_orders(out, "market buy", [bought])
             _show_fills(out, bought["fills"])
@@ -116,21 +119,37 @@ async def _tour(url: str, out: Console) -> None:
 
 
 async def _await_fill(client: Client, ws: aiohttp.ClientWebSocketResponse, order: dict[str, Any]) -> dict[str, Any]:
-    """Wait for the private stream to tell that the order is filled; move it when the market leaves it behind."""
+    """Wait for the private stream to tell that a sell is filled; move it when the market leaves it behind."""
     try:
         async with asyncio.timeout(FILL_LIMIT_S):
             while order["status"] != "FILLED":
-                message = await ws.receive_json()
+                try:
+                    message = await ws.receive_json(timeout=MOVE_AFTER_S)
+                except TimeoutError:
+                    order = await _at_the_front(client, order)
+                    continue
                 told = message.get("order")
                 if told is not None and told["order_id"] == order["order_id"]:
                     order = told
-                elif message.get("exec_type") == "BALANCE":
-                    continue
             return order
     except TimeoutError:
         raise DemoError(
             f"the market did not take the order in {FILL_LIMIT_S:.0f} s; is it alive? See /api/market/prices."
         ) from None
+
+
+async def _at_the_front(client: Client, order: dict[str, Any]) -> dict[str, Any]:
+    """A resting sell where the market is now: the same order, or what replaces it."""
+    path = f"/api/trading/orders/{order['order_id']}"
+    bid, ask = await client.quote()
+    if ask >= Decimal(order["price"]):
+        return order
+    moved = {"quantity": order["remaining_quantity"], "price": str(max(bid, ask - Decimal("0.01")))}
+    try:
+        found: dict[str, Any] = await client.call("PUT", path, moved)
+    except DemoError:  # it was filled meanwhile
+        found = await client.call("GET", path)
+    return found
 
 
 async def _add_up(client: Client, out: Console, started: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from prometheus_client.parser import text_string_to_metric_families
 
+from deploy import demo
 from tests.system.client import PROBLEM_FIELDS, Client, Json, eventually
 from tests.system.conftest import PASSWORD, Exchange, User
 
@@ -695,3 +696,23 @@ async def test_a_connection_is_kept_for_the_next_request(exchange: Exchange) -> 
             async with session.get("/health/live") as answer:
                 await answer.read()
     assert connections == 1
+
+
+# -- the demo ------------------------------------------------------------------------------------------------
+
+
+async def test_the_demos_order_is_moved_when_the_market_leaves_it_behind(exchange: Exchange, new_user: User) -> None:
+    async with aiohttp.ClientSession(exchange.url) as session:
+        user = demo.Client(session)
+        user.token = new_user.access_token
+        async with user.private() as ws:
+            await user.quote()
+            await user.call("POST", "/api/trading/buy", {"symbol": demo.SYMBOL, "quantity": "0.01"})
+            _, ask = await user.quote()
+            price = (ask * Decimal("1.02")).quantize(Decimal("0.01"))
+            order = {"symbol": demo.SYMBOL, "type": "LIMIT", "quantity": "0.005", "price": str(price)}
+            behind = await user.call("POST", "/api/trading/sell", order)
+            filled = await demo._await_fill(user, ws, behind)
+    assert (filled["status"], filled["remaining_quantity"]) == ("FILLED", "0.00000")
+    assert filled["order_id"] != behind["order_id"]
+    assert Decimal(filled["price"]) < price
